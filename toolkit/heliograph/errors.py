@@ -1,0 +1,35 @@
+"""The one error tree: every failure a user can cause is a HeliographError with a next step in it."""
+
+from __future__ import annotations
+
+
+class HeliographError(Exception):
+    """Base of every error this package raises on purpose; its text is one line for the user."""
+
+
+class PictureError(HeliographError):
+    """A file is not a picture that can be read, or its size is outside the limits."""
+
+
+class StreamError(HeliographError):
+    """A .helio stream is malformed, cut, corrupt, or for another codec."""
+
+
+class CodecError(HeliographError):
+    """A codec folder is missing, incomplete, changed, or inconsistent."""
+
+
+class RuntimeUnavailableError(HeliographError):
+    """A TFLite runtime, delegate, or Keras backend that was asked for cannot be loaded."""
+
+
+class TrainingError(HeliographError):
+    """Training cannot start or go on: no pictures, a bad checkpoint, a missing stage."""
+
+
+class ConversionError(HeliographError):
+    """A converted .tflite model breaks a promise: tensor types, operations, scales, agreement."""
+
+
+class OutputError(HeliographError):
+    """An output file cannot be written; nothing half-written was left behind."""

@@ -1,0 +1,182 @@
+"""The training loop: a budget in minutes or steps, checkpoints that resume, a CSV log, a progress bar."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from heliograph.errors import TrainingError
+from heliograph.train.data import Crops
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a stage trains: `steps` when given (repeatable by a seed), else `minutes` of wall clock."""
+
+    minutes: float
+    steps: int | None = None
+
+
+def learning_rate(progress: float, peak: float) -> float:
+    """Return the rate at progress in [0, 1]: constant for the first half, then a cosine to 1 % of the peak."""
+    if progress < 0.5:
+        return peak
+    return float(peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (progress - 0.5) / 0.5))))
+
+
+def save_weights(path: Path, *models: keras.Model, **extra: float) -> None:
+    """Write all variables of models, optimisers included, to one .npz, whole or not at all."""
+    arrays: dict[str, np.ndarray] = {k: np.asarray(v) for k, v in extra.items()}
+    for number, model in enumerate(models):
+        for variable in model.variables:
+            arrays[f"{number}:{variable.path}"] = np.asarray(variable.value)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as handle:
+        np.savez(handle, **arrays)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.replace(path)
+
+
+def load_weights(path: Path, *models: keras.Model) -> dict[str, float]:
+    """Read what `save_weights` wrote into models of the same shape; return the extra values."""
+    try:
+        with np.load(path) as stored:
+            arrays = {k: stored[k] for k in stored.files}
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"cannot read checkpoint {path}: {error}; delete it to start the stage anew"
+        ) from error
+    for number, model in enumerate(models):
+        for variable in model.variables:
+            key = f"{number}:{variable.path}"
+            if key not in arrays or arrays[key].shape != tuple(variable.shape):
+                found = arrays[key].shape if key in arrays else "nothing"
+                raise TrainingError(
+                    f"checkpoint {path} does not fit: {variable.path} is {tuple(variable.shape)}, "
+                    f"the file has {found}; train with the architecture it was made with"
+                )
+            variable.assign(arrays.pop(key))
+    return {k: float(v) for k, v in arrays.items() if v.ndim == 0}
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets the learning rate from the progress, stops at the budget, logs and saves."""
+
+    def __init__(self, stage: str, budget: Budget, peak: float, out: Path, done: dict[str, float]) -> None:
+        super().__init__()
+        self.budget, self.peak, self.out, self.stage = budget, peak, out, stage
+        self.step = int(done.get("step", 0))
+        self.before = done.get("seconds", 0.0)
+        self.began = self.saved = time.monotonic()
+        self.sums: dict[str, list[float]] = {}
+        self.bar = tqdm(total=100, desc=stage, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}")
+        self.log = (out / f"{stage}.csv").open("a", newline="", encoding="utf-8")
+        self.writer = csv.writer(self.log)
+        if self.log.tell() == 0:
+            self.writer.writerow(["step", "seconds", "learning_rate", "loss", "bpp", "psnr"])
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.began
+
+    @property
+    def progress(self) -> float:
+        if self.budget.steps is not None:
+            return min(1.0, self.step / max(1, self.budget.steps))
+        return min(1.0, self.seconds / max(1e-9, self.budget.minutes * 60))
+
+    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
+        self.model.optimizer.learning_rate.assign(learning_rate(self.progress, self.peak))
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.step += 1
+        for key, value in (logs or {}).items():
+            self.sums.setdefault(key, []).append(float(value))
+        if not np.isfinite(self.sums["loss"][-1]):
+            raise TrainingError(
+                f"{self.stage}: the loss is {self.sums['loss'][-1]} at step {self.step}; "
+                "resume from the last checkpoint with a lower learning rate (--learning-rate)"
+            )
+        progress = self.progress
+        if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+            self.save()
+        if progress >= 1.0:
+            self.model.stop_training = True
+
+    def report(self) -> None:
+        mean = {k: float(np.mean(v)) for k, v in self.sums.items()}
+        self.sums.clear()
+        rate = learning_rate(self.progress, self.peak)
+        row = [mean.get(k, float("nan")) for k in ("loss", "bpp", "psnr")]
+        self.writer.writerow([self.step, round(self.seconds, 1), f"{rate:.3g}", *(f"{v:.4f}" for v in row)])
+        self.log.flush()
+        progress = max(self.progress, 1e-6)
+        left = self.seconds * (1 - progress) / progress
+        self.bar.n = int(100 * progress)
+        self.bar.set_postfix_str(
+            f"loss {row[0]:.4f} bpp {row[1]:.3f} PSNR {row[2]:.2f} dB step {self.step} left {left / 60:.0f} min"
+        )
+
+    def save(self) -> None:
+        self.report() if self.sums else None
+        self.saved = time.monotonic()
+        save_weights(
+            self.out / f"{self.stage}.npz",
+            self.model,
+            self.model.optimizer,
+            step=self.step,
+            seconds=self.seconds,
+        )
+
+    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
+        if self.sums:
+            self.report()
+
+    def close(self) -> None:
+        self.bar.close()
+        self.log.close()
+
+
+def train(
+    model: keras.Model,
+    data: Crops,
+    *,
+    stage: str,
+    out: Path,
+    budget: Budget,
+    peak: float,
+    resume: bool,
+) -> None:
+    """Train a model whose loss is its own; leaves `<stage>.npz` (weights, optimiser, step) and `<stage>.csv`.
+
+    Raises:
+        TrainingError: the loss is not finite, or the checkpoint to resume from does not fit.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    optimizer = keras.optimizers.Adam(peak, clipnorm=1.0)
+    # oneDNN's convolutions beat XLA's on a CPU; on a GPU XLA wins.
+    jit = keras.backend.backend() != "tensorflow"
+    model.compile(optimizer, jit_compile=jit)
+    optimizer.build(model.trainable_variables)
+    checkpoint = out / f"{stage}.npz"
+    done: dict[str, float] = {}
+    if resume and checkpoint.is_file():
+        done = load_weights(checkpoint, model, optimizer)
+    watch = _Watch(stage, budget, peak, out, done)
+    try:
+        while watch.progress < 1.0:
+            data.offset = watch.step
+            model.fit(data, epochs=1, verbose=0, callbacks=[watch], shuffle=False)
+        watch.save()
+    finally:
+        watch.close()

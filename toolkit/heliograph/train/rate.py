@@ -1,0 +1,111 @@
+"""The training objective: bits under a factorised density plus distortion, all qualities in one model."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+LAMBDA_LOW, LAMBDA_HIGH = 0.001, 0.09  # Lagrangian at quality 0 and 1, of MSE in 8-bit units
+ANCHORS = 8  # gain vectors; qualities between two anchors interpolate their logarithms
+MIXTURE = 3
+_FAST = 10.0  # densities are few scalars that must move faster than convolution weights
+
+
+def lagrangian(quality: object) -> object:
+    """Return lambda for qualities in [0, 1]: geometric from LAMBDA_LOW to LAMBDA_HIGH."""
+    return LAMBDA_LOW * ops.exp(quality * float(np.log(LAMBDA_HIGH / LAMBDA_LOW)))
+
+
+def first_steps(channels: int) -> npt.NDArray[np.float64]:
+    """Return log step sizes [ANCHORS, channels] at which uniform quantisation balances rate and distortion.
+
+    For an orthonormal 16x16x3 transform dD/dR = -2 ln2 D and D = step^2 / 12 give step^2 = 36 / (2 ln2 255^2 lambda).
+    """
+    quality = np.linspace(0, 1, ANCHORS)
+    lam = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** quality
+    step = np.sqrt(36 / (2 * np.log(2) * 255**2 * lam))
+    return np.repeat(np.log(step)[:, None], channels, axis=1)
+
+
+class RateDistortion(keras.Model):  # type: ignore[misc]
+    """Encoder, quantisation, density and decoder as one trainable model.
+
+    Called with {"image": uint8 [B, H, W, 3], "quality": [B, 1]} it returns float32 [B, 3]: loss, bits per
+    pixel and MSE (pictures in [0, 1]) of each crop. `unit` float [C] multiplies the encoder's output.
+    """
+
+    def __init__(self, encoder: keras.Model, decoder: keras.Model, *, seed: int) -> None:
+        super().__init__(name="rate_distortion")
+        self.encoder, self.decoder = encoder, decoder
+        channels = encoder.output.shape[-1]
+        self.log_step = self.add_weight(shape=(ANCHORS, channels), initializer="zeros", name="log_step")
+        self.density = self.add_weight(shape=(3, channels, MIXTURE), initializer="zeros", name="density")
+        self.unit = self.add_weight(shape=(channels,), initializer="ones", trainable=False, name="unit")
+        self.seeds = keras.random.SeedGenerator(seed)
+        self.bpp_metric = keras.metrics.Mean(name="bpp")
+        self.psnr_metric = keras.metrics.Mean(name="psnr")
+
+    def start(self, deviation: npt.NDArray[np.float32]) -> None:
+        """Set the steps and the densities' scales from the latents' standard deviations, float32 [C]."""
+        self.log_step.assign(first_steps(len(deviation)))
+        density = np.zeros((3, len(deviation), MIXTURE))  # log scale, mean, logit
+        density[0] = np.log(deviation[:, None] * np.array([0.1, 0.3, 0.9]) + 1e-4) / _FAST
+        self.density.assign(density)
+
+    def steps(self, quality: object) -> object:
+        """Return step sizes float32 [B, C] for qualities [B, 1]."""
+        place = ops.cast(quality, "float32") * (ANCHORS - 1)  # [B, 1]
+        anchors = ops.arange(ANCHORS, dtype="float32")[None, :]
+        weight = ops.maximum(0.0, 1.0 - ops.abs(place - anchors))  # [B, ANCHORS], linear interpolation
+        return ops.exp(ops.matmul(weight, self.log_step))
+
+    def bits(self, y: object, step: object) -> object:
+        """Bits of each latent: minus log2 of the density's mass in [y - step/2, y + step/2]."""
+        scale = ops.exp(self.density[0] * _FAST)  # [C, K]
+        mean = self.density[1] * _FAST
+        weight = ops.softmax(self.density[2] * _FAST, axis=-1)
+        distance = ops.abs(y[..., None] - mean)  # symmetric about the mean: keeps the difference accurate
+        upper = ops.sigmoid((0.5 * step[..., None] - distance) / scale)
+        lower = ops.sigmoid((-0.5 * step[..., None] - distance) / scale)
+        mass = ops.sum(weight * (upper - lower), axis=-1)
+        return -ops.log(ops.maximum(mass, 1e-7)) / float(np.log(2))
+
+    def call(self, inputs: dict[str, object], training: bool = False) -> object:
+        image = ops.cast(inputs["image"], "float32") / 255.0
+        quality = inputs["quality"]
+        y = ops.cast(self.encoder(image), "float32") * self.unit
+        step = self.steps(quality)[:, None, None, :]  # [B, 1, 1, C]
+        noise = keras.random.uniform(ops.shape(y), -0.5, 0.5, seed=self.seeds)
+        bits = self.bits(y + noise * step, step)
+        ratio = y / step
+        rounded = ratio + ops.stop_gradient(ops.round(ratio) - ratio)
+        picture = ops.cast(self.decoder([rounded * step, quality]), "float32")
+        mse = ops.mean(ops.square(picture - image), axis=(1, 2, 3))
+        bpp = ops.sum(bits, axis=(1, 2, 3)) / float(np.prod(image.shape[1:3]))
+        lam = lagrangian(quality)[:, 0]
+        loss = (lam * 255.0**2 * mse + bpp) / ops.sqrt(lam / LAMBDA_LOW)
+        return ops.stack([loss, bpp, mse], axis=-1)
+
+    def compute_loss(
+        self,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
+        training: bool = True,
+    ) -> object:
+        self.bpp_metric.update_state(y_pred[:, 1])  # type: ignore[index]
+        mse = ops.maximum(y_pred[:, 2], 1e-7)  # type: ignore[index]
+        self.psnr_metric.update_state(-10.0 * ops.log(mse) / float(np.log(10)))
+        return ops.mean(y_pred[:, 0])  # type: ignore[index]
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [self._loss_tracker, self.bpp_metric, self.psnr_metric]
+
+    def compute_metrics(self, x: object, y: object, y_pred: object, sample_weight: object = None) -> object:
+        return self.get_metrics_result()
+
+

@@ -1,0 +1,118 @@
+"""The stages of training, each resumable by itself: float, qat, freeze, tables, decoder, preview."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.train import loop, transform
+from heliograph.train.data import Crops
+from heliograph.train.networks import ENCODERS, DecoderSpec, build_decoder, build_encoder
+from heliograph.train.quantisation import calibrate_ranges, equalise
+from heliograph.train.rate import RateDistortion
+
+STEPS_PER_ROUND = 200  # steps between two log lines
+CALIBRATION_CROPS = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training run is given: the codec's name, folders, seed, batch and budgets."""
+
+    codec: str
+    photos: Path
+    out: Path
+    seed: int = 1
+    batch: int = 8
+    size: int = 128
+    learning_rate: float = 6e-4
+    decoder: DecoderSpec = field(default_factory=DecoderSpec)
+
+    def crops(self, stage: int, *, batch: int | None = None, size: int | None = None) -> Crops:
+        """Return the supply of crops of a stage; every stage draws its own."""
+        return Crops(
+            self.photos,
+            batch=batch or self.batch,
+            size=size or self.size,
+            steps=STEPS_PER_ROUND,
+            seed=self.seed * 100 + stage,
+        )
+
+    def calibration(self) -> npt.NDArray[np.float32]:
+        """Return the crops that ranges are calibrated on, float32 [N, 256, 256, 3] in [0, 1]."""
+        data = self.crops(9, batch=8, size=256)
+        picked = [data[i][0]["image"] for i in range(CALIBRATION_CROPS // 32)]
+        return (np.concatenate(picked) / np.float32(255)).astype(np.float32)
+
+
+def float_model(plan: Plan) -> RateDistortion:
+    """Return the float rate–distortion model at its starting point (truncated DCT and its inverse)."""
+    keras.utils.set_random_seed(plan.seed)
+    spec = ENCODERS[plan.codec]
+    encoder, decoder = build_encoder(spec), build_decoder(plan.decoder, spec.latent)
+    forward = transform.start_encoder(encoder, spec)
+    images = plan.calibration()
+    latents = np.concatenate([np.asarray(encoder(images[i : i + 8])) for i in range(0, len(images), 8)])
+    deviation = latents.reshape(-1, spec.latent).std(axis=0).astype(np.float32)
+    transform.start_decoder(decoder, forward, deviation)
+    model = RateDistortion(encoder, decoder, seed=plan.seed)
+    _build(model)
+    model.start(deviation)
+    return model
+
+
+def _build(model: RateDistortion) -> None:
+    model({"image": np.zeros((1, 64, 64, 3), np.uint8), "quality": np.zeros((1, 1), np.float32)})
+
+
+def train_float(plan: Plan, budget: loop.Budget, *, resume: bool) -> RateDistortion:
+    """Stage `float`: rate–distortion training of encoder, steps, densities and decoder together."""
+    model = float_model(plan)
+    loop.train(
+        model,
+        plan.crops(1),
+        stage="float",
+        out=plan.out,
+        budget=budget,
+        peak=plan.learning_rate,
+        resume=resume,
+    )
+    return model
+
+
+def quantised_model(plan: Plan) -> RateDistortion:
+    """Return the model of stage `qat` at its start: the float checkpoint, equalised, with calibrated ranges.
+
+    Without further training this is the post-training-quantised baseline.
+    """
+    model = float_model(plan)
+    loop.load_weights(plan.out / "float.npz", model)
+    images = plan.calibration()
+    unit = equalise(model.encoder, images)
+    quantised = build_encoder(ENCODERS[plan.codec], quantised=True)
+    calibrate_ranges(model.encoder, quantised, images)
+    twin = RateDistortion(quantised, model.decoder, seed=plan.seed)
+    _build(twin)
+    twin.log_step.assign(model.log_step)
+    twin.density.assign(model.density)
+    twin.unit.assign(unit)
+    return twin
+
+
+def train_qat(plan: Plan, budget: loop.Budget, *, resume: bool) -> RateDistortion:
+    """Stage `qat`: the same training with the encoder fake-quantised."""
+    model = quantised_model(plan)
+    loop.train(
+        model,
+        plan.crops(2),
+        stage="qat",
+        out=plan.out,
+        budget=budget,
+        peak=plan.learning_rate / 4,
+        resume=resume,
+    )
+    return model

@@ -1,0 +1,55 @@
+"""Tiles: a picture as fixed squares for the accelerator, their latents joined to one map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.errors import PictureError
+
+STRIDE = 16  # pixels per latent position
+MAX_SIDE = 65_535
+MAX_PIXELS = 1 << 27  # 134 megapixels
+
+
+def check_size(width: int, height: int) -> None:
+    """Raise PictureError unless 1 <= side <= MAX_SIDE and the area is at most MAX_PIXELS."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE) or width * height > MAX_PIXELS:
+        raise PictureError(
+            f"picture is {width}x{height}: a side must be 1 to {MAX_SIDE} and the area at most "
+            f"{MAX_PIXELS} pixels; scale it down or cut it first"
+        )
+
+
+def latent_shape(width: int, height: int) -> tuple[int, int]:
+    """Return (rows, columns) of the latent map of a picture."""
+    return -(-height // STRIDE), -(-width // STRIDE)
+
+
+def cut(
+    picture: npt.NDArray[np.uint8], tile: int
+) -> Iterator[tuple[tuple[slice, slice], npt.NDArray[np.uint8]]]:
+    """Yield every tile of a picture with the place of its latents.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        tile: side in pixels, a multiple of 16.
+
+    Yields:
+        (rows, columns) slices into the latent map, already cut at its edge, and uint8 [tile, tile, 3];
+        what a tile covers beyond the picture repeats the picture's last row and column.
+    """
+    height, width = picture.shape[:2]
+    check_size(width, height)
+    rows, columns = latent_shape(width, height)
+    step = tile // STRIDE
+    for y in range(0, rows, step):
+        for x in range(0, columns, step):
+            part = picture[y * STRIDE : y * STRIDE + tile, x * STRIDE : x * STRIDE + tile]
+            down, right = tile - part.shape[0], tile - part.shape[1]
+            if down or right:
+                part = np.pad(part, ((0, down), (0, right), (0, 0)), mode="edge")
+            place = slice(y, min(y + step, rows)), slice(x, min(x + step, columns))
+            yield place, np.ascontiguousarray(part)

@@ -1,0 +1,116 @@
+"""TFLite runtimes: one interface over LiteRT, tflite-runtime and TensorFlow, with accelerator delegates."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.errors import CodecError, RuntimeUnavailableError
+
+# In the order they are tried: module that holds Interpreter and load_delegate, and what installs it.
+RUNTIMES = {
+    "litert": ("ai_edge_litert.interpreter", "pip install 'heliograph[device]'"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "pip install 'heliograph[device-tflite-runtime]'"),
+    "tf.lite": ("tensorflow.lite", "pip install 'heliograph[train]'"),
+}
+
+
+def _load(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    module, install = RUNTIMES[name]
+    try:
+        if name == "tf.lite":
+            lite = importlib.import_module("tensorflow").lite
+            return lite.Interpreter, lite.experimental.load_delegate
+        if name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
+            # With numpy 2 the import works and the first Interpreter() dies with "_ARRAY_API not found".
+            raise RuntimeUnavailableError(
+                f"tflite-runtime needs numpy below 2, got {np.__version__}: pip install 'numpy<2'"
+            )
+        loaded = importlib.import_module(module)
+        return loaded.Interpreter, loaded.load_delegate
+    except ImportError as error:
+        raise RuntimeUnavailableError(f"runtime {name} is not installed ({error}): {install}") from error
+
+
+def available() -> list[str]:
+    """Return the names of the runtimes that can be loaded here, in order of preference."""
+    found = []
+    for name in RUNTIMES:
+        try:
+            _load(name)
+        except RuntimeUnavailableError:
+            continue
+        found.append(name)
+    return found
+
+
+class Model:
+    """An int8 .tflite model with one input and one output, ready to run.
+
+    Args:
+        model: the .tflite file's bytes.
+        runtime: a key of RUNTIMES, or None for the first that is installed.
+        delegate: path of a delegate library such as libedgetpu.so.1, or None.
+        threads: CPU threads.
+
+    Raises:
+        RuntimeUnavailableError: no runtime, or the delegate or its device is missing.
+        CodecError: the model cannot be loaded or is not int8.
+    """
+
+    def __init__(
+        self, model: bytes, *, runtime: str | None = None, delegate: str | None = None, threads: int = 1
+    ) -> None:
+        self.runtime, interpreter, load_delegate = self._choose(runtime)
+        delegates = []
+        if delegate is not None:
+            try:
+                delegates = [load_delegate(delegate)]
+            except (OSError, ValueError) as error:
+                reason = str(error).strip() or "the library loaded but found no device"
+                raise RuntimeUnavailableError(
+                    f"cannot load delegate {delegate} into {self.runtime}: {reason}; install the accelerator's "
+                    "runtime library, plug the device in, or leave --delegate out to run on the CPU"
+                ) from error
+        try:
+            self._interpreter = interpreter(
+                model_content=model, experimental_delegates=delegates or None, num_threads=threads
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            first = str(error).splitlines()[0] if str(error) else "unknown reason"
+            raise CodecError(f"{self.runtime} cannot load the model: {first}") from error
+        (self._input,) = self._interpreter.get_input_details()
+        (self._output,) = self._interpreter.get_output_details()
+        if self._input["dtype"] is not np.int8 or self._output["dtype"] is not np.int8:
+            raise CodecError(
+                f"model takes {self._input['dtype'].__name__} and gives {self._output['dtype'].__name__}, "
+                "expected int8 for both; export the codec again"
+            )
+        self.input_shape = tuple(int(n) for n in self._input["shape"][1:])
+        self.output_shape = tuple(int(n) for n in self._output["shape"][1:])
+
+    @staticmethod
+    def _choose(runtime: str | None) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
+        if runtime is not None:
+            if runtime not in RUNTIMES:
+                raise RuntimeUnavailableError(f"unknown runtime {runtime!r}: choose from {', '.join(RUNTIMES)}")
+            return (runtime, *_load(runtime))
+        reasons = []
+        for name in RUNTIMES:
+            try:
+                return (name, *_load(name))
+            except RuntimeUnavailableError as error:
+                reasons.append(str(error))
+        raise RuntimeUnavailableError("no TFLite runtime can be loaded: " + "; ".join(reasons))
+
+    def __call__(self, x: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        """Run the model on one input, int8 without the batch axis, and return its output likewise."""
+        self._interpreter.set_tensor(self._input["index"], x[None])
+        self._interpreter.invoke()
+        result: npt.NDArray[np.int8] = self._interpreter.get_tensor(self._output["index"])[0]
+        return result

@@ -9,9 +9,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.server.network import DecoderSpec, build_decoder
 from heliograph.train import loop, transform
 from heliograph.train.data import Crops
-from heliograph.train.networks import ENCODERS, DecoderSpec, build_decoder, build_encoder
+from heliograph.train.networks import ENCODERS, build_encoder
 from heliograph.train.quantisation import calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion
 

@@ -27,9 +27,9 @@ class Budget:
 
 
 def learning_rate(progress: float, peak: float) -> float:
-    """Return the rate at progress in [0, 1]: constant for the first half, then a cosine to 1 % of the peak."""
+    """Return the rate at progress in [0, 1]: a ramp over 1 %, constant to a half, a cosine to 1 % of the peak."""
     if progress < 0.5:
-        return peak
+        return peak * min(1.0, 0.01 + progress / 0.01)
     return float(peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (progress - 0.5) / 0.5))))
 
 

@@ -47,6 +47,7 @@ def build_encoder(spec: EncoderSpec, *, quantised: bool = False, tile: int | Non
             strides=stride,
             padding="valid" if stride == 2 else "same",
             activation=activation,
+            kernel_initializer="he_normal" if activation else "glorot_uniform",
             name=name,
         )
 

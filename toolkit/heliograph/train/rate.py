@@ -43,7 +43,7 @@ class RateDistortion(keras.Model):  # type: ignore[misc]
         self.log_step = self.add_weight(shape=(ANCHORS, channels), initializer="zeros", name="log_step")
         self.density = self.add_weight(shape=(3, channels, MIXTURE), initializer="zeros", name="density")
         self.unit = self.add_weight(shape=(channels,), initializer="ones", trainable=False, name="unit")
-        self.seeds = keras.random.SeedGenerator(seed)
+        self.seeds = keras.random.SeedGenerator(seed, name="noise")
         self.bpp_metric = keras.metrics.Mean(name="bpp")
         self.psnr_metric = keras.metrics.Mean(name="psnr")
 

@@ -55,8 +55,8 @@ def float_model(plan: Plan) -> RateDistortion:
     keras.utils.set_random_seed(plan.seed)
     spec = ENCODERS[plan.codec]
     encoder, decoder = build_encoder(spec), build_decoder(plan.decoder, spec.latent)
-    forward = transform.start_encoder(encoder, spec)
     images = plan.calibration()
+    forward = transform.start_encoder(encoder, spec, images)
     latents = np.concatenate([np.asarray(encoder(images[i : i + 8])) for i in range(0, len(images), 8)])
     deviation = latents.reshape(-1, spec.latent).std(axis=0).astype(np.float32)
     transform.start_decoder(decoder, forward, deviation)

@@ -52,11 +52,16 @@ def _haar(channels: int) -> Array:
     return kernel
 
 
-def start_encoder(encoder: keras.Model, spec: EncoderSpec) -> Array:
-    """Set the chain to a truncated DCT and the branch's last layer near zero.
+def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[np.float32]) -> Array:
+    """Set the chain to a truncated DCT and the branch to unit input and no output.
 
     Three 2x2 stages reach 1/8; where they carry fewer than 192 channels the best subspace (weighted by
     the spectrum) is kept and the last stage is the least-squares fit of the DCT on it.
+
+    Args:
+        encoder: float encoder of `build_encoder`, freshly initialised.
+        spec: its shape.
+        images: float32 [N, H, W, 3] in [0, 1], pictures whose statistics scale the branch's input.
 
     Returns:
         float64 [C, 768]: the linear map from a 16x16x3 block (y, x, rgb) to the latent that was set.
@@ -77,11 +82,20 @@ def start_encoder(encoder: keras.Model, spec: EncoderSpec) -> Array:
         layer = encoder.get_layer(name)
         layer.kernel.assign(kernel.astype(np.float32))
         layer.bias.assign(np.zeros(kernel.shape[-1], np.float32))
-    branch = encoder.get_layer("branch16")
-    branch.kernel.assign(np.asarray(branch.kernel) * 0.02)
-    # Pictures are in [0, 1]: centre them at 0.5 so that the DC latent is signed.
+    # Pictures are in [0, 1]: centred at 0.5 at once, every later channel is signed and small, zero
+    # padding means mid-grey, and a two-sided int8 range fits.
+    encoder.get_layer("chain2").bias.assign((-0.5 * first.sum(axis=(0, 1, 2))).astype(np.float32))
+    # Without whitening the mean brightness of a 4x4 cell, ten times its details, decides alone which of
+    # the branch's ReLUs are on.
+    u = keras.Model(encoder.input, encoder.get_layer("chain4").output)
+    seen = np.concatenate([np.asarray(u(images[i : i + 8])) for i in range(0, len(images), 8)])
+    enter = encoder.get_layer("branch4")
+    enter.kernel.assign(np.asarray(enter.kernel) / seen.std(axis=(0, 1, 2))[:, None])
+    # The branch starts silent: a small random output is noise to be got rid of, and pushing it down
+    # drives every ReLU of the branch below zero for good (seen: 96 of 96 channels dead in an hour's run).
+    leave = encoder.get_layer("branch16")
+    leave.kernel.assign(np.zeros(leave.kernel.shape, np.float32))
     composite = np.einsum("qQmn,aAkm,yxrk->nqayQAxr", last, third, four).reshape(spec.latent, 768)
-    encoder.get_layer("chain16").bias.assign((-0.5 * composite.sum(1)).astype(np.float32))
     return np.asarray(composite)
 
 

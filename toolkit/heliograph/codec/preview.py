@@ -1,0 +1,44 @@
+"""Windows of the preview decoder: a latent map as overlapping fixed squares, and the picture from their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec.tiles import STRIDE
+
+WINDOW = 20  # latents on a side of the preview decoder's input
+MARGIN = 2  # latents on each side that are context only
+
+
+def decode_windows(
+    latents: npt.NDArray[np.int8],
+    model: Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]],
+    width: int,
+    height: int,
+) -> npt.NDArray[np.uint8]:
+    """Decode a latent map window by window, keeping of each only what has full context.
+
+    Args:
+        latents: int8 [h, w, C].
+        model: int8 [WINDOW, WINDOW, C] to int8 [16*WINDOW, 16*WINDOW, 3], pixel value - 128.
+        width: of the picture, in pixels.
+        height: of the picture, in pixels.
+
+    Returns:
+        uint8 [height, width, 3].
+    """
+    rows, columns, _ = latents.shape
+    inner = WINDOW - 2 * MARGIN
+    down, right = -rows % inner, -columns % inner
+    padded = np.pad(latents, ((MARGIN, MARGIN + down), (MARGIN, MARGIN + right), (0, 0)), mode="edge")
+    out = np.empty((height, width, 3), np.uint8)
+    cut = slice(MARGIN * STRIDE, (MARGIN + inner) * STRIDE)
+    for y in range(0, rows, inner):
+        for x in range(0, columns, inner):
+            found = model(np.ascontiguousarray(padded[y : y + WINDOW, x : x + WINDOW]))
+            place = out[y * STRIDE : (y + inner) * STRIDE, x * STRIDE : (x + inner) * STRIDE]
+            place[:] = (found[cut, cut][: place.shape[0], : place.shape[1]].view(np.uint8)) ^ 0x80
+    return out

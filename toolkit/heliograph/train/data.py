@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import threading
 from collections import Counter
 from pathlib import Path
@@ -11,9 +10,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
-from heliograph.errors import PictureError, TrainingError
+from heliograph.errors import TrainingError
+from heliograph.pictures import load_srgb
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -29,26 +29,6 @@ def list_pictures(folder: Path) -> list[Path]:
             "give --photos another folder"
         )
     return found
-
-
-def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a picture as uint8 [H, W, 3] sRGB, upright (EXIF) and converted from its ICC profile."""
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            profile = picture.info.get("icc_profile")
-            if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
-                try:
-                    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-                    converted = ImageCms.profileToProfile(
-                        picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-                    )
-                    picture = converted if converted is not None else picture
-                except ImageCms.PyCMSError:
-                    pass  # a broken profile: the pixels are still a picture
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise PictureError(f"cannot read picture {path}: {error}; remove it or convert it to PNG") from error
 
 
 def _weights(folder: Path, files: list[Path]) -> npt.NDArray[np.float64]:

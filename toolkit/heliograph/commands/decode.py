@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from heliograph.codec import format as container
 from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec.manifest import Codec, find_by_id
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.commands import batch
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import RuntimeUnavailableError, StreamError
-from heliograph.files import write_whole
 
 NAME = "decode"
 HELP = ".helio streams to pictures, on the host"
@@ -47,17 +48,18 @@ def run(arguments: argparse.Namespace) -> int:
     extra = manifest.find(arguments.codec) if arguments.codec else None
     decoders: dict[bytes, Decoder] = {}  # by codec id: streams of several codecs may come in one call
 
-    def decode(source: Path, target: Path) -> str:
-        decoded = decode_stream(read_stream(source), extra)
-        codec = decoded.codec
+    def decode(source: Path, target: Path) -> batch.Result:
+        data = read_stream(source)
+        codec = find_by_id(container.unpack(data).codec_id, extra)
         if codec.id not in decoders:
             decoders[codec.id] = _load(arguments.decoder, codec, arguments.runtime)
+        began = time.perf_counter()  # loading a decoder is no part of what a picture takes
+        decoded = decode_stream(data, codec)
         picture = decoders[codec.id](decoded)
-        write_whole(target, png(picture))
-        size = f"{decoded.width}x{decoded.height}"
-        return f"{source} -> {target}: {size}, {arguments.decoder} decoder of {codec.name}"
+        batch.store(target, png(picture))
+        return batch.Result(decoded.width, decoded.height, len(data), time.perf_counter() - began)
 
-    return batch.run_each(pairs, decode)
+    return batch.run_each(pairs, decode, as_json=arguments.json)
 
 
 def read_stream(path: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 from heliograph.codec import manifest
@@ -10,7 +11,6 @@ from heliograph.codec.rate import QUALITIES
 from heliograph.commands import batch
 from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import RUNTIMES
-from heliograph.files import write_whole
 from heliograph.pictures import load_srgb
 
 NAME = "encode"
@@ -57,12 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
         codec, runtime=arguments.runtime, delegate=arguments.delegate, threads=arguments.threads
     )
 
-    def encode(source: Path, target: Path) -> str:
+    def encode(source: Path, target: Path) -> batch.Result:
+        began = time.perf_counter()
         picture = load_srgb(source)
         data = encoder.encode(picture, arguments.quality)
-        write_whole(target, data)
-        height, width = picture.shape[:2]
-        rate = 8 * len(data) / (width * height)
-        return f"{source} -> {target}: {width}x{height}, {len(data)} bytes, {rate:.3f} bits per pixel"
+        batch.store(target, data)
+        return batch.Result(picture.shape[1], picture.shape[0], len(data), time.perf_counter() - began)
 
-    return batch.run_each(pairs, encode)
+    return batch.run_each(pairs, encode, as_json=arguments.json)

@@ -13,6 +13,7 @@ from heliograph.errors import CodecError
 
 NAME = "info"
 HELP = "describe a stream or a codec"
+OPTIONAL = (manifest.PREVIEW, manifest.SERVER)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -52,10 +53,15 @@ def _stream(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _codec(codec: manifest.Codec) -> Iterator[tuple[str, str]]:
-    sizes = {name: len(codec.read(name)) for name in codec.hashes}  # raises if a file was changed
+    # A device's copy has no server decoder; what is there must be as hashed, or `read` raises.
+    here = [name for name in codec.hashes if name not in OPTIONAL or (codec.folder / name).exists()]
+    sizes = {name: len(codec.read(name)) for name in here}
     yield "codec", f"{codec.name} ({codec.id.hex()})"
     yield "folder", str(codec.folder)
     yield "tile", f"{codec.tile}x{codec.tile} pixels, int8"
     yield "latents", f"{codec.channels} channels at 1/16"
-    for name, size in sizes.items():
-        yield "file", f"{name}, {size} bytes, hash good"
+    for name in codec.hashes:
+        yield (
+            "file",
+            f"{name}, {sizes[name]} bytes, hash good" if name in sizes else f"{name}, not in this copy",
+        )

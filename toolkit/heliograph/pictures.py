@@ -91,5 +91,5 @@ def _from_profile(picture: Image.Image) -> Image.Image:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         target = ImageCms.createProfile("sRGB")
         return ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
-    except ImageCms.PyCMSError:
+    except (ImageCms.PyCMSError, OSError):
         return picture  # a broken profile, or one for other channels: the pixels are still a picture

@@ -79,7 +79,8 @@ def sample_pictures(*, colour_only: bool = False, folder: Path | None = None) ->
 
 def copy_samples(folder: Path) -> Path:
     """Copy the sample pictures into a folder, made if needed, and return it: a photo folder for training."""
+    pictures = sample_pictures()
     folder.mkdir(parents=True, exist_ok=True)
-    for path in sample_pictures():
+    for path in pictures:
         shutil.copyfile(path, folder / path.name)
     return folder

@@ -50,7 +50,7 @@ def pair_outputs(inputs: list[Path], out: str | None, suffix: str, *, force: boo
     OUT is a folder if it is one, ends in a slash, or there are several inputs; it need not exist.
 
     Raises:
-        OutputError: an input is a folder, two inputs would get the same result, a result is itself an input, or it
+        OutputError: an input is a folder, two inputs would get the same result, or a result is an input or
             exists and `force` is not given.
     """
     for path in inputs:

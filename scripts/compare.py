@@ -40,7 +40,8 @@ def side_by_side(path: Path, panels: list[tuple[str, Picture]]) -> None:
     sheet.save(path)
 
 
-HEADER = f"{'stream':30} {'bytes':>7} {'bpp':>6} {'dB':>6} {'MS-SSIM':>7} {'JPEG dB':>7} {'encode':>9} {'decode':>9}"
+COLUMNS = ("bytes", 7), ("bpp", 6), ("dB", 6), ("MS-SSIM", 7), ("JPEG dB", 7), ("encode", 9), ("decode", 9)
+HEADER = f"{'stream':30} " + " ".join(f"{name:>{width}}" for name, width in COLUMNS)
 
 
 def row(

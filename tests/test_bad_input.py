@@ -14,7 +14,7 @@ from PIL import Image
 
 from heliograph.cli import main
 from heliograph.codec import format as container
-from heliograph.codec import tiles
+from heliograph.codec import manifest, tiles
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import StreamError
 
@@ -114,7 +114,7 @@ def test_an_unknown_codec_name(fails: Fails, photo: Path) -> None:
     assert message.startswith("no codec named 'heliostat': shipped are")
 
 
-@pytest.mark.parametrize("name", ["encoder.tflite", "tables.npz"])
+@pytest.mark.parametrize("name", [manifest.ENCODER, manifest.TABLES])
 def test_a_changed_codec_file(fails: Fails, name: str, photo: Path, codec_copy: Path) -> None:
     data = bytearray((codec_copy / name).read_bytes())
     data[-1] ^= 1

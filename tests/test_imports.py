@@ -15,7 +15,7 @@ ALLOWED = {
     "files": {"errors"},
     "samples": {"errors"},
     "pictures": {"codec", "errors"},
-    "codec": {"errors"},
+    "codec": {"_core", "errors"},  # _core: the C extension, which is optional
     "device": {"codec", "errors", "files", "pictures"},
     "server": {"codec", "device", "errors", "files", "pictures"},
     "train": {"codec", "device", "errors", "files", "pictures", "samples", "server"},

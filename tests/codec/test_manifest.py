@@ -52,7 +52,7 @@ def test_an_extra_codec_is_found_by_its_id(codec: Codec) -> None:
 def test_a_missing_file_is_named(codec_copy: Path) -> None:
     (codec_copy / manifest.TABLES).unlink()
     with pytest.raises(
-        CodecError, match=r"codec accelerator lacks tables.npz: No such file or directory in "
+        CodecError, match=f"codec accelerator lacks {manifest.TABLES}: No such file or directory in "
     ):
         _ = Codec(codec_copy).rates
 
@@ -62,7 +62,7 @@ def test_tables_that_are_no_tables_are_refused(codec_copy: Path) -> None:
     described = json.loads((codec_copy / "manifest.json").read_text(encoding="utf-8"))
     described["files"][manifest.TABLES] = manifest.sha256(b"PK\x03\x04 nonsense")
     (codec_copy / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
-    with pytest.raises(CodecError, match=r"tables.npz is not a table file: .*; copy it again"):
+    with pytest.raises(CodecError, match=f"{manifest.TABLES} is not a table file: .*; copy it again"):
         _ = Codec(codec_copy).rates
 
 

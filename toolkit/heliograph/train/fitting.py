@@ -13,6 +13,7 @@ from heliograph.codec.manifest import RateTables
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
+from heliograph.server.decoder import LATENT_UNIT
 from heliograph.server.network import build_decoder
 from heliograph.train import loop, preview, tables
 from heliograph.train.convert import convert
@@ -20,9 +21,10 @@ from heliograph.train.latents import LatentCrops
 from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import calibrate_ranges
 from heliograph.train.reconstruction import Reconstruction
+from heliograph.train.rounding import fit_rounding
 from heliograph.train.stages import Plan, quantised_model
 
-TABLE_PICTURES = 300  # photographs whose latents the tables are counted on
+ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
 CROP = 192  # pixels on a side of a decoder's training crop
 
 
@@ -75,11 +77,25 @@ def latent_maps(plan: Plan, count: int, *, stage: int) -> Iterator[npt.NDArray[n
 
 def fit_tables(plan: Plan) -> None:
     """Stage `tables`: dead zone and entropy tables from the latents of training pictures."""
-    steps, unit = steps_and_unit(plan)
-    counts = tables.histogram(latent_maps(plan, TABLE_PICTURES, stage=3), ENCODERS[plan.codec].latent)
-    rounding = tables.fit_rounding(counts, steps, unit)
+    steps, _ = steps_and_unit(plan)
+    counts = tables.histogram(latent_maps(plan, plan.table_pictures, stage=3), ENCODERS[plan.codec].latent)
+    rounding = _fit_rounding(plan, steps)
     fitted = tables.fit_tables(counts, steps, rounding)
     (plan.out / "tables.npz").write_bytes(fitted.to_bytes())
+
+
+def _fit_rounding(plan: Plan, steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    decoder = build_decoder(plan.decoder, ENCODERS[plan.codec].latent)
+    loop.load_weights(need(plan.out / "decoder_start.npz", "freeze"), decoder)
+    encoder, photos = frozen_encoder(plan), plan.crops(7, size=384)
+    pictures = [photos.crop(np.random.default_rng((photos.seed, i))) for i in range(ROUNDING_PICTURES)]
+
+    def decode(values: npt.NDArray[np.float64], quality: int) -> npt.NDArray[np.uint8]:
+        latents = (values[None] / LATENT_UNIT).astype(np.float32)
+        shown = np.asarray(decoder([latents, np.full((1, 1), quality / 100, np.float32)]))[0]
+        return np.clip(np.round(shown * 255), 0, 255).astype(np.uint8)
+
+    return fit_rounding([encoder.latents(p) for p in pictures], pictures, steps, decode)
 
 
 def _latent_crops(plan: Plan, stage: int) -> LatentCrops:

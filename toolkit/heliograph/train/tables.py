@@ -1,4 +1,4 @@
-"""Fitting the integer tables of a frozen encoder: steps, dead zone and entropy tables from its real latents."""
+"""Fitting the integer tables of a frozen encoder: steps and entropy tables from its real latents."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import numpy.typing as npt
 
 from heliograph.codec import entropy, rate
 from heliograph.codec.manifest import NOT_SENT, RateTables
-from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
 
 TABLES = 200
-ROUNDINGS = range(64, 129, 4)  # dead zones tried, in 1/256 of a step
 _RARE = 5e-5  # a channel with fewer non-zero symbols than this share is left out
 VALUES = np.arange(-128, 128, dtype=np.int8)
 Histogram = npt.NDArray[np.int64]
@@ -46,29 +44,6 @@ def _token_counts(counts: Histogram, steps: npt.NDArray[np.uint16], rounding: in
     out = np.zeros((channels, entropy.MAX_TOKENS))
     np.add.at(out, (np.arange(channels)[None, :].repeat(256, 0), z), counts.T)
     return out
-
-
-def fit_rounding(
-    counts: Histogram, steps: npt.NDArray[np.uint16], unit: npt.NDArray[np.float64]
-) -> npt.NDArray[np.uint8]:
-    """Return the rounding of each quality, uint8 [101], that minimises bits + lambda * error in latent space."""
-    values = VALUES.astype(np.float64)[:, None]
-    share = counts / counts.sum(axis=1, keepdims=True)
-    chosen = np.zeros(rate.QUALITIES, np.uint8)
-    for quality in range(rate.QUALITIES):
-        lam = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (quality / (rate.QUALITIES - 1))
-        best = np.inf
-        for rounding in ROUNDINGS:
-            symbols = rate.quantise(np.repeat(VALUES[:, None], len(counts), 1), steps[quality], rounding)
-            error = (values - symbols * (steps[quality] / rate.STEP_UNIT)) * unit / 128  # [256, C]
-            distortion = float((np.square(error) * share.T).sum()) / 768  # orthonormal over 16x16x3
-            p = _token_counts(counts, steps[quality], rounding)
-            p /= p.sum(axis=1, keepdims=True)
-            bits = float(-(p * np.log2(np.maximum(p, 1e-12))).sum()) / 256
-            cost = bits + lam * 255**2 * distortion
-            if cost < best:
-                best, chosen[quality] = cost, rounding
-    return chosen
 
 
 def _cluster(p: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -1,23 +1,22 @@
-"""Rate: int8 latents to symbols and back by an integer step per channel and quality."""
+"""Rate: int8 latents to symbols and back by an integer step per channel and level."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-QUALITIES = 101  # quality 0 (smallest) to 100 (finest)
 STEP_UNIT = 16  # a step of 16 is one int8 latent unit
 ROUND_UNIT = 256  # rounding 128 is to nearest; less is a dead zone
 
 
 def quantise(
-    latents: npt.NDArray[np.int8], steps: npt.NDArray[np.uint16], rounding: int
+    latents: npt.NDArray[np.int8], steps: npt.NDArray[np.integer], rounding: int
 ) -> npt.NDArray[np.int16]:
     """Return symbols sign(v) * floor((|v| * 16 + step * rounding / 256) / step), in exact integers.
 
     Args:
         latents: int8 [..., C].
-        steps: uint16 [C], in sixteenths of a latent unit, at least 16.
+        steps: integers [C], in sixteenths of a latent unit, at least 16.
         rounding: 0 to 128, in 1/256 of a step.
     """
     v = latents.astype(np.int64)
@@ -26,7 +25,7 @@ def quantise(
     return (np.sign(v) * magnitude).astype(np.int16)
 
 
-def dequantise(symbols: npt.NDArray[np.int16], steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.int32]:
+def dequantise(symbols: npt.NDArray[np.int16], steps: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
     """Return symbol * step, int32 [..., C], in sixteenths of a latent unit."""
     return np.asarray(symbols.astype(np.int32) * steps.astype(np.int32))
 

@@ -12,20 +12,38 @@ from heliograph.device.runtime import Model
 from heliograph.errors import CodecError, PictureError
 
 
-class Encoder:
-    """A codec's encoder on a runtime; see `Model` for the arguments and errors."""
+class LatentEncoder:
+    """An int8 encoder network on a runtime: pictures to latents, tile by tile.
+
+    Args:
+        model: the bytes of encoder.tflite.
+        tile: side of its input in pixels.
+        channels: of its latents.
+        runtime, delegate, threads: see `Model`, whose errors are raised too.
+
+    Raises:
+        CodecError: the model has other shapes than tile and channels say.
+    """
 
     def __init__(
-        self, codec: Codec, *, runtime: str | None = None, delegate: str | None = None, threads: int = 1
+        self,
+        model: bytes,
+        *,
+        tile: int,
+        channels: int,
+        runtime: str | None = None,
+        delegate: str | None = None,
+        threads: int = 1,
     ) -> None:
-        self.codec = codec
-        self._model = Model(codec.encoder, runtime=runtime, delegate=delegate, threads=threads)
-        expected = (codec.tile, codec.tile, 3)
-        side = codec.tile // tiles.STRIDE
-        if self._model.input_shape != expected or self._model.output_shape != (side, side, codec.channels):
+        self.tile, self.channels = tile, channels
+        self._model = Model(model, runtime=runtime, delegate=delegate, threads=threads)
+        side = tile // tiles.STRIDE
+        expected = (tile, tile, 3), (side, side, channels)
+        found = self._model.input_shape, self._model.output_shape
+        if found != expected:
             raise CodecError(
-                f"encoder maps {self._model.input_shape} to {self._model.output_shape}, the manifest says "
-                f"{expected} to {(side, side, codec.channels)}; copy the codec folder again"
+                f"encoder maps {found[0]} to {found[1]}, the manifest says {expected[0]} to {expected[1]}; "
+                "copy the codec folder again"
             )
 
     @property
@@ -39,12 +57,29 @@ class Encoder:
             raise PictureError(f"expected uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}")
         height, width = picture.shape[:2]
         tiles.check_size(width, height)
-        out = np.empty((*tiles.latent_shape(width, height), self.codec.channels), np.int8)
-        for (rows, columns), tile in tiles.cut(picture, self.codec.tile):
+        out = np.empty((*tiles.latent_shape(width, height), self.channels), np.int8)
+        for (rows, columns), tile in tiles.cut(picture, self.tile):
             # int8 = uint8 - 128: the model's input has scale 1/255 and zero point -128
             found = self._model((tile ^ 0x80).view(np.int8))
             out[rows, columns] = found[: rows.stop - rows.start, : columns.stop - columns.start]
         return out
+
+
+class Encoder(LatentEncoder):
+    """A codec's encoder on a runtime: pictures to streams; see `LatentEncoder` for arguments and errors."""
+
+    def __init__(
+        self, codec: Codec, *, runtime: str | None = None, delegate: str | None = None, threads: int = 1
+    ) -> None:
+        super().__init__(
+            codec.encoder,
+            tile=codec.tile,
+            channels=codec.channels,
+            runtime=runtime,
+            delegate=delegate,
+            threads=threads,
+        )
+        self.codec = codec
 
     def encode(self, picture: npt.NDArray[np.uint8], quality: int) -> bytes:
         """Return the .helio stream of a picture at a quality of 0 to 100."""

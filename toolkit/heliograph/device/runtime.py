@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,20 @@ def _load(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
         raise RuntimeUnavailableError(f"runtime {name} is not installed ({error}): {install}") from error
 
 
+def _load_delegate(load: Callable[..., Any], library: str, runtime: str) -> Any:
+    try:
+        # Looked at first, because the runtimes' own loaders print a traceback when there is nothing to load.
+        if not hasattr(ctypes.CDLL(library), "tflite_plugin_create_delegate"):
+            raise OSError("it is no TFLite delegate")
+        return load(library)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip() or "the library loaded but found no device"
+        raise RuntimeUnavailableError(
+            f"cannot load delegate {library} into {runtime}: {reason}; install the accelerator's "
+            "runtime library, plug the device in, or leave --delegate out to run on the CPU"
+        ) from error
+
+
 def available() -> list[str]:
     """Return the names of the runtimes that can be loaded here, in order of preference."""
     found = []
@@ -68,14 +83,7 @@ class Model:
         self.runtime, interpreter, load_delegate = self._choose(runtime)
         delegates = []
         if delegate is not None:
-            try:
-                delegates = [load_delegate(delegate)]
-            except (OSError, ValueError) as error:
-                reason = str(error).strip() or "the library loaded but found no device"
-                raise RuntimeUnavailableError(
-                    f"cannot load delegate {delegate} into {self.runtime}: {reason}; install the accelerator's "
-                    "runtime library, plug the device in, or leave --delegate out to run on the CPU"
-                ) from error
+            delegates = [_load_delegate(load_delegate, delegate, self.runtime)]
         try:
             self._interpreter = interpreter(
                 model_content=model, experimental_delegates=delegates or None, num_threads=threads
@@ -98,7 +106,9 @@ class Model:
     def _choose(runtime: str | None) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
         if runtime is not None:
             if runtime not in RUNTIMES:
-                raise RuntimeUnavailableError(f"unknown runtime {runtime!r}: choose from {', '.join(RUNTIMES)}")
+                raise RuntimeUnavailableError(
+                    f"unknown runtime {runtime!r}: choose from {', '.join(RUNTIMES)}"
+                )
             return (runtime, *_load(runtime))
         reasons = []
         for name in RUNTIMES:

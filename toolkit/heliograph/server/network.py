@@ -110,3 +110,11 @@ def decoder_macs_per_pixel(spec: DecoderSpec, latent: int) -> float:
         half = width // 2
         total += blocks * (2 * width * half + 9 * half * half) / area
     return total + 9 * spec.widths[3] * 12 / 4
+
+
+def reach(spec: DecoderSpec) -> int:
+    """Return how many latents away a pixel can depend on, rounded up to whole latents."""
+    total = 1.0 + 1 / 8  # the first and the last 3x3 convolution
+    for level, blocks in enumerate(spec.blocks):
+        total += blocks / 2**level
+    return int(-(-total // 1))

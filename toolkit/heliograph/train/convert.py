@@ -19,7 +19,7 @@ import numpy as np
 from heliograph.errors import ConversionError
 from heliograph.train import loop, preview
 from heliograph.train.networks import ENCODERS, build_encoder
-from heliograph.train.quantisation import LATENT_SCALE, ActivationRange, QuantisedConv2D
+from heliograph.train.quantisation import LATENT_SCALE, ActivationRange, QuantisedConv2D, snap_biases
 
 OPERATIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "ADD", "CONCATENATION"}
 PREVIEW_OPERATIONS = OPERATIONS | {"RESIZE_NEAREST_NEIGHBOR"}
@@ -57,6 +57,7 @@ def build(kind: str, codec: str, weights: Path) -> keras.Model:
     else:
         model = preview.build_preview(spec.latent, quantised=True)
     loop.load_weights(weights, model)
+    snap_biases(model)
     return model
 
 
@@ -107,11 +108,12 @@ def check_scales(tensors: list[dict[str, Any]], model: keras.Model) -> None:
     several = [t["quantization_parameters"]["scales"] for t in tensors]
     for layer in model.layers:
         if isinstance(layer, ActivationRange):
-            scale = (float(layer.high.value) - float(layer.low.value)) / 255
-            if not np.isclose(single, scale, rtol=1e-6).any():
-                raise ConversionError(f"{layer.name}: the trained scale {scale:.8g} is not in the converted model")
+            if not np.isclose(single, layer.scale, rtol=1e-6).any():
+                raise ConversionError(
+                    f"{layer.name}: the trained scale {layer.scale:.8g} is not in the converted model"
+                )
         if isinstance(layer, QuantisedConv2D):
-            scales = np.maximum(np.abs(np.asarray(layer.kernel)).max(axis=(0, 1, 2)), 1e-8) / 127
+            scales = layer.weight_scales()
             if not any(s.shape == scales.shape and np.allclose(s, scales, rtol=1e-6) for s in several):
                 raise ConversionError(f"{layer.name}: the trained weight scales are not in the converted model")
 

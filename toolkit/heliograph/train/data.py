@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import threading
 from collections import Counter
 from pathlib import Path
@@ -11,10 +10,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
-from heliograph.errors import PictureError, TrainingError
+from heliograph.errors import TrainingError
+from heliograph.pictures import load_srgb
 
+Place = tuple[int, int]  # row and column
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
@@ -31,26 +32,6 @@ def list_pictures(folder: Path) -> list[Path]:
     return found
 
 
-def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a picture as uint8 [H, W, 3] sRGB, upright (EXIF) and converted from its ICC profile."""
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            profile = picture.info.get("icc_profile")
-            if profile and picture.mode in ("RGB", "RGBA", "CMYK", "L"):
-                try:
-                    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-                    converted = ImageCms.profileToProfile(
-                        picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-                    )
-                    picture = converted if converted is not None else picture
-                except ImageCms.PyCMSError:
-                    pass  # a broken profile: the pixels are still a picture
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise PictureError(f"cannot read picture {path}: {error}; remove it or convert it to PNG") from error
-
-
 def _weights(folder: Path, files: list[Path]) -> npt.NDArray[np.float64]:
     """Weight pictures so that a source with many counts as the square root of its number."""
     index = folder / "index.csv"
@@ -64,7 +45,35 @@ def _weights(folder: Path, files: list[Path]) -> npt.NDArray[np.float64]:
     return np.asarray(weight / weight.sum())
 
 
-class Crops(keras.utils.PyDataset):  # type: ignore[misc]
+def _resize(picture: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _flip(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    if rng.random() < 0.5:
+        picture = picture[:, ::-1]
+    if rng.random() < 0.5:
+        picture = picture.transpose(1, 0, 2)
+    return np.ascontiguousarray(picture)
+
+
+class Supply(keras.utils.PyDataset):  # type: ignore[misc]
+    """An endless supply of batches that depend on a seed and the step alone, in rounds of `steps`."""
+
+    def __init__(self, *, steps: int, seed: int, workers: int = 2) -> None:
+        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=16)
+        self.steps, self.seed = steps, seed
+        self.offset = 0  # steps already done, so that a resumed run sees new crops
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def generator(self, index: int) -> np.random.Generator:
+        """Return the random numbers of a batch of this round."""
+        return np.random.default_rng((self.seed, self.offset + index))
+
+
+class Crops(Supply):
     """Batches of random crops, the same for a seed whatever the threads do.
 
     Each item is ({"image": uint8 [B, size, size, 3], "quality": float32 [B, 1]}, zeros [B]).
@@ -82,17 +91,13 @@ class Crops(keras.utils.PyDataset):  # type: ignore[misc]
         workers: int = 2,
         cache_bytes: int = 4 << 30,
     ) -> None:
-        super().__init__(workers=workers, use_multiprocessing=False, max_queue_size=16)
+        super().__init__(steps=steps, seed=seed, workers=workers)
         self.files = list_pictures(folder)
         self.weights = _weights(folder, self.files)
-        self.batch, self.size, self.steps, self.seed = batch, size, steps, seed
-        self.offset = 0  # steps already done, so that a resumed run sees new crops
+        self.batch, self.size = batch, size
         self._cache: dict[int, npt.NDArray[np.uint8]] = {}
         self._room = cache_bytes
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return self.steps
 
     def picture(self, index: int) -> npt.NDArray[np.uint8]:
         """Return a whole training picture, uint8 [H, W, 3], from the cache or the disk."""
@@ -105,9 +110,29 @@ class Crops(keras.utils.PyDataset):  # type: ignore[misc]
                     self._room -= found.nbytes
         return found
 
+    def draw(self, rng: np.random.Generator) -> int:
+        """Return the index of a random picture, sources balanced."""
+        return int(rng.choice(len(self.files), p=self.weights))
+
+    @staticmethod
+    def prefer(rng: np.random.Generator, places: list[tuple[Place, npt.NDArray[np.uint8]]]) -> Place:
+        """Return the place whose pixels have more detail in three of four cases, so that skies do not dominate."""
+        detail = [float(np.abs(np.diff(c[::2, ::2, 1].astype(np.int16), axis=1)).mean()) for _, c in places]
+        return places[int(np.argmax(detail)) if rng.random() < 0.75 else int(np.argmin(detail))][0]
+
+    def whole(self, index: int, rng: np.random.Generator, *, least: int) -> npt.NDArray[np.uint8]:
+        """Return a whole picture, randomly flipped and scaled, no side below `least` pixels, uint8 [H, W, 3]."""
+        picture = self.picture(index)
+        short = min(picture.shape[:2])
+        scale = max(least / short, float(rng.uniform(0.5, 1.0)) if rng.random() < 0.5 else 1.0)
+        if scale != 1.0:
+            height, width = (max(least, round(n * scale)) for n in picture.shape[:2])
+            picture = _resize(picture, width, height)
+        return _flip(picture, rng)
+
     def crop(self, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Return one random crop uint8 [size, size, 3]: random scale, place and flips, detail preferred."""
-        picture = self.picture(int(rng.choice(len(self.files), p=self.weights)))
+        picture = self.picture(self.draw(rng))
         height, width = picture.shape[:2]
         largest = min(height, width) / self.size
         scale = 1.0
@@ -116,25 +141,13 @@ class Crops(keras.utils.PyDataset):  # type: ignore[misc]
         elif rng.random() < 0.5:
             scale = float(rng.uniform(1.0, min(2.0, largest)))
         side = min(round(self.size * scale), height, width)
-        # Two places; the more detailed one in three of four cases, so that skies do not dominate.
-        places = [
-            (int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))) for _ in range(2)
-        ]
-        cuts = [picture[y : y + side, x : x + side] for y, x in places]
-        detail = [float(np.abs(np.diff(c[::2, ::2, 1].astype(np.int16), axis=1)).mean()) for c in cuts]
-        best = int(np.argmax(detail)) if rng.random() < 0.75 else int(np.argmin(detail))
-        cut = cuts[best]
-        if side != self.size:
-            shape = (self.size, self.size)
-            cut = np.asarray(Image.fromarray(cut).resize(shape, Image.Resampling.BICUBIC, reducing_gap=None))
-        if rng.random() < 0.5:
-            cut = cut[:, ::-1]
-        if rng.random() < 0.5:
-            cut = cut.transpose(1, 0, 2)
-        return np.ascontiguousarray(cut)
+        places = [(int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))) for _ in range(2)]
+        y, x = self.prefer(rng, [((y, x), picture[y : y + side, x : x + side]) for y, x in places])
+        cut = picture[y : y + side, x : x + side]
+        return _flip(_resize(cut, self.size, self.size) if side != self.size else cut, rng)
 
     def __getitem__(self, index: int) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float32]]:
-        rng = np.random.default_rng((self.seed, self.offset + index))
+        rng = self.generator(index)
         images = np.stack([self.crop(rng) for _ in range(self.batch)])
         quality = rng.random((self.batch, 1), dtype=np.float32)
         return {"image": images, "quality": quality}, np.zeros(self.batch, np.float32)

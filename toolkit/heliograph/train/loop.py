@@ -10,10 +10,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras import ops
 from tqdm import tqdm
 
 from heliograph.errors import TrainingError
-from heliograph.train.data import Crops
+from heliograph.train.data import Supply
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -25,12 +26,37 @@ class Budget:
     minutes: float
     steps: int | None = None
 
+    def split(self, share: float) -> tuple[Budget, Budget]:
+        """Return the first `share` of this budget and the rest."""
+        first = None if self.steps is None else max(1, round(self.steps * share))
+        rest = None if self.steps is None or first is None else max(1, self.steps - first)
+        return Budget(self.minutes * share, first), Budget(self.minutes * (1 - share), rest)
+
 
 def learning_rate(progress: float, peak: float) -> float:
     """Return the rate at progress in [0, 1]: a ramp over 1 %, constant to a half, a cosine to 1 % of the peak."""
     if progress < 0.5:
         return peak * min(1.0, 0.01 + progress / 0.01)
     return float(peak * (0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * (progress - 0.5) / 0.5))))
+
+
+class Adam(keras.optimizers.Adam):  # type: ignore[misc]
+    """Adam whose step is scaled for variables of named layers.
+
+    Adam moves every weight by the learning rate whatever its gradient; where hundreds of inputs are all
+    positive, after ReLUs, those moves add up. Unscaled, the branch's first steps threw the latents by several
+    times their deviation, and what repaired that switched all of the branch's units off for good.
+    """
+
+    def __init__(self, *args: object, scales: dict[str, float], **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.scales = scales
+
+    def update_step(self, gradient: object, variable: object, learning_rate: object) -> None:
+        # Backends pass their own variables; the optimizer's list has the Keras ones, with their paths.
+        known = self._trainable_variables[self._get_variable_index(variable)]
+        scale = self.scales.get(known.path.split("/")[-2], 1.0)
+        super().update_step(gradient, variable, ops.multiply(learning_rate, scale))
 
 
 def save_weights(path: Path, *models: keras.Model, **extra: float) -> None:
@@ -149,13 +175,14 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 def train(
     model: keras.Model,
-    data: Crops,
+    data: Supply,
     *,
     stage: str,
     out: Path,
     budget: Budget,
     peak: float,
     resume: bool,
+    scales: dict[str, float] | None = None,
 ) -> None:
     """Train a model whose loss is its own; leaves `<stage>.npz` (weights, optimiser, step) and `<stage>.csv`.
 
@@ -163,7 +190,8 @@ def train(
         TrainingError: the loss is not finite, or the checkpoint to resume from does not fit.
     """
     out.mkdir(parents=True, exist_ok=True)
-    optimizer = keras.optimizers.Adam(peak, clipnorm=1.0)
+    name = f"adam_{stage}"  # a name that resuming finds again
+    optimizer = Adam(peak, clipnorm=1.0, name=name, scales=scales or {})
     # oneDNN's convolutions beat XLA's on a CPU; on a GPU XLA wins.
     jit = keras.backend.backend() != "tensorflow"
     model.compile(optimizer, jit_compile=jit)

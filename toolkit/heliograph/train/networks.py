@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 from keras import layers
 
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
@@ -30,11 +31,15 @@ ENCODERS = {
 }
 
 
-def build_encoder(spec: EncoderSpec, *, quantised: bool = False, tile: int | None = None) -> keras.Model:
+def build_encoder(
+    spec: EncoderSpec, *, normalised: bool = False, quantised: bool = False, tile: int | None = None
+) -> keras.Model:
     """Return the encoder: float32 [B, H, W, 3] in [0, 1] to latents [B, H/16, W/16, C].
 
     Args:
         spec: channel counts.
+        normalised: normalise the branch's channels over the batch before their ReLUs, for training in float;
+            `fold_normalisation` makes a plain encoder of it.
         quantised: insert fake quantisation exactly where int8 TFLite rounds.
         tile: fix H = W = tile (needed for conversion); None accepts any multiple of 16.
     """
@@ -54,20 +59,44 @@ def build_encoder(spec: EncoderSpec, *, quantised: bool = False, tile: int | Non
     def rounded(x: object, name: str) -> object:
         return ActivationRange(name=name)(x) if quantised else x
 
+    def rectified(x: object, name: str, channels: int) -> object:
+        if not normalised:
+            return rounded(conv(name, channels, 3, 1, "relu")(x), f"range_{name}")
+        # What the branch adds is noise at first, and the cheapest way to less noise is to push every unit
+        # below zero, where it stays (seen: all of branch8 dead within 400 steps). Normalised, it cannot.
+        x = conv(name, channels, 3, 1)(x)
+        x = layers.BatchNormalization(center=False, scale=False, momentum=0.98, name=f"{name}_norm")(x)
+        return layers.Activation("relu", name=f"{name}_relu")(x)
+
     image = keras.Input((tile, tile, 3), name="image")
     x = rounded(image, "range_image")
     x = rounded(conv("chain2", 12, 2, 2)(x), "range_chain2")  # [B, H/2, W/2, 12]
     u = rounded(conv("chain4", 48, 2, 2)(x), "range_chain4")  # [B, H/4, W/4, 48]
     x = rounded(conv("chain8", spec.middle, 2, 2)(u), "range_chain8")  # [B, H/8, W/8, middle]
     linear = rounded(conv("chain16", spec.latent, 2, 2)(x), "range_chain16")  # [B, H/16, W/16, C]
-    b = rounded(conv("branch4", spec.branch[0], 3, 1, "relu")(u), "range_branch4")
+    b = rectified(u, "branch4", spec.branch[0])
     b = layers.MaxPooling2D(2, name="pool8")(b)  # [B, H/8, W/8, branch0]
-    b = rounded(conv("branch8", spec.branch[1], 3, 1, "relu")(b), "range_branch8")
+    b = rectified(b, "branch8", spec.branch[1])
     b = layers.MaxPooling2D(2, name="pool16")(b)  # [B, H/16, W/16, branch1]
     b = rounded(conv("branch16", spec.latent, 3, 1)(b), "range_branch16")
     latent = layers.Add(name="latent")([linear, b])
     latent = rounded(latent, "range_latent")
     return keras.Model(image, latent, name="encoder")
+
+
+def fold_normalisation(normalised: keras.Model, spec: EncoderSpec) -> keras.Model:
+    """Return the plain encoder that computes what a normalised one does with its running statistics."""
+    plain = build_encoder(spec)
+    for layer in plain.layers:
+        if not layer.weights:
+            continue
+        kernel, bias = (np.asarray(w) for w in normalised.get_layer(layer.name).get_weights())
+        if layer.name in ("branch4", "branch8"):
+            norm = normalised.get_layer(f"{layer.name}_norm")
+            deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
+            kernel, bias = kernel / deviation, (bias - np.asarray(norm.moving_mean)) / deviation
+        layer.set_weights([kernel, bias])
+    return plain
 
 
 def encoder_macs_per_pixel(spec: EncoderSpec) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import layers, ops
 
 from heliograph.codec.preview import MARGIN, WINDOW
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 
 WIDTHS = (128, 96, 64, 32)  # channels at 1/16, 1/8, 1/4 and 1/2 resolution
-RANGES = (*(f"conv{i}" for i in range(len(WIDTHS))),)
 
 
 class Enlarge(layers.Layer):  # type: ignore[misc]
@@ -32,7 +33,14 @@ def build_preview(latent: int, *, quantised: bool = False, window: int = WINDOW)
 
     def conv(name: str, channels: int, activation: str | None) -> keras.Layer:
         kind = QuantisedConv2D if quantised else layers.Conv2D
-        return kind(channels, 3, padding="same", activation=activation, name=name)
+        return kind(
+            channels,
+            3,
+            padding="same",
+            activation=activation,
+            kernel_initializer="he_normal" if activation else "glorot_uniform",
+            name=name,
+        )
 
     def rounded(x: object, name: str) -> object:
         return ActivationRange(name=name)(x) if quantised else x
@@ -46,6 +54,22 @@ def build_preview(latent: int, *, quantised: bool = False, window: int = WINDOW)
     x = Enlarge(name="enlarge4")(x)
     x = rounded(conv("picture", 3, None)(x), "range_picture")
     return keras.Model(latents, x, name="preview")
+
+
+def start(
+    network: keras.Model, unit: npt.NDArray[np.float64], values: npt.NDArray[np.float32]
+) -> None:
+    """Weight the latents' channels as the picture does, scale the first layer's output to one, start at mid-grey.
+
+    Args:
+        network: float preview decoder.
+        unit: float [C], what one int8 latent unit is worth in the picture, up to a factor.
+        values: float32 [N, h, w, C], dequantised latents in [-1, 1].
+    """
+    first = network.get_layer("conv0")
+    scale = unit / np.sqrt(np.square(unit * values).sum(axis=-1).mean() / len(unit))
+    first.kernel.assign((np.asarray(first.kernel) * scale[:, None]).astype(np.float32))
+    network.get_layer("picture").bias.assign(np.full(3, 0.5, np.float32))
 
 
 def preview_macs_per_pixel(latent: int) -> float:

@@ -12,6 +12,11 @@ import numpy.typing as npt
 from keras import layers, ops
 
 LATENT_SCALE = 1.0 / 128.0  # the int8 latent tensor covers [-1, 127/128]
+# Ranges of the tensors that other programs read and write.
+FIXED_RANGES = {"image": (0.0, 1.0), "picture": (0.0, 1.0), "latent": (-128 * LATENT_SCALE, 127 * LATENT_SCALE)}
+
+
+NARROWEST = 1 / 64  # upper end of a range of equalised activations, which reach about 1
 
 
 class QuantisedConv2D(layers.Conv2D):  # type: ignore[misc]
@@ -25,6 +30,11 @@ class QuantisedConv2D(layers.Conv2D):  # type: ignore[misc]
         x = self.convolution_op(inputs, kernel)
         x = x + ops.reshape(self.bias, (1, 1, 1, self.filters))
         return self.activation(x)
+
+    def weight_scales(self) -> npt.NDArray[np.float64]:
+        """Return the int8 scale of each output channel's weights, float64 [out]."""
+        peak = np.abs(np.asarray(self.kernel, np.float64)).max(axis=(0, 1, 2))
+        return np.asarray(np.maximum(peak, 1e-8) / 127)
 
 
 class ActivationRange(layers.Layer):  # type: ignore[misc]
@@ -40,6 +50,11 @@ class ActivationRange(layers.Layer):  # type: ignore[misc]
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return shape
 
+    @property
+    def scale(self) -> float:
+        """The width of one int8 step."""
+        return (float(self.high.value) - float(self.low.value)) / 255
+
     def set_range(self, low: float, high: float) -> None:
         """Hold the range; a two-sided range is widened so that its zero point is exactly 0."""
         if low < 0:
@@ -49,10 +64,30 @@ class ActivationRange(layers.Layer):  # type: ignore[misc]
         self.high.assign(np.float32(max(high, 1e-6)))
 
 
-def _activations(encoder: keras.Model, images: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
-    names = ["chain2", "chain4", "chain8", "chain16", "branch4", "branch8", "branch16", "latent"]
-    probe = keras.Model(encoder.input, [encoder.get_layer(n).output for n in names])
-    parts = [probe(images[i : i + 8]) for i in range(0, len(images), 8)]
+def _input_range(layer: keras.layers.Layer) -> ActivationRange:
+    """Return the range in which a convolution's input is rounded, through layers that only move values."""
+    source = layer.input._keras_history.operation
+    while not isinstance(source, ActivationRange):
+        source = source.input._keras_history.operation
+    return source
+
+
+def snap_biases(quantised: keras.Model) -> None:
+    """Round every bias to what int8 TFLite stores: whole multiples of input scale times weight scale.
+
+    Left alone, that rounding moves values across rounding borders and each later layer multiplies them.
+    """
+    for layer in quantised.layers:
+        if isinstance(layer, QuantisedConv2D):
+            scale = _input_range(layer).scale * layer.weight_scales()
+            layer.bias.assign((np.round(np.asarray(layer.bias, np.float64) / scale) * scale).astype(np.float32))
+
+
+def _activations(
+    network: keras.Model, names: list[str], inputs: npt.NDArray[np.float32]
+) -> dict[str, npt.NDArray[np.float32]]:
+    probe = keras.Model(network.input, [network.get_layer(n).output for n in names])
+    parts = [probe(inputs[i : i + 8]) for i in range(0, len(inputs), 8)]
     return {n: np.concatenate([np.asarray(p[k]) for p in parts]) for k, n in enumerate(names)}
 
 
@@ -75,7 +110,14 @@ def equalise(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArr
     Returns:
         float32 [C]: the latent's unit, old value per new value (the caller multiplies by it).
     """
-    peaks = _activations(encoder, images)
+    chain = (
+        ("chain2", ["chain4"]),
+        ("chain4", ["chain8", "branch4"]),
+        ("chain8", ["chain16"]),
+        ("branch4", ["branch8"]),
+        ("branch8", ["branch16"]),
+    )
+    peaks = _activations(encoder, [*(name for name, _ in chain), "latent"], images)
 
     def divide(name: str, by: npt.NDArray[np.float32]) -> None:
         layer = encoder.get_layer(name)
@@ -86,13 +128,7 @@ def equalise(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArr
         layer = encoder.get_layer(name)
         layer.kernel.assign(np.asarray(layer.kernel) * by[:, None])
 
-    for name, readers in (
-        ("chain2", ["chain4"]),
-        ("chain4", ["chain8", "branch4"]),
-        ("chain8", ["chain16"]),
-        ("branch4", ["branch8"]),
-        ("branch8", ["branch16"]),
-    ):
+    for name, readers in chain:
         by = _peak(peaks[name], 0.9999)
         divide(name, by)
         for reader in readers:
@@ -103,15 +139,19 @@ def equalise(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArr
     return unit
 
 
-def calibrate_ranges(encoder: keras.Model, quantised: keras.Model, images: npt.NDArray[np.float32]) -> None:
-    """Copy an equalised float encoder's weights into its quantised twin and set all ranges from pictures."""
-    seen = _activations(encoder, images)
-    for layer in encoder.layers:
+def calibrate_ranges(network: keras.Model, quantised: keras.Model, inputs: npt.NDArray[np.float32]) -> None:
+    """Copy a float network's weights into its quantised twin and set all ranges from inputs of [N, H, W, C].
+
+    Ends whose int8 meaning is fixed get that: pictures [0, 1], latents [-1, 127/128].
+    """
+    for layer in network.layers:
         if layer.weights:
             quantised.get_layer(layer.name).set_weights(layer.get_weights())
-    quantised.get_layer("range_image").set_range(0.0, 1.0)
-    for name, x in seen.items():
+    ranges = {n.name.removeprefix("range_"): n for n in quantised.layers if isinstance(n, ActivationRange)}
+    for name, (low, high) in FIXED_RANGES.items():
+        if name in ranges:
+            ranges.pop(name).set_range(low, high)
+    for name, x in _activations(network, list(ranges), inputs).items():
         low, high = (float(np.quantile(x, q)) for q in (0.00005, 0.99995))
-        if name == "latent":
-            low, high = -128 * LATENT_SCALE, 127 * LATENT_SCALE
-        quantised.get_layer(f"range_{name}").set_range(min(low, 0.0), high)
+        # XNNPACK adds no tensors whose scales are more than 2^10 apart, so a silent branch keeps a range.
+        ranges[name].set_range(min(low, 0.0), max(high, NARROWEST))

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
+from heliograph.train.objective import Objective
+
 LAMBDA_LOW, LAMBDA_HIGH = 0.001, 0.09  # Lagrangian at quality 0 and 1, of MSE in 8-bit units
 ANCHORS = 8  # gain vectors; qualities between two anchors interpolate their logarithms
 MIXTURE = 3
@@ -29,7 +31,7 @@ def first_steps(channels: int) -> npt.NDArray[np.float64]:
     return np.repeat(np.log(step)[:, None], channels, axis=1)
 
 
-class RateDistortion(keras.Model):  # type: ignore[misc]
+class RateDistortion(Objective):
     """Encoder, quantisation, density and decoder as one trainable model.
 
     Called with {"image": uint8 [B, H, W, 3], "quality": [B, 1]} it returns float32 [B, 3]: loss, bits per
@@ -37,15 +39,13 @@ class RateDistortion(keras.Model):  # type: ignore[misc]
     """
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model, *, seed: int) -> None:
-        super().__init__(name="rate_distortion")
+        super().__init__("rate_distortion")
         self.encoder, self.decoder = encoder, decoder
         channels = encoder.output.shape[-1]
         self.log_step = self.add_weight(shape=(ANCHORS, channels), initializer="zeros", name="log_step")
         self.density = self.add_weight(shape=(3, channels, MIXTURE), initializer="zeros", name="density")
         self.unit = self.add_weight(shape=(channels,), initializer="ones", trainable=False, name="unit")
         self.seeds = keras.random.SeedGenerator(seed, name="noise")
-        self.bpp_metric = keras.metrics.Mean(name="bpp")
-        self.psnr_metric = keras.metrics.Mean(name="psnr")
 
     def start(self, deviation: npt.NDArray[np.float32]) -> None:
         """Set the steps and the densities' scales from the latents' standard deviations, float32 [C]."""
@@ -75,7 +75,7 @@ class RateDistortion(keras.Model):  # type: ignore[misc]
     def call(self, inputs: dict[str, object], training: bool = False) -> object:
         image = ops.cast(inputs["image"], "float32") / 255.0
         quality = inputs["quality"]
-        y = ops.cast(self.encoder(image), "float32") * self.unit
+        y = ops.cast(self.encoder(image, training=training), "float32") * self.unit
         step = self.steps(quality)[:, None, None, :]  # [B, 1, 1, C]
         noise = keras.random.uniform(ops.shape(y), -0.5, 0.5, seed=self.seeds)
         bits = self.bits(y + noise * step, step)
@@ -87,25 +87,3 @@ class RateDistortion(keras.Model):  # type: ignore[misc]
         lam = lagrangian(quality)[:, 0]
         loss = (lam * 255.0**2 * mse + bpp) / ops.sqrt(lam / LAMBDA_LOW)
         return ops.stack([loss, bpp, mse], axis=-1)
-
-    def compute_loss(
-        self,
-        x: object = None,
-        y: object = None,
-        y_pred: object = None,
-        sample_weight: object = None,
-        training: bool = True,
-    ) -> object:
-        self.bpp_metric.update_state(y_pred[:, 1])  # type: ignore[index]
-        mse = ops.maximum(y_pred[:, 2], 1e-7)  # type: ignore[index]
-        self.psnr_metric.update_state(-10.0 * ops.log(mse) / float(np.log(10)))
-        return ops.mean(y_pred[:, 0])  # type: ignore[index]
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        return [self._loss_tracker, self.bpp_metric, self.psnr_metric]
-
-    def compute_metrics(self, x: object, y: object, y_pred: object, sample_weight: object = None) -> object:
-        return self.get_metrics_result()
-
-

@@ -1,4 +1,4 @@
-"""The stages of training, each resumable by itself: float, qat, freeze, tables, decoder, preview."""
+"""The stages in which the encoder learns: float rate–distortion training, then quantisation-aware training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy.typing as npt
 from heliograph.server.network import DecoderSpec, build_decoder
 from heliograph.train import loop, transform
 from heliograph.train.data import Crops
-from heliograph.train.networks import ENCODERS, build_encoder
+from heliograph.train.networks import ENCODERS, build_encoder, fold_normalisation
 from heliograph.train.quantisation import calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion
 
 STEPS_PER_ROUND = 200  # steps between two log lines
 CALIBRATION_CROPS = 256
+# Share of the learning rate for layers that read many positive inputs and write small outputs; see loop.Adam.
+LAYER_SCALES = {"branch16": 0.01}
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def float_model(plan: Plan) -> RateDistortion:
     """Return the float rate–distortion model at its starting point (truncated DCT and its inverse)."""
     keras.utils.set_random_seed(plan.seed)
     spec = ENCODERS[plan.codec]
-    encoder, decoder = build_encoder(spec), build_decoder(plan.decoder, spec.latent)
+    encoder = build_encoder(spec, normalised=True)
+    decoder = build_decoder(plan.decoder, spec.latent)
     images = plan.calibration()
     forward = transform.start_encoder(encoder, spec, images)
     latents = np.concatenate([np.asarray(encoder(images[i : i + 8])) for i in range(0, len(images), 8)])
@@ -81,6 +84,7 @@ def train_float(plan: Plan, budget: loop.Budget, *, resume: bool) -> RateDistort
         budget=budget,
         peak=plan.learning_rate,
         resume=resume,
+        scales=LAYER_SCALES,
     )
     return model
 
@@ -93,9 +97,10 @@ def quantised_model(plan: Plan) -> RateDistortion:
     model = float_model(plan)
     loop.load_weights(plan.out / "float.npz", model)
     images = plan.calibration()
-    unit = equalise(model.encoder, images)
+    encoder = fold_normalisation(model.encoder, ENCODERS[plan.codec])
+    unit = equalise(encoder, images)
     quantised = build_encoder(ENCODERS[plan.codec], quantised=True)
-    calibrate_ranges(model.encoder, quantised, images)
+    calibrate_ranges(encoder, quantised, images)
     twin = RateDistortion(quantised, model.decoder, seed=plan.seed)
     _build(twin)
     twin.log_step.assign(model.log_step)
@@ -115,5 +120,6 @@ def train_qat(plan: Plan, budget: loop.Budget, *, resume: bool) -> RateDistortio
         budget=budget,
         peak=plan.learning_rate / 4,
         resume=resume,
+        scales=LAYER_SCALES,
     )
     return model

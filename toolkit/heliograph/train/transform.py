@@ -85,6 +85,13 @@ def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[n
     # Pictures are in [0, 1]: centred at 0.5 at once, every later channel is signed and small, zero
     # padding means mid-grey, and a two-sided int8 range fits.
     encoder.get_layer("chain2").bias.assign((-0.5 * first.sum(axis=(0, 1, 2))).astype(np.float32))
+    start_branch(encoder, images)
+    composite = np.einsum("qQmn,aAkm,yxrk->nqayQAxr", last, third, four).reshape(spec.latent, 768)
+    return np.asarray(composite)
+
+
+def start_branch(encoder: keras.Model, images: npt.NDArray[np.float32]) -> None:
+    """Scale the freshly initialised branch to read the chain's 1/4 point whitened and to write nothing yet."""
     # Without whitening the mean brightness of a 4x4 cell, ten times its details, decides alone which of
     # the branch's ReLUs are on.
     u = keras.Model(encoder.input, encoder.get_layer("chain4").output)
@@ -95,8 +102,6 @@ def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[n
     # drives every ReLU of the branch below zero for good (seen: 96 of 96 channels dead in an hour's run).
     leave = encoder.get_layer("branch16")
     leave.kernel.assign(np.zeros(leave.kernel.shape, np.float32))
-    composite = np.einsum("qQmn,aAkm,yxrk->nqayQAxr", last, third, four).reshape(spec.latent, 768)
-    return np.asarray(composite)
 
 
 def start_decoder(decoder: keras.Model, forward: Array, deviation: npt.NDArray[np.float32]) -> None:

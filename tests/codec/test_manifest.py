@@ -1,0 +1,73 @@
+"""A codec folder: found by name, folder or id, and checked as it is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from heliograph.codec import manifest
+from heliograph.codec.manifest import Codec
+from heliograph.errors import CodecError
+
+
+def test_the_shipped_codec_is_found_by_name_and_is_whole(shipped: Codec) -> None:
+    assert manifest.find("accelerator").id == shipped.id
+    assert manifest.find_by_id(shipped.id).folder == shipped.folder
+    assert shipped.encoder[4:8] == b"TFL3"
+    assert {manifest.ENCODER, manifest.TABLES, manifest.PREVIEW, manifest.SERVER} <= set(shipped.hashes)
+    for name in shipped.hashes:
+        assert shipped.read(name)
+
+
+def test_the_shipped_codec_keeps_its_budget(shipped: Codec) -> None:
+    described = shipped.manifest["encoder"]
+    assert shipped.tile == 256
+    assert described["kmac_per_pixel"] <= 6
+    assert described["parameters"] <= 400_000
+
+
+def test_the_id_follows_from_encoder_and_tables(codec: Codec) -> None:
+    assert codec.id == manifest.codec_id(codec.encoder, codec.read(manifest.TABLES))
+    assert len(codec.id) == 8
+
+
+def test_another_decoder_keeps_the_id(codec_copy: Path, codec: Codec) -> None:
+    (codec_copy / manifest.PREVIEW).write_bytes(b"better")
+    described = json.loads((codec_copy / "manifest.json").read_text(encoding="utf-8"))
+    described["files"][manifest.PREVIEW] = manifest.sha256(b"better")
+    (codec_copy / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
+    improved = Codec(codec_copy)
+    assert improved.read(manifest.PREVIEW) == b"better"
+    assert improved.encoder == codec.encoder
+
+
+def test_an_extra_codec_is_found_by_its_id(codec: Codec) -> None:
+    assert manifest.find_by_id(codec.id, codec) is codec
+    with pytest.raises(CodecError, match="stream was made by codec ffffffffffffffff, known here: "):
+        manifest.find_by_id(b"\xff" * 8, codec)
+
+
+def test_a_missing_file_is_named(codec_copy: Path) -> None:
+    (codec_copy / manifest.TABLES).unlink()
+    with pytest.raises(
+        CodecError, match=f"codec accelerator lacks {manifest.TABLES}: No such file or directory in "
+    ):
+        _ = Codec(codec_copy).rates
+
+
+def test_tables_that_are_no_tables_are_refused(codec_copy: Path) -> None:
+    (codec_copy / manifest.TABLES).write_bytes(b"PK\x03\x04 nonsense")
+    described = json.loads((codec_copy / "manifest.json").read_text(encoding="utf-8"))
+    described["files"][manifest.TABLES] = manifest.sha256(b"PK\x03\x04 nonsense")
+    (codec_copy / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(CodecError, match=f"{manifest.TABLES} is not a table file: .*; copy it again"):
+        _ = Codec(codec_copy).rates
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "a", "id": "xyz"}', "\x00"])
+def test_a_broken_manifest_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "manifest.json").write_text(text, encoding="utf-8")
+    with pytest.raises(CodecError, match=r"cannot read .*manifest.json: .*; copy the codec folder again"):
+        Codec(tmp_path)

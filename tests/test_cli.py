@@ -1,0 +1,126 @@
+"""The command line where all goes well, and where results would overwrite something."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from heliograph.cli import main
+from heliograph.codec.manifest import Codec
+
+
+def test_encode_names_the_stream_after_the_picture(photo: Path, codec_folder: Path) -> None:
+    assert main(["encode", str(photo), "--codec", str(codec_folder)]) == 0
+    assert photo.with_suffix(".helio").read_bytes().startswith(b"HLO")
+
+
+def test_encode_prints_size_and_rate(
+    photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["encode", str(photo), "--codec", str(codec_folder), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    size = photo.with_suffix(".helio").stat().st_size
+    assert (result["width"], result["height"], result["stream_bytes"]) == (97, 61, size)
+    assert result["bits_per_pixel"] == pytest.approx(8 * size / (97 * 61))
+
+
+def test_quality_sets_the_size(photo: Path, codec_folder: Path, tmp_path: Path) -> None:
+    sizes = []
+    for quality in (5, 50, 95):
+        out = tmp_path / f"{quality}.helio"
+        command = ["encode", str(photo), "-o", str(out), "--quality", str(quality)]
+        assert main([*command, "--codec", str(codec_folder)]) == 0
+        sizes.append(out.stat().st_size)
+    assert sizes == sorted(set(sizes))
+
+
+def test_several_inputs_go_to_a_new_folder(photo: Path, codec_folder: Path, tmp_path: Path) -> None:
+    second = photo.with_name("second.jpg")
+    Image.open(photo).save(second)
+    out = tmp_path / "made" / "here"
+    assert main(["encode", str(photo), str(second), "-o", str(out), "--codec", str(codec_folder)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == ["photo.helio", "second.helio"]
+
+
+@pytest.mark.parametrize("decoder", ["preview", "server"])
+def test_decode_gives_a_picture_of_the_same_size(
+    decoder: str, stream: Path, codec_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "decoded"
+    command = ["decode", str(stream), "-o", f"{out}/", "--codec", str(codec_folder), "--decoder", decoder]
+    assert main(command) == 0
+    with Image.open(out / "photo.png") as picture:
+        assert (picture.size, picture.mode) == ((97, 61), "RGB")
+
+
+def test_server_decoder_resembles_the_picture(photo: Path, stream: Path, codec_folder: Path) -> None:
+    out = photo.with_name("back.png")
+    assert main(["decode", str(stream), "-o", str(out), "--codec", str(codec_folder)]) == 0
+    before, after = (np.asarray(Image.open(path), np.float64) for path in (photo, out))
+    assert np.square(after - before).mean() < before.var() / 4
+
+
+def test_info_describes_a_stream(stream: Path, codec: Codec, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["info", str(stream)]) == 0
+    text = capsys.readouterr().out
+    assert "picture:     97x61" in text
+    assert "quality:     50" in text
+    assert codec.id.hex() in text
+
+
+def test_info_describes_a_codec_and_checks_its_files(
+    codec: Codec, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["info", str(codec.folder / "manifest.json")]) == 0
+    text = capsys.readouterr().out
+    assert f"accelerator ({codec.id.hex()})" in text
+    assert text.count("hash good") == len(codec.hashes)
+
+
+def test_info_accepts_a_device_copy_without_the_server_decoder(
+    codec_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (codec_copy / "server_decoder.npz").unlink()
+    assert main(["info", str(codec_copy)]) == 0
+    assert "server_decoder.npz, not in this copy" in capsys.readouterr().out
+
+
+def test_an_existing_result_is_kept_unless_forced(
+    stream: Path, photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["encode", str(photo), "--codec", str(codec_folder)]
+    before = stream.read_bytes()
+    assert main([*command, "--quality", "5"]) == 2
+    assert f"{stream} exists already; use --force to replace it" in capsys.readouterr().err
+    assert stream.read_bytes() == before
+    assert main([*command, "--quality", "5", "--force"]) == 0
+    assert len(stream.read_bytes()) < len(before)
+
+
+def test_two_inputs_with_one_name_are_refused(
+    photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin = photo.with_suffix(".jpg")
+    Image.open(photo).save(twin)
+    assert main(["encode", str(photo), str(twin), "--codec", str(codec_folder)]) == 2
+    assert f"{photo} and {twin} would both become" in capsys.readouterr().err
+    assert not photo.with_suffix(".helio").exists()
+
+
+def test_an_input_is_never_overwritten(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = photo.read_bytes()
+    assert main(["decode", str(photo), "-o", str(photo), "--force"]) == 2
+    assert "is an input and would be overwritten" in capsys.readouterr().err
+    assert photo.read_bytes() == before
+
+
+def test_a_quality_out_of_range_is_refused(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["encode", str(photo), "--quality", "101"])
+    assert stopped.value.code == 2
+    assert "quality is 101, expected 0 to 100" in capsys.readouterr().err

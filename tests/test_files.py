@@ -1,0 +1,77 @@
+"""Files appear whole or not at all, on a full disk too."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from heliograph.cli import main
+from heliograph.errors import OutputError
+from heliograph.files import write_whole
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_file_is_written(tmp_path: Path) -> None:
+    write_whole(tmp_path / "a", b"content")
+    assert (tmp_path / "a").read_bytes() == b"content"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_leaves_the_old_file(small_disk: Path) -> None:
+    path = small_disk / "picture.png"
+    write_whole(path, b"old")
+    with pytest.raises(
+        OutputError, match=r"cannot write .*picture.png \(100000 bytes\): No space left on device"
+    ):
+        write_whole(path, bytes(100_000))
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in small_disk.iterdir()] == ["picture.png"]
+
+
+def test_a_full_disk_stops_the_command_with_nothing_left(
+    small_disk: Path, photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (small_disk / "ballast").write_bytes(bytes(64 << 10))
+    command = ["encode", str(photo), "-o", f"{small_disk}/", "--codec", str(codec_folder), "--quality", "100"]
+    assert main(command) == 2
+    assert "No space left on device; free some space or write elsewhere" in capsys.readouterr().err
+    assert [p.name for p in small_disk.iterdir()] == ["ballast"]
+
+
+def test_a_size_limit_counts_as_a_full_disk(run_python: Run, tmp_path: Path) -> None:
+    program = """
+import resource, signal, sys
+from pathlib import Path
+from heliograph.errors import OutputError
+from heliograph.files import write_whole
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+try:
+    write_whole(Path(sys.argv[1]), bytes(100_000))
+except OutputError as error:
+    print(error)
+"""
+    done = run_python(program, tmp_path / "picture.png")
+    assert "File too large" in done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="No such file or directory"):
+        write_whole(tmp_path / "none" / "a", b"")

@@ -1,0 +1,29 @@
+"""What is packaged, and where the installed package finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import tomllib
+
+import heliograph
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_every_package_is_listed() -> None:
+    source = ROOT / "toolkit"
+    found = {".".join(p.parent.relative_to(source).parts) for p in source.rglob("__init__.py")}
+    listed = set(SETTINGS["tool"]["setuptools"]["packages"])
+    assert listed == found | {"heliograph.calibration", "heliograph.firmware_models"}
+
+
+def test_the_version_is_the_package_s() -> None:
+    assert SETTINGS["project"]["dynamic"] == ["version"]
+    assert heliograph.__version__.count(".") == 2
+
+
+def test_tests_of_every_part_exist() -> None:
+    parts = {p.parent.name for p in (ROOT / "toolkit/heliograph").glob("*/__init__.py")} - {"commands"}
+    assert all(any((ROOT / "tests" / part).glob("test_*.py")) for part in parts), parts

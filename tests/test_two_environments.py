@@ -1,0 +1,65 @@
+"""Streams of the device's environment (the wheel, another runtime) and of this one decode in both."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from heliograph.cli import main
+from heliograph.codec.manifest import Codec
+from heliograph.codec.stream import decode_stream
+
+DEVICE = Path(__file__).resolve().parents[1] / ".venv-device/bin"
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    """The device environment's Python, which scripts/setup makes."""
+    if not (DEVICE / "heliograph").exists():
+        pytest.skip("there is no .venv-device: scripts/setup makes it")
+    return DEVICE
+
+
+def run(command: Path, *arguments: object) -> str:
+    done = subprocess.run([str(command), *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_device_has_no_framework(device: Path) -> None:
+    installed = {p["name"].lower() for p in json.loads(run(device / "pip", "list", "--format", "json"))}
+    assert not installed & {"tensorflow", "keras", "jax", "torch", "scikit-image"}
+
+
+def test_the_wheel_carries_codecs_and_no_checkpoints(device: Path) -> None:
+    program = "from heliograph.codec import manifest; print(manifest.shipped_folder())"
+    folder = Path(run(device / "python", "-c", program).strip())
+    assert folder.parent.name == "heliograph"
+    assert "accelerator" in {p.name for p in folder.iterdir()}
+    assert not list(folder.rglob("training/*"))
+
+
+def test_streams_of_the_device_decode_here(
+    device: Path, photo: Path, codec_folder: Path, codec: Codec, tmp_path: Path
+) -> None:
+    out = tmp_path / "device.helio"
+    run(device / "heliograph", "encode", photo, "-o", out, "--codec", codec_folder)
+    here = tmp_path / "here.helio"
+    assert main(["encode", str(photo), "-o", str(here), "--codec", str(codec_folder)]) == 0
+    theirs, ours = (decode_stream(p.read_bytes(), codec) for p in (out, here))
+    assert np.abs(theirs.symbols.astype(int) - ours.symbols).max() <= 1
+    assert (theirs.symbols == ours.symbols).mean() > 0.95
+
+
+def test_streams_of_this_environment_decode_on_the_device(
+    device: Path, stream: Path, codec_folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "device.png"
+    run(device / "heliograph", "decode", stream, "-o", out, "--codec", codec_folder, "--decoder", "preview")
+    with Image.open(out) as picture:
+        assert picture.size == (97, 61)

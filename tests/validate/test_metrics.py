@@ -1,0 +1,45 @@
+"""Picture quality against values computed by hand and by another implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from heliograph.validate.metrics import ms_ssim, mse, psnr, psnr_y
+
+Paint = Callable[[int, int], npt.NDArray[np.uint8]]
+
+
+def test_psnr_of_a_constant_difference() -> None:
+    black = np.zeros((4, 4, 3), np.uint8)
+    assert mse(black, black + 5) == 25
+    assert psnr(black, black + 5) == pytest.approx(20 * np.log10(255 / 5))
+    assert psnr_y(black, black + 5) == pytest.approx(20 * np.log10(255 / 5))
+    assert psnr(black, black) == np.inf
+
+
+def test_psnr_agrees_with_scikit_image(paint: Paint) -> None:
+    a = paint(70, 50)
+    b = a // 8 * 8
+    assert psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b))
+
+
+def test_ms_ssim_falls_with_distortion(paint: Paint) -> None:
+    a = paint(200, 180)
+    coarse, coarser = a // 16 * 16, a // 64 * 64
+    assert ms_ssim(a, a) == pytest.approx(1)
+    assert 1 > ms_ssim(a, coarse) > ms_ssim(a, coarser) > 0
+
+
+def test_ms_ssim_needs_161_pixels() -> None:
+    small = np.zeros((160, 300, 3), np.uint8)
+    assert np.isnan(ms_ssim(small, small))
+
+
+def test_pictures_of_different_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected two uint8 pictures of one shape"):
+        psnr(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8))

@@ -1,0 +1,46 @@
+"""The command `heliograph`: parses arguments, runs one command, turns errors into a line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from heliograph import __version__
+from heliograph.commands import decode, encode, info, train
+from heliograph.commands.batch import report_error
+from heliograph.errors import HeliographError
+
+# Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
+# Keras only inside run: encoding must work where they are not installed.
+COMMANDS = (encode, decode, info, train)
+EXIT_ERROR = 2
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="heliograph",
+        description="Learned image compression for cameras behind thin links.",
+        epilog="heliograph COMMAND --help describes a command.",
+    )
+    parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        command = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
+        module.configure(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 done, 2 a HeliographError, 130 interrupted."""
+    parsed = build_parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except HeliographError as error:
+        report_error(error)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("heliograph: interrupted", file=sys.stderr)
+        return 130

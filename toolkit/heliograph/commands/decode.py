@@ -1,0 +1,93 @@
+"""Decode .helio streams to PNG pictures, by the server's network or the small int8 preview decoder."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from heliograph.codec import format as container
+from heliograph.codec import manifest
+from heliograph.codec.manifest import Codec, find_by_id
+from heliograph.codec.stream import Decoded, decode_stream
+from heliograph.commands import batch
+from heliograph.device.runtime import RUNTIMES
+from heliograph.errors import RuntimeUnavailableError, StreamError
+
+NAME = "decode"
+HELP = ".helio streams to pictures, on the host"
+Decoder = Callable[[Decoded], npt.NDArray[np.uint8]]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("streams", metavar="STREAM", nargs="+", type=Path, help=".helio streams")
+    batch.add_output_options(parser, ".png")
+    parser.add_argument(
+        "--codec", metavar="NAME_OR_DIR", help="where the codec lies, if it is not among the shipped ones"
+    )
+    parser.add_argument(
+        "--decoder",
+        choices=["server", "preview"],
+        default="server",
+        help="server: the large network, needs Keras; preview: int8 on a TFLite runtime (%(default)s)",
+    )
+    parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of the preview decoder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decode every stream; return the exit code."""
+    pairs = batch.pair_outputs(arguments.streams, arguments.out, ".png", force=arguments.force)
+    extra = manifest.find(arguments.codec) if arguments.codec else None
+    decoders: dict[bytes, Decoder] = {}  # by codec id: streams of several codecs may come in one call
+
+    def decode(source: Path, target: Path) -> batch.Result:
+        data = read_stream(source)
+        codec = find_by_id(container.unpack(data).codec_id, extra)
+        if codec.id not in decoders:
+            decoders[codec.id] = _load(arguments.decoder, codec, arguments.runtime)
+        began = time.perf_counter()  # loading a decoder is no part of what a picture takes
+        decoded = decode_stream(data, codec)
+        picture = decoders[codec.id](decoded)
+        batch.store(target, png(picture))
+        return batch.Result(decoded.width, decoded.height, len(data), time.perf_counter() - began)
+
+    return batch.run_each(pairs, decode, as_json=arguments.json)
+
+
+def read_stream(path: Path) -> bytes:
+    """Return a stream file's bytes; StreamError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise StreamError(f"cannot read {path}: {error.strerror}; check the path") from error
+
+
+def png(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Return a picture uint8 [H, W, 3] as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _load(kind: str, codec: Codec, runtime: str | None) -> Decoder:
+    if kind == "preview":
+        from heliograph.server.preview import PreviewDecoder
+
+        return PreviewDecoder(codec, runtime=runtime).decode
+    try:
+        module = importlib.import_module("heliograph.server.decoder")
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"the server decoder needs Keras and a backend ({error}): pip install 'heliograph[server]', "
+            "or use --decoder preview"
+        ) from error
+    decoder: Decoder = module.ServerDecoder(codec).decode
+    return decoder

@@ -1,0 +1,67 @@
+"""Encode pictures to .helio streams with a codec's int8 encoder; needs neither TensorFlow nor Keras."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from heliograph.codec import manifest
+from heliograph.codec.rate import QUALITIES
+from heliograph.commands import batch
+from heliograph.device.encoder import Encoder
+from heliograph.device.runtime import RUNTIMES
+from heliograph.pictures import load_srgb
+
+NAME = "encode"
+HELP = "pictures to .helio streams, on the device"
+
+
+def quality(text: str) -> int:
+    """Parse a quality."""
+    value = int(text)
+    if not 0 <= value < QUALITIES:
+        raise argparse.ArgumentTypeError(f"quality is {value}, expected 0 to {QUALITIES - 1}")
+    return value
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "pictures", metavar="PICTURE", nargs="+", type=Path, help="JPEG, PNG, TIFF, WebP, AVIF ..."
+    )
+    batch.add_output_options(parser, ".helio")
+    parser.add_argument(
+        "--codec",
+        default="accelerator",
+        metavar="NAME_OR_DIR",
+        help="a shipped codec or a codec's folder (%(default)s)",
+    )
+    parser.add_argument(
+        "--quality", type=quality, default=50, metavar="0..100", help="0 smallest, 100 finest (%(default)s)"
+    )
+    parser.add_argument(
+        "--runtime", choices=list(RUNTIMES), help="TFLite runtime; default: the first installed"
+    )
+    parser.add_argument(
+        "--delegate", metavar="LIB", help="accelerator's library, for example libedgetpu.so.1"
+    )
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (%(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Encode every picture; return the exit code."""
+    pairs = batch.pair_outputs(arguments.pictures, arguments.out, ".helio", force=arguments.force)
+    codec = manifest.find(arguments.codec)
+    encoder = Encoder(
+        codec, runtime=arguments.runtime, delegate=arguments.delegate, threads=arguments.threads
+    )
+
+    def encode(source: Path, target: Path) -> batch.Result:
+        began = time.perf_counter()
+        picture = load_srgb(source)
+        data = encoder.encode(picture, arguments.quality)
+        batch.store(target, data)
+        return batch.Result(picture.shape[1], picture.shape[0], len(data), time.perf_counter() - began)
+
+    return batch.run_each(pairs, encode, as_json=arguments.json)

@@ -1,0 +1,67 @@
+"""Describe a .helio stream or a codec: what it is, what made it, whether its files are as they should be."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+from heliograph.codec import format as container
+from heliograph.codec import manifest
+from heliograph.commands.decode import read_stream
+from heliograph.errors import CodecError
+
+NAME = "info"
+HELP = "describe a stream or a codec"
+OPTIONAL = (manifest.PREVIEW, manifest.SERVER)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "file", metavar="FILE", help="a .helio stream, a codec's folder, or a shipped codec's name"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the description; return the exit code."""
+    path = Path(arguments.file)
+    if path.name == manifest.MANIFEST and path.is_file():
+        path = path.parent
+    if path.is_dir() or (arguments.file in manifest.shipped() and not path.exists()):
+        lines = _codec(manifest.find(str(path)))
+    else:
+        lines = _stream(path)
+    for key, value in lines:
+        print(f"{key + ':':12} {value}")
+    return 0
+
+
+def _stream(path: Path) -> Iterator[tuple[str, str]]:
+    data = read_stream(path)
+    stream = container.unpack(data)
+    try:
+        name = manifest.find_by_id(stream.codec_id).name
+    except CodecError:
+        name = "not among the shipped ones"
+    yield "stream", str(path)
+    yield "codec", f"{stream.codec_id.hex()} ({name})"
+    yield "picture", f"{stream.width}x{stream.height}"
+    yield "quality", str(stream.quality)
+    yield "size", f"{len(data)} bytes, {8 * len(data) / (stream.width * stream.height):.3f} bits per pixel"
+    yield "checksum", "good"
+
+
+def _codec(codec: manifest.Codec) -> Iterator[tuple[str, str]]:
+    # A device's copy has no server decoder; what is there must be as hashed, or `read` raises.
+    here = [name for name in codec.hashes if name not in OPTIONAL or (codec.folder / name).exists()]
+    sizes = {name: len(codec.read(name)) for name in here}
+    yield "codec", f"{codec.name} ({codec.id.hex()})"
+    yield "folder", str(codec.folder)
+    yield "tile", f"{codec.tile}x{codec.tile} pixels, int8"
+    yield "latents", f"{codec.channels} channels at 1/16"
+    for name in codec.hashes:
+        yield (
+            "file",
+            f"{name}, {sizes[name]} bytes, hash good" if name in sizes else f"{name}, not in this copy",
+        )

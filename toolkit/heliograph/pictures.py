@@ -1,0 +1,95 @@
+"""Picture files as the pixels every part of Heliograph works on: upright 8-bit sRGB."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from heliograph.codec import tiles
+from heliograph.errors import PictureError
+
+# What a camera or an editor writes. Pillow reads more, some of it by starting other programs (EPS).
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+
+# The limit of a stream is checked before a pixel is decoded; Pillow's would warn about honest 100 megapixels.
+Image.MAX_IMAGE_PIXELS = tiles.MAX_PIXELS
+
+
+def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
+    """Read a picture as uint8 [H, W, 3] sRGB, upright, its ICC profile applied.
+
+    Transparent parts are over black, 16-bit greys rounded to 8 bits; of an animation it is the first frame.
+
+    Raises:
+        PictureError: no picture, a format not in FORMATS, cut or corrupt, or larger than `tiles.MAX_PIXELS`.
+    """
+    Image.init()
+    formats = [name for name in FORMATS if name in Image.OPEN]
+    try:
+        with Image.open(path, formats=formats) as opened:
+            tiles.check_size(*opened.size)
+            return _to_srgb(_upright(opened))
+    except PictureError as error:
+        raise PictureError(f"{path}: {error}") from None
+    except UnidentifiedImageError:
+        raise PictureError(
+            f"{path} is not a picture: expected one of {', '.join(formats)}; check the file"
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PictureError(
+            f"{path} has more than {tiles.MAX_PIXELS} pixels; scale it down or cut it first"
+        ) from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PictureError(f"cannot read picture {path}: {reason}; check the file") from error
+    except Exception as error:  # whatever a broken file makes of Pillow's decoders
+        raise PictureError(
+            f"cannot read picture {path}: {type(error).__name__}: {error}; check the file"
+        ) from error
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    picture.load()
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # a broken EXIF block: the pixels are still a picture
+        return picture
+
+
+def _to_srgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    if picture.mode.startswith("I"):
+        return _grey16(picture)
+    if picture.mode == "F":
+        raise PictureError("floating-point pixels have no defined white; save it with 8 or 16 bits")
+    if not picture.has_transparency_data:
+        return np.asarray(_from_profile(picture).convert("RGB"))
+    straight = picture.convert("RGBA")
+    straight.info["icc_profile"] = picture.info.get("icc_profile")
+    colour = _from_profile(straight.convert("RGB")).convert("RGB")
+    return np.asarray(Image.composite(colour, Image.new("RGB", colour.size), straight.getchannel("A")))
+
+
+def _grey16(picture: Image.Image) -> npt.NDArray[np.uint8]:
+    """Round greys 0..65535 to 0..255 (Pillow would clip them) and repeat them for red, green and blue."""
+    grey = np.asarray(picture).astype(np.int64)  # [H, W]
+    if grey.min() < 0 or grey.max() > 65_535:
+        raise PictureError(
+            f"greys from {grey.min()} to {grey.max()}, expected 0 to 65535; save it with 16 bits"
+        )
+    return np.repeat(((grey + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def _from_profile(picture: Image.Image) -> Image.Image:
+    profile = picture.info.get("icc_profile")
+    if not profile or picture.mode not in ("RGB", "CMYK", "L"):
+        return picture
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
+    except (ImageCms.PyCMSError, OSError):
+        return picture  # a broken profile, or one for other channels: the pixels are still a picture

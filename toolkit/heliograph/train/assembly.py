@@ -1,0 +1,92 @@
+"""Putting a codec folder together from what the stages left: files, hashes, and how it was made."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from heliograph.codec.manifest import ENCODER, MANIFEST, PREVIEW, SERVER, TABLES, codec_id, sha256
+from heliograph.server.decoder import store_weights
+from heliograph.server.network import build_decoder, decoder_macs_per_pixel
+from heliograph.train import loop
+from heliograph.train.data import list_pictures
+from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
+from heliograph.train.preview import preview_macs_per_pixel
+from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
+from heliograph.train.stages import Plan
+
+
+def describe_photos(folder: Path) -> dict[str, Any]:
+    """Return counts of the training pictures, by source and licence where the folder has an index.csv."""
+    described: dict[str, Any] = {"pictures": len(list_pictures(folder))}
+    index = folder / "index.csv"
+    if index.is_file():
+        with index.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+        for column in ("source", "license", "licence"):
+            if rows and column in rows[0]:
+                described[column] = dict(Counter(row[column] for row in rows).most_common())
+    return described
+
+
+def _last_row(log: Path) -> dict[str, float]:
+    with log.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    return {"steps": int(rows[-1]["step"]), "seconds": round(float(rows[-1]["seconds"]))} if rows else {}
+
+
+def assemble(plan: Plan) -> Path:
+    """Write the codec folder `codec` beside the checkpoints of a run whose stages are done, and return it."""
+    spec, out = ENCODERS[plan.codec], plan.out / "codec"
+    out.mkdir(exist_ok=True)
+    decoder = build_decoder(plan.decoder, spec.latent)
+    loop.load_weights(plan.out / "decoder_fitted.npz", decoder)
+    files = {
+        ENCODER: (plan.out / "encoder.tflite").read_bytes(),
+        TABLES: (plan.out / TABLES).read_bytes(),
+        PREVIEW: (plan.out / "decoder.tflite").read_bytes(),
+        SERVER: store_weights(decoder),
+    }
+    logs = {p.stem: _last_row(p) for p in sorted(plan.out.glob("*.csv"))}
+    manifest = {
+        "name": plan.codec,
+        "id": codec_id(files[ENCODER], files[TABLES]).hex(),
+        "tile": spec.tile,
+        "channels": spec.latent,
+        "files": {name: sha256(data) for name, data in files.items()},
+        "encoder": {
+            "middle": spec.middle,
+            "branch": list(spec.branch),
+            "parameters": int(build_encoder(spec).count_params()),
+            "kmac_per_pixel": round(encoder_macs_per_pixel(spec) / 1000, 2),
+        },
+        "server_decoder": {
+            "widths": list(plan.decoder.widths),
+            "blocks": list(plan.decoder.blocks),
+            "parameters": int(decoder.count_params()),
+            "kmac_per_pixel": round(decoder_macs_per_pixel(plan.decoder, spec.latent) / 1000, 1),
+        },
+        "preview_decoder": {"kmac_per_pixel": round(preview_macs_per_pixel(spec.latent) / 1000, 1)},
+        "recipe": {
+            "seed": plan.seed,
+            "batch": plan.batch,
+            "crop": plan.size,
+            "learning_rate": plan.learning_rate,
+            "lambda": [LAMBDA_LOW, LAMBDA_HIGH],
+            "stages": logs,
+            "backend": keras.backend.backend(),
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+        },
+        "photos": describe_photos(plan.photos),
+    }
+    for name, data in files.items():
+        (out / name).write_bytes(data)
+    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return out

@@ -1,0 +1,135 @@
+"""The stages after the encoder is trained: freeze it, then fit tables and decoders on its real int8 latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec.manifest import RateTables
+from heliograph.codec.tiles import STRIDE
+from heliograph.device.encoder import LatentEncoder
+from heliograph.errors import TrainingError
+from heliograph.server.network import build_decoder
+from heliograph.train import loop, preview, tables
+from heliograph.train.convert import convert
+from heliograph.train.latents import LatentCrops
+from heliograph.train.networks import ENCODERS
+from heliograph.train.quantisation import calibrate_ranges
+from heliograph.train.reconstruction import Reconstruction
+from heliograph.train.stages import Plan, quantised_model
+
+TABLE_PICTURES = 300  # photographs whose latents the tables are counted on
+CROP = 192  # pixels on a side of a decoder's training crop
+
+
+def need(path: Path, stage: str) -> Path:
+    """Return a path that an earlier stage should have written; TrainingError naming the stage if it is missing."""
+    if not path.is_file():
+        raise TrainingError(f"{path} is missing: run stage {stage} first (--stage {stage})")
+    return path
+
+
+def freeze(plan: Plan) -> None:
+    """Stage `freeze`: the encoder as int8 .tflite, its steps as integers, the decoder in int8 latent units."""
+    model = quantised_model(plan)
+    loop.load_weights(need(plan.out / "qat.npz", "qat"), model)
+    loop.save_weights(plan.out / "encoder.npz", model.encoder)
+    convert("encoder", plan.codec, plan.out / "encoder.npz", plan.out / "encoder.tflite")
+    unit = np.asarray(model.unit.value, np.float64)
+    quality = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
+    steps = tables.integer_steps(np.asarray(model.steps(quality), np.float64), unit)
+    np.savez(plan.out / "steps.npz", steps=steps, unit=unit)
+    decoder = model.decoder
+    inverse = decoder.get_layer("inverse")
+    inverse.kernel.assign(np.asarray(inverse.kernel) * unit[:, None])
+    norm = decoder.get_layer("latent_norm")
+    norm.scale.assign(np.asarray(norm.scale) * unit)
+    loop.save_weights(plan.out / "decoder_start.npz", decoder)
+
+
+def frozen_encoder(plan: Plan) -> LatentEncoder:
+    """Return the frozen int8 encoder on the first TFLite runtime."""
+    spec = ENCODERS[plan.codec]
+    model = need(plan.out / "encoder.tflite", "freeze").read_bytes()
+    return LatentEncoder(model, tile=spec.tile, channels=spec.latent, threads=2)
+
+
+def steps_and_unit(plan: Plan) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """Return the integer steps uint16 [101, C] and the latent unit float64 [C] that `freeze` wrote."""
+    with np.load(need(plan.out / "steps.npz", "freeze")) as stored:
+        return stored["steps"], stored["unit"]
+
+
+def latent_maps(plan: Plan, count: int, *, stage: int) -> Iterator[npt.NDArray[np.int8]]:
+    """Yield latent maps int8 [h, w, C] of whole training pictures, balanced, flipped and scaled as in training."""
+    encoder = frozen_encoder(plan)
+    photos = plan.crops(stage)
+    for number in range(count):
+        rng = np.random.default_rng((photos.seed, number))
+        yield encoder.latents(photos.whole(photos.draw(rng), rng, least=STRIDE))
+
+
+def fit_tables(plan: Plan) -> None:
+    """Stage `tables`: dead zone and entropy tables from the latents of training pictures."""
+    steps, unit = steps_and_unit(plan)
+    counts = tables.histogram(latent_maps(plan, TABLE_PICTURES, stage=3), ENCODERS[plan.codec].latent)
+    rounding = tables.fit_rounding(counts, steps, unit)
+    fitted = tables.fit_tables(counts, steps, rounding)
+    (plan.out / "tables.npz").write_bytes(fitted.to_bytes())
+
+
+def _latent_crops(plan: Plan, stage: int) -> LatentCrops:
+    steps, _ = steps_and_unit(plan)
+    rounding = RateTables.from_bytes(need(plan.out / "tables.npz", "tables").read_bytes()).rounding
+    photos = plan.crops(stage, batch=max(1, plan.batch // 2), size=CROP)
+    return LatentCrops(photos, frozen_encoder(plan), steps, rounding, size=CROP)
+
+
+def train_decoder(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
+    """Stage `decoder`: the server decoder on the frozen encoder's latents, from where joint training left it."""
+    keras.utils.set_random_seed(plan.seed)
+    decoder = build_decoder(plan.decoder, ENCODERS[plan.codec].latent)
+    loop.load_weights(need(plan.out / "decoder_start.npz", "freeze"), decoder)
+    loop.train(
+        Reconstruction(decoder),
+        _latent_crops(plan, 4),
+        stage="decoder",
+        out=plan.out,
+        budget=budget,
+        peak=plan.learning_rate / 2,
+        resume=resume,
+    )
+    loop.save_weights(plan.out / "decoder_fitted.npz", decoder)
+
+
+def train_preview(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
+    """Stage `preview`: the small decoder in float for two thirds of the budget, then quantised, then converted."""
+    keras.utils.set_random_seed(plan.seed)
+    channels, window = ENCODERS[plan.codec].latent, CROP // STRIDE
+    _, unit = steps_and_unit(plan)
+    network = preview.build_preview(channels, window=window)
+    data = _latent_crops(plan, 5)
+    preview.start(network, unit, data[0][0]["values"])
+    first, second = budget.split(2 / 3)
+    peak = plan.learning_rate * 1.5
+    loop.train(
+        Reconstruction(network), data, stage="preview", out=plan.out, budget=first, peak=peak, resume=resume
+    )
+    quantised = preview.build_preview(channels, quantised=True, window=window)
+    seen = np.concatenate([data[i][0]["values"] for i in range(8)]).astype(np.float32)
+    calibrate_ranges(network, quantised, seen)
+    loop.train(
+        Reconstruction(quantised),
+        _latent_crops(plan, 6),
+        stage="preview_qat",
+        out=plan.out,
+        budget=second,
+        peak=peak / 4,
+        resume=resume,
+    )
+    loop.save_weights(plan.out / "preview.npz", quantised)
+    convert("preview", plan.codec, plan.out / "preview.npz", plan.out / "decoder.tflite")

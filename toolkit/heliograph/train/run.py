@@ -1,0 +1,55 @@
+"""A whole training run: the stages in order, each resumable, and the codec folder at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from heliograph.errors import TrainingError
+from heliograph.train import fitting, stages
+from heliograph.train.assembly import assemble
+from heliograph.train.loop import Budget
+from heliograph.train.stages import Plan
+
+# Each stage with its share of the minutes; those without a share take what they take.
+SHARES: dict[str, float] = {
+    "float": 0.43,
+    "qat": 0.14,
+    "freeze": 0.0,
+    "tables": 0.0,
+    "decoder": 0.31,
+    "preview": 0.12,
+}
+
+
+def train(
+    plan: Plan, minutes: float, *, stage: str | None = None, resume: bool = False, steps: int | None = None
+) -> Path | None:
+    """Run all stages, or one; return the codec folder once everything it needs is there.
+
+    Args:
+        plan: what to train on what, and where to leave it.
+        minutes: for all trained stages together, or for the one named.
+        stage: a key of SHARES, or None for all in order.
+        resume: go on from the stage's checkpoint; stages that are done are passed over.
+        steps: of each trained stage instead of minutes; a seed then gives the same run.
+
+    Raises:
+        TrainingError: an unknown stage, no pictures, an earlier stage missing, or a loss that is not finite.
+        ConversionError: the trained network does not convert as promised.
+    """
+    if stage is not None and stage not in SHARES:
+        raise TrainingError(f"no stage {stage!r}: choose from {', '.join(SHARES)}")
+    work: dict[str, Callable[[Budget], object]] = {
+        "float": lambda b: stages.train_float(plan, b, resume=resume),
+        "qat": lambda b: stages.train_qat(plan, b, resume=resume),
+        "freeze": lambda b: fitting.freeze(plan),
+        "tables": lambda b: fitting.fit_tables(plan),
+        "decoder": lambda b: fitting.train_decoder(plan, b, resume=resume),
+        "preview": lambda b: fitting.train_preview(plan, b, resume=resume),
+    }
+    for name in [stage] if stage else SHARES:
+        share = 1.0 if stage else SHARES[name]
+        work[name](Budget(minutes * share, steps))
+    done = all((plan.out / n).is_file() for n in ("encoder.tflite", "tables.npz", "decoder_fitted.npz", "decoder.tflite"))
+    return assemble(plan) if done else None

@@ -1,0 +1,70 @@
+"""Picture quality: PSNR, luminance PSNR and MS-SSIM of 8-bit pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+Picture = npt.NDArray[np.uint8]
+
+_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, section 3.2
+_C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+_TAPS = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+_TAPS /= _TAPS.sum()
+MS_SSIM_SIDE = 161  # below it the coarsest of the five scales does not hold the 11-tap window
+
+
+def _same(a: Picture, b: Picture) -> None:
+    if a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
+        raise ValueError(f"expected two uint8 pictures of one shape, got {a.dtype} {a.shape} and {b.dtype} {b.shape}")
+
+
+def mse(a: Picture, b: Picture) -> float:
+    """Return the mean squared error over all samples, in squared 8-bit units."""
+    _same(a, b)
+    return float(np.square(a.astype(np.float64) - b.astype(np.float64)).mean())
+
+
+def _decibel(error: float) -> float:
+    return float("inf") if error == 0 else float(10 * np.log10(255.0**2 / error))
+
+
+def psnr(a: Picture, b: Picture) -> float:
+    """Return the peak signal-to-noise ratio over RGB in dB; infinite for equal pictures."""
+    return _decibel(mse(a, b))
+
+
+def psnr_y(a: Picture, b: Picture) -> float:
+    """Return the PSNR of the BT.601 luminance in dB, pictures uint8 [H, W, 3]."""
+    _same(a, b)
+    luma = np.array([0.299, 0.587, 0.114])
+    return _decibel(float(np.square((a.astype(np.float64) - b.astype(np.float64)) @ luma).mean()))
+
+
+def _blur(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    y = ndimage.correlate1d(ndimage.correlate1d(x, _TAPS, axis=0), _TAPS, axis=1)
+    return np.asarray(y[5:-5, 5:-5])  # only where the window lies inside
+
+
+def ms_ssim(a: Picture, b: Picture) -> float:
+    """Return the multi-scale structural similarity, mean over RGB, in [0, 1]; NaN below 161 pixels a side.
+
+    Wang, Simoncelli and Bovik 2003: five scales, 11-tap Gaussian window of deviation 1.5, 2x2 means between.
+    """
+    _same(a, b)
+    if min(a.shape[:2]) < MS_SSIM_SIDE:
+        return float("nan")
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    value = np.ones(3)
+    for scale, weight in enumerate(_WEIGHTS):
+        mx, my = _blur(x), _blur(y)
+        vx, vy, cov = _blur(x * x) - mx * mx, _blur(y * y) - my * my, _blur(x * y) - mx * my
+        contrast = (2 * cov + _C2) / (vx + vy + _C2)
+        if scale == len(_WEIGHTS) - 1:
+            contrast = contrast * (2 * mx * my + _C1) / (mx * mx + my * my + _C1)
+        value *= np.maximum(contrast.mean(axis=(0, 1)), 0.0) ** weight
+        h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
+        x = x[:h, :w].reshape(h // 2, 2, w // 2, 2, 3).mean(axis=(1, 3))
+        y = y[:h, :w].reshape(h // 2, 2, w // 2, 2, 3).mean(axis=(1, 3))
+    return float(value.mean())

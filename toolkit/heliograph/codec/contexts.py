@@ -1,7 +1,7 @@
 """Contexts in numpy: which table each symbol of a pass is coded with, from symbols already coded.
 
-All integers: matrix products run in float64, where they are exact below 2**53, and give what the C core
-computes in int32. FORMAT.md, section 5.
+All integers: matrix products run in floating point where they are exact (float64 below 2**53, float32 below
+2**24) and give what the C core computes in int32. FORMAT.md, section 5.
 """
 
 from __future__ import annotations
@@ -49,11 +49,48 @@ def network_of(model: EntropyModel, layer: int, number: int) -> PassNetwork | No
     return model.networks[number - 3] if number >= 3 else None
 
 
+Pass = tuple[int, Indices, Indices]
+
+
+def walk(layer: int, rows: int, columns: int) -> Iterator[Pass]:
+    """Yield each pass of a layer: its number, its positions [n] and their taps [4, n], -1 where outside."""
+    for number in range(passes(layer)):
+        y, x = np.nonzero(coded(layer, number, rows, columns))
+        far = 2 if layer == 0 and number < 3 else 1
+        taps = []
+        for dy, dx in _DIAGONAL if layer == 0 and number % 2 else _DIRECT:
+            ty, tx = y + far * dy, x + far * dx
+            ty = np.where((ty < 0) | (ty >= rows), 2 * y - ty, ty)  # outside: the opposite one
+            tx = np.where((tx < 0) | (tx >= columns), 2 * x - tx, tx)
+            inside = (ty >= 0) & (ty < rows) & (tx >= 0) & (tx < columns)
+            taps.append(np.where(inside, ty * columns + tx, -1))
+        yield number, y * columns + x, np.stack(taps)
+
+
+def gather(values: npt.NDArray[np.generic], tap: Indices) -> npt.NDArray[np.float64]:
+    """Return rows of values [positions, n] at a tap's positions, float64, zero where it is outside."""
+    return np.asarray(np.where(tap[:, None] >= 0, values[tap], 0), np.float64)
+
+
+def predict(
+    weights: npt.NDArray[np.int16], symbols: npt.NDArray[np.int16], number: int, taps: Indices
+) -> npt.NDArray[np.int64]:
+    """Return the predicted symbols of a pass of layer 0, int64 [n, P], from symbols [positions, at least P]."""
+    count = weights.shape[-1]
+    if number == 0:
+        return np.zeros((taps.shape[1], count), np.int64)
+    total = np.zeros((taps.shape[1], count))
+    for tap, weight in zip(taps, weights[number - 1].astype(np.float64), strict=True):
+        total += gather(symbols[:, :count], tap) @ weight
+    shifted = (total.astype(np.int64) + (1 << (_PREDICT_SHIFT - 1))) >> _PREDICT_SHIFT
+    return np.clip(shifted, -MAX_PREDICTION, MAX_PREDICTION)
+
+
 @dataclass
 class Contexts:
     """The state of a slice while its passes are coded: call `tables`, then `put`, for each of `walk`.
 
-    `symbols` int16 and `magnitudes` float64 are [positions, C], zero until put; layers may be left unput.
+    `symbols` int16 and `magnitudes` uint8 are [positions, C], zero until put; layers may be left unput.
     """
 
     model: EntropyModel
@@ -61,44 +98,30 @@ class Contexts:
     columns: int
     level: int
     symbols: npt.NDArray[np.int16] = field(init=False)
-    magnitudes: npt.NDArray[np.float64] = field(init=False)
+    magnitudes: npt.NDArray[np.uint8] = field(init=False)
 
     def __post_init__(self) -> None:
         shape = self.rows * self.columns, self.model.channels
         self.symbols = np.zeros(shape, np.int16)
-        self.magnitudes = np.zeros(shape)
+        self.magnitudes = np.zeros(shape, np.uint8)
         self.offset, self.sent = level_offsets(self.model, self.level)
 
-    def walk(self, layer: int) -> Iterator[tuple[int, Indices, npt.NDArray[np.intp]]]:
-        """Yield each pass of a layer: its number, its positions [n] and their taps [4, n], -1 where outside."""
-        for number in range(passes(layer)):
-            y, x = np.nonzero(coded(layer, number, self.rows, self.columns))
-            far = 2 if layer == 0 and number < 3 else 1
-            taps = []
-            for dy, dx in _DIAGONAL if layer == 0 and number % 2 else _DIRECT:
-                ty, tx = y + far * dy, x + far * dx
-                ty = np.where((ty < 0) | (ty >= self.rows), 2 * y - ty, ty)  # outside: the opposite one
-                tx = np.where((tx < 0) | (tx >= self.columns), 2 * x - tx, tx)
-                inside = (ty >= 0) & (ty < self.rows) & (tx >= 0) & (tx < self.columns)
-                taps.append(np.where(inside, ty * self.columns + tx, -1))
-            yield number, y * self.columns + x, np.stack(taps)
+    def walk(self, layer: int) -> Iterator[Pass]:
+        """Yield each pass of a layer; see the function."""
+        return walk(layer, self.rows, self.columns)
 
-    def predict(self, number: int, taps: npt.NDArray[np.intp]) -> npt.NDArray[np.int64]:
+    def predict(self, number: int, taps: Indices) -> npt.NDArray[np.int64]:
         """Return the predicted symbols of a pass of layer 0, int64 [n, P]."""
-        count = self.model.predicted
-        if number == 0:
-            return np.zeros((taps.shape[1], count), np.int64)
-        total = np.zeros((taps.shape[1], count))
-        for tap, weight in zip(taps, self.model.predict[number - 1].astype(np.float64), strict=True):
-            near = np.where(tap[:, None] >= 0, self.symbols[tap, :count], 0)
-            total += near.astype(np.float64) @ weight
-        shifted = (total.astype(np.int64) + (1 << (_PREDICT_SHIFT - 1))) >> _PREDICT_SHIFT
-        return np.clip(shifted, -MAX_PREDICTION, MAX_PREDICTION)
+        return predict(self.model.predict, self.symbols, number, taps)
 
-    def tables(
-        self, layer: int, number: int, positions: Indices, taps: npt.NDArray[np.intp]
-    ) -> npt.NDArray[np.uint8]:
+    def tables(self, layer: int, number: int, positions: Indices, taps: Indices) -> npt.NDArray[np.uint8]:
         """Return the tables of a pass, uint8 [n, channels of the layer]."""
+        start, stop = self.model.span(layer)
+        value = self.values(layer, number, positions, taps) + self.offset[start:stop] + 8
+        return np.asarray(np.clip(value, 0, 16 * len(self.model.counts) - 1) >> 4, np.uint8)
+
+    def values(self, layer: int, number: int, positions: Indices, taps: Indices) -> npt.NDArray[np.int64]:
+        """Return what a pass adds to the offsets, int64 [n, channels of the layer], in sixteenths of a table."""
         model = self.model
         start, stop = model.span(layer)
         net = network_of(model, layer, number)
@@ -111,25 +134,25 @@ class Contexts:
             own = model.coarse_own[number - 1]
         if own is not None:
             for tap in taps:
-                near = np.where(tap[:, None] >= 0, self.magnitudes[tap, start:stop], 0)
-                value += near * own
-        shifted = (value.astype(np.int64) + (1 << (shift - 1))) >> shift
-        top = 16 * len(model.counts) - 1
-        return (np.clip(shifted + self.offset[start:stop] + 8, 0, top) >> 4).astype(np.uint8)
+                value += gather(self.magnitudes[:, start:stop], tap) * own
+        return (value.astype(np.int64) + (1 << (shift - 1))) >> shift
 
     def _look(self, net: PassNetwork, positions: Indices) -> npt.NDArray[np.float64]:
         """Return the second stage's features at positions, float64 [n, second]."""
         known, first = net.mix.shape
         a, b, _ = net.shifts
-        mixed = (self.magnitudes[:, :known] @ net.mix.astype(np.float64)).astype(np.int64) + net.mix_bias
+        seen = self.magnitudes[:, :known].astype(np.float32)  # sums stay below 2**24: exact
+        mixed = (seen @ net.mix.astype(np.float32)).astype(np.int64) + net.mix_bias
         features = np.clip((mixed + (1 << (a - 1))) >> a, 0, 127).reshape(self.rows, self.columns, first)
         padded = np.pad(features, ((1, 1), (1, 1), (0, 0))).astype(np.float64)
         y, x = np.divmod(positions, self.columns)
-        around = np.stack([padded[y + dy, x + dx] for dy in range(3) for dx in range(3)], axis=1)  # [n, 9, first]
+        around = np.stack(
+            [padded[y + dy, x + dx] for dy in range(3) for dx in range(3)], axis=1
+        )  # [n, 9, first]
         weight = net.look.astype(np.float64).reshape(9 * first, -1)
         looked = (around.reshape(len(y), 9 * first) @ weight).astype(np.int64)
         looked += net.look_bias + net.level.astype(np.int64) * self.level
-        return np.clip((looked + (1 << (b - 1))) >> b, 0, 127).astype(np.float64)
+        return np.asarray(np.clip((looked + (1 << (b - 1))) >> b, 0, 127), np.float64)
 
     def put(
         self,

@@ -131,9 +131,13 @@ def unpack(data: bytes) -> Layout:
         StreamError: not a .helio stream, another version, cut in its header, corrupt, or a field out of range.
     """
     if data[:3] != MAGIC[: len(data[:3])] or not data:
-        raise StreamError(f"not a .helio stream: it starts with {data[:3]!r}, expected {MAGIC!r}; check the file")
+        raise StreamError(
+            f"not a .helio stream: it starts with {data[:3]!r}, expected {MAGIC!r}; check the file"
+        )
     if len(data) > 3 and data[3] != VERSION:
-        raise StreamError(f"stream has format version {data[3]}, this program reads {VERSION}; update heliograph")
+        raise StreamError(
+            f"stream has format version {data[3]}, this program reads {VERSION}; update heliograph"
+        )
     try:
         return _unpack(data)
     except _Cut:
@@ -147,7 +151,9 @@ def _unpack(data: bytes) -> Layout:
         raise _Cut
     _, _, codec_id, bits = _FIXED.unpack_from(data)
     if bits >> 14:
-        raise StreamError("stream header is corrupt: reserved bits are set; fetch the file again or update heliograph")
+        raise StreamError(
+            "stream header is corrupt: reserved bits are set; fetch the file again or update heliograph"
+        )
     width, at = _read_varint(data, _FIXED.size)
     height, at = _read_varint(data, at)
     try:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-QUALITIES = 101  # quality 0 to 100 (finest)
+from heliograph.codec.rate import QUALITIES
+
 LEVELS = 1024
 PER_QUALITY = 8
 LEVEL_0 = LEVELS - 1 - PER_QUALITY * (QUALITIES - 1)  # 223, the level of quality 0
@@ -36,8 +37,8 @@ def steps_at(steps: npt.NDArray[np.uint16], level: int) -> npt.NDArray[np.int32]
     """
     if level < LEVEL_0:
         scaled = (steps[0].astype(np.int32) * (64 + LEVEL_0 - level)) >> 6
-        return np.minimum(scaled, 65_535)
+        return np.asarray(np.minimum(scaled, 65_535))
     whole, part = divmod(level - LEVEL_0, PER_QUALITY)
     low = steps[whole].astype(np.int32)
     high = steps[min(whole + 1, QUALITIES - 1)].astype(np.int32)
-    return (low * (PER_QUALITY - part) + high * part + PER_QUALITY // 2) >> 3
+    return np.asarray((low * (PER_QUALITY - part) + high * part + PER_QUALITY // 2) >> 3)

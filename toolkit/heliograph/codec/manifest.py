@@ -89,7 +89,9 @@ class Codec:
         try:
             coder = Coder(self.read(ENTROPY), load_core())
         except ValueError as error:
-            raise CodecError(f"{self.folder / ENTROPY} is no entropy model: {error}; copy it again") from error
+            raise CodecError(
+                f"{self.folder / ENTROPY} is no entropy model: {error}; copy it again"
+            ) from error
         if coder.model.channels != self.channels or coder.model.tile * STRIDE != self.tile:
             raise CodecError(
                 f"codec {self.name}: its entropy model has {coder.model.channels} channels and tiles of "

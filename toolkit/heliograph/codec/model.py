@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.levels import LEVELS, QUALITIES
+from heliograph.codec.levels import LEVELS
+from heliograph.codec.rate import QUALITIES
 
 MAGIC = b"HGE1"
 NOT_SENT = -32768  # offset of a channel that is not coded at a level
@@ -46,10 +47,11 @@ class PassNetwork:
 
     def to_bytes(self) -> bytes:
         """Return the network as stored in the file."""
-        parts = [bytes((*self.shifts, 0)), self.mix_bias.astype("<i4"), self.look_bias.astype("<i4")]
-        parts += [self.level.astype("<i2")] + ([] if self.own is None else [self.own.astype("<i2")])
-        parts += [self.mix, self.look, self.choose]
-        return b"".join(p if isinstance(p, bytes) else p.tobytes() for p in parts)
+        arrays = [self.mix_bias.astype("<i4"), self.look_bias.astype("<i4"), self.level.astype("<i2")]
+        if self.own is not None:
+            arrays.append(self.own.astype("<i2"))
+        arrays += [self.mix, self.look, self.choose]
+        return bytes((*self.shifts, 0)) + b"".join(a.tobytes() for a in arrays)
 
 
 class _Reader:
@@ -73,7 +75,7 @@ class _Reader:
         mix = self.array("i1", known, first)
         look = self.array("i1", 3, 3, first, second)
         choose = self.array("i1", second, count)
-        if shifts[3] or not (1 <= shifts[:3].min() and shifts[:3].max() <= 24):
+        if shifts[3] or not (shifts[:3].min() >= 1 and shifts[:3].max() <= 24):
             raise ValueError("a network's shifts are outside 1 to 24")
         if max(np.abs(mix_bias).max(), np.abs(look_bias).max()) > MAX_BIAS:
             raise ValueError("a network's bias is out of range")

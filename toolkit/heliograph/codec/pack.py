@@ -145,7 +145,13 @@ def _next_level(known: dict[int, float], low: int, high: int, target: float) -> 
 
 
 def pack_latents(
-    codec: Codec, latents: npt.NDArray[np.int8], width: int, height: int, quality: float, *, slice_tiles: int = 0
+    codec: Codec,
+    latents: npt.NDArray[np.int8],
+    width: int,
+    height: int,
+    quality: float,
+    *,
+    slice_tiles: int = 0,
 ) -> bytes:
     """Return the stream of latents already computed: any quality (0 to 100, in eighths) without another inference."""
     packer = Packer(codec, latents, width, height, slice_tiles=slice_tiles)

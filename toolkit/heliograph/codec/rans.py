@@ -159,7 +159,7 @@ class Decoder:
             self.ended = True
             return state
         self.at += 1
-        return state << 16 | self.words[self.at - 1]
+        return state << 16 | int(self.words[self.at - 1])
 
     def read(self, table: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], int]:
         """Return the zigzagged symbols of a pass under tables [n], int64 [n], and how many were read."""

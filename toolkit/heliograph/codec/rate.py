@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+QUALITIES = 101  # quality 0 (smallest) to 100 (finest)
 STEP_UNIT = 16  # a step of 16 is one int8 latent unit
 ROUND_UNIT = 256  # rounding 128 is to nearest; less is a dead zone
 
@@ -22,7 +23,7 @@ def quantise(
     v = latents.astype(np.int64)
     step = steps.astype(np.int64)
     magnitude = (np.abs(v) * (STEP_UNIT * ROUND_UNIT) + step * rounding) // (step * ROUND_UNIT)
-    return (np.sign(v) * magnitude).astype(np.int16)
+    return np.asarray(np.sign(v) * magnitude, np.int16)
 
 
 def dequantise(symbols: npt.NDArray[np.int16], steps: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
@@ -33,4 +34,4 @@ def dequantise(symbols: npt.NDArray[np.int16], steps: npt.NDArray[np.integer]) -
 def to_int8(values: npt.NDArray[np.int32]) -> npt.NDArray[np.int8]:
     """Return dequantised values rounded half up to latent units and saturated, int8 [..., C]."""
     whole = (values + STEP_UNIT // 2) >> 4
-    return np.clip(whole, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(whole, -128, 127), np.int8)

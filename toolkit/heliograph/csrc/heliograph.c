@@ -257,7 +257,7 @@ static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t col
 
 size_t hg_workspace(const hg_model *m, uint32_t rows, uint32_t columns, hg_task task) {
     context c;
-    return lay_out(&c, m, rows, columns, task, NULL) + 8;
+    return lay_out(&c, m, rows, columns, task, NULL) + 7;
 }
 
 static void level_offsets(context *c, uint32_t level) {
@@ -282,11 +282,10 @@ static void level_offsets(context *c, uint32_t level) {
 static hg_status begin(context *c, const hg_model *m, uint32_t rows, uint32_t columns, uint32_t level, hg_task task,
                        void *workspace, size_t size) {
     uint8_t *base = (uint8_t *)workspace;
-    size_t skip = (size_t)(-(uintptr_t)base & 7u), need;
+    size_t skip = (size_t)(-(uintptr_t)base & 7u);
     if (rows == 0 || columns == 0 || rows > 4096 || columns > 4096 || level >= HG_LEVELS) return HG_CORRUPT;
     if (hg_workspace(m, rows, columns, task) > size) return HG_NO_SPACE;
-    need = lay_out(c, m, rows, columns, task, base + skip);
-    memset(base + skip, 0, need);
+    lay_out(c, m, rows, columns, task, base + skip);
     level_offsets(c, level);
     return HG_OK;
 }
@@ -739,7 +738,8 @@ static uint32_t get_symbol(const context *c, word_reader *r, uint32_t lane, uint
 }
 
 /* Decode a pass; what comes after the words have ended is the prediction alone. */
-static void get_pass(context *c, word_reader *r, uint32_t layer, uint32_t pass, int16_t *symbols, uint64_t *done) {
+static void get_pass(context *c, word_reader *r, uint32_t layer, uint32_t pass, int cut, int16_t *symbols,
+                     uint64_t *done) {
     const hg_model *m = c->m;
     size_t start = layer ? m->layer_end[layer - 1] : 0u, stop = m->layer_end[layer], ch;
     uint32_t y, x, lane = 0, z;
@@ -766,6 +766,7 @@ static void get_pass(context *c, word_reader *r, uint32_t layer, uint32_t pass, 
                         ++*done;
                     }
                     live = r->status == HG_OK;
+                    if (!live && (!cut || r->status != HG_CUT)) return;
                 }
                 fresh[ch - start] = magnitude_of(m, residual);
                 k[ch] = (int16_t)(residual + (ch < m->predicted && layer == 0 ? guess[ch] : 0));
@@ -786,7 +787,6 @@ hg_status hg_decode(const hg_model *m, const uint8_t *const *segment, const size
     if (segments > all) return HG_CORRUPT;
     fill_hints(&c);
     memset(&r, 0, sizeof r);
-    memset(symbols, 0, (size_t)rows * columns * m->channels * sizeof *symbols);
     for (layer = 0; layer < m->layers; layer++) done[layer] = 0;
     for (i = 0; i < all; i++) {
         int empty = i >= segments || length[i] == 0, last = i + 1 == segments;
@@ -797,13 +797,11 @@ hg_status hg_decode(const hg_model *m, const uint8_t *const *segment, const size
             open_words(&r, segment[i], length[i]);
         if (r.status == HG_CORRUPT) return HG_CORRUPT;
         for (layer = merged ? 0 : i; layer < stop; layer++)
-            for (pass = 0; pass < passes_of(layer); pass++) get_pass(&c, &r, layer, pass, symbols, &done[layer]);
-        if (empty) continue;
-        if (r.status == HG_CORRUPT) return HG_CORRUPT;
-        if (r.status == HG_CUT) {
-            if (!cut || !last) return HG_CUT;
-            continue;
-        }
+            for (pass = 0; pass < passes_of(layer); pass++) {
+                get_pass(&c, &r, layer, pass, empty || (cut && last), symbols, &done[layer]);
+                if (!empty && r.status != HG_OK && !(cut && last && r.status == HG_CUT)) return r.status;
+            }
+        if (empty || r.status == HG_CUT) continue;
         if (r.at != r.end) return HG_CORRUPT;
         for (pass = 0; pass < r.lanes; pass++)
             if (r.state[pass] != LOWER) return HG_CORRUPT;

@@ -71,7 +71,8 @@ uint32_t hg_step(const hg_model *model, uint32_t level, uint32_t channel);
 void hg_quantise(const hg_model *model, const int8_t *latents, size_t positions, uint32_t level, uint32_t rounding,
                  int16_t *symbols);
 
-/* Bytes of workspace for a slice of rows x columns positions. */
+/* Bytes of workspace for a slice of rows x columns positions. The functions below need it filled with zeros: calloc
+ * leaves the pages of a large one untouched until the bytes of a stream pay for them. */
 size_t hg_workspace(const hg_model *model, uint32_t rows, uint32_t columns, hg_task task);
 
 /* Estimate the bits of every layer, in 1/1024 bit, of symbols [rows][columns][C] in internal order. */
@@ -86,7 +87,7 @@ hg_status hg_encode(const hg_model *model, const int16_t *symbols, uint32_t rows
 
 /* Decode a slice. `segment[i]` and `length[i]`: the segments in order, `segments` of them (fewer than the layers leave
  * the rest zero). `cut`: the last one may end early; what is lost becomes its prediction. `done[i]` gives how many
- * residuals of layer i were decoded. */
+ * residuals of layer i were decoded. `symbols` must be filled with zeros. */
 hg_status hg_decode(const hg_model *model, const uint8_t *const *segment, const size_t *length, uint32_t segments,
                     int cut, uint32_t rows, uint32_t columns, uint32_t level, int merged, void *workspace,
                     size_t workspace_size, int16_t *symbols, uint64_t done[HG_MAX_LAYERS]);

@@ -87,7 +87,7 @@ static uint8_t *prepare(const hg_model *m, Py_ssize_t size, unsigned rows, unsig
     }
     *need = hg_workspace(m, rows, columns, task);
     {
-        uint8_t *memory = (uint8_t *)malloc(*need + extra);
+        uint8_t *memory = (uint8_t *)calloc(1, *need + extra);
         if (memory == NULL) PyErr_NoMemory();
         return memory;
     }
@@ -159,9 +159,9 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
     unsigned int rows, columns, level, i;
     int merged, cut;
     Py_ssize_t segments, j;
-    size_t need, length[HG_MAX_LAYERS];
+    size_t need, size, length[HG_MAX_LAYERS];
     const uint8_t *segment[HG_MAX_LAYERS];
-    uint8_t *memory;
+    uint8_t *memory, *out;
     uint64_t done[HG_MAX_LAYERS];
     hg_status status;
     (void)self;
@@ -172,27 +172,27 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
     if (segments > HG_MAX_LAYERS || rows == 0 || columns == 0 || rows > 4096 || columns > 4096) return fail(HG_CORRUPT);
     for (j = 0; j < segments; j++) {
         char *data;
-        Py_ssize_t size;
-        if (PyBytes_AsStringAndSize(PyTuple_GetItem(list, j), &data, &size) < 0) return NULL;
+        Py_ssize_t bytes;
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(list, j), &data, &bytes) < 0) return NULL;
         segment[j] = (const uint8_t *)data;
-        length[j] = (size_t)size;
+        length[j] = (size_t)bytes;
     }
-    symbols = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(2 * (size_t)rows * columns * m->channels));
-    if (symbols == NULL) return NULL;
-    memory = prepare(m, PyBytes_Size(symbols), rows, columns, HG_DECODE, 0, &need);
-    if (memory == NULL) {
-        Py_DECREF(symbols);
-        return NULL;
-    }
+    size = 2 * (size_t)rows * columns * m->channels;
+    /* Zero pages that no byte of the stream has reached cost nothing; a bytes object would be filled at once. */
+    memory = prepare(m, (Py_ssize_t)size, rows, columns, HG_DECODE, size + 8, &need);
+    if (memory == NULL) return NULL;
+    out = memory + ((need + 7) & ~(size_t)7);
     Py_BEGIN_ALLOW_THREADS
     status = hg_decode(m, segment, length, (uint32_t)segments, cut, rows, columns, level, merged, memory, need,
-                       (int16_t *)(void *)PyBytes_AsString(symbols), done);
+                       (int16_t *)(void *)out, done);
     Py_END_ALLOW_THREADS
-    free(memory);
     if (status != HG_OK) {
-        Py_DECREF(symbols);
+        free(memory);
         return fail(status);
     }
+    symbols = PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)size);
+    free(memory);
+    if (symbols == NULL) return NULL;
     counts = PyList_New(m->layers);
     for (i = 0; counts && i < m->layers; i++)
         PyList_SetItem(counts, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(done[i]));

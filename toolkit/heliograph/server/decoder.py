@@ -69,7 +69,7 @@ class ServerDecoder:
         """
         rows, columns, _ = decoded.symbols.shape
         out = np.empty((decoded.height, decoded.width, 3), np.uint8)
-        steps = decoded.codec.rates.steps[decoded.quality]
+        steps = decoded.steps
         for y in range(0, rows, WINDOW):
             for x in range(0, columns, WINDOW):
                 top, left = max(0, y - self._margin), max(0, x - self._margin)
@@ -80,7 +80,7 @@ class ServerDecoder:
                 place[:] = found[first : first + place.shape[0], start : start + place.shape[1]]
         return out
 
-    def pixels(self, values: npt.NDArray[np.int32], quality: int) -> npt.NDArray[np.uint8]:
+    def pixels(self, values: npt.NDArray[np.int32], quality: float) -> npt.NDArray[np.uint8]:
         """Run the network on dequantised values int32 [h, w, C]; return uint8 [16h, 16w, 3]."""
         latents = values[None].astype(np.float32) / np.float32(LATENT_UNIT)
         condition = np.full((1, 1), quality / (rate.QUALITIES - 1), np.float32)

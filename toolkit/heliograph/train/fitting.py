@@ -9,12 +9,14 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import RateTables
+from heliograph.codec.manifest import ENTROPY
+from heliograph.codec.model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
 from heliograph.server.network import build_decoder
 from heliograph.train import loop, preview, tables
+from heliograph.train.context_fit import fit_contexts
 from heliograph.train.convert import convert
 from heliograph.train.latents import LatentCrops
 from heliograph.train.networks import ENCODERS
@@ -73,18 +75,28 @@ def latent_maps(plan: Plan, count: int, *, stage: int) -> Iterator[npt.NDArray[n
         yield encoder.latents(photos.whole(photos.draw(rng), rng, least=STRIDE))
 
 
-def fit_tables(plan: Plan) -> None:
-    """Stage `tables`: dead zone and entropy tables from the latents of training pictures."""
+def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
+    """Stage `tables`: dead zone and entropy model from the latents of training pictures."""
     steps, unit = steps_and_unit(plan)
-    counts = tables.histogram(latent_maps(plan, TABLE_PICTURES, stage=3), ENCODERS[plan.codec].latent)
-    rounding = tables.fit_rounding(counts, steps, unit)
-    fitted = tables.fit_tables(counts, steps, rounding)
-    (plan.out / "tables.npz").write_bytes(fitted.to_bytes())
+    spec = ENCODERS[plan.codec]
+    maps = list(latent_maps(plan, TABLE_PICTURES, stage=3))
+    rounding = tables.fit_rounding(tables.histogram(maps, spec.latent), steps, unit)
+    model = fit_contexts(
+        maps,
+        steps,
+        rounding,
+        tile=spec.tile // STRIDE,
+        out=plan.out,
+        budget=budget,
+        seed=plan.seed,
+        resume=resume,
+    )
+    (plan.out / ENTROPY).write_bytes(model)
 
 
 def _latent_crops(plan: Plan, stage: int) -> LatentCrops:
     steps, _ = steps_and_unit(plan)
-    rounding = RateTables.from_bytes(need(plan.out / "tables.npz", "tables").read_bytes()).rounding
+    rounding = EntropyModel.from_bytes(need(plan.out / ENTROPY, "tables").read_bytes()).rounding
     photos = plan.crops(stage, batch=max(1, plan.batch // 2), size=CROP)
     return LatentCrops(photos, frozen_encoder(plan), steps, rounding, size=CROP)
 

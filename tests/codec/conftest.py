@@ -60,18 +60,18 @@ def make_model(seed: int) -> EntropyModel:
     offsets[0, -3:] = NOT_SENT
     offsets[1, -2:] = NOT_SENT
     fine = r.uniform(30, 60, CHANNELS)
-    steps = fine[None] * 2.0 ** ((100 - np.arange(101)) / 20)[:, None]
+    steps = fine[None] * 2.0 ** ((100 - np.arange(101)) / 50)[:, None]
     return EntropyModel(
         tile=4,
         layers=LAYERS,
         features=FEATURES,
-        order=r.permutation(CHANNELS).astype(np.uint8),
+        order=np.append(r.permutation(PREDICTED), PREDICTED + r.permutation(CHANNELS - PREDICTED)).astype(np.uint8),
         logarithm=np.minimum(127, np.round(16 * np.log2(1 + np.arange(64)))).astype(np.uint8),
         anchors=np.array([0, 200, 500, 1023], np.uint16),
         steps=np.maximum(16, steps).astype(np.uint16),
         rounding=np.full(101, 110, np.uint8),
         offsets=offsets,
-        predict=r.integers(-1500, 1600, (4, 4, PREDICTED, PREDICTED)).astype(np.int16),
+        predict=(1024 * np.eye(PREDICTED) + r.integers(-60, 60, (4, 4, PREDICTED, PREDICTED))).astype(np.int16),
         coarse_own=r.integers(-50, 200, (2, LAYERS[0])).astype(np.int16),
         networks=tuple(networks),
         starts=np.concatenate(starts).astype(np.uint16),

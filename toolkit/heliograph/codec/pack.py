@@ -133,15 +133,17 @@ class Packer:
 
 
 def _next_level(known: dict[int, float], low: int, high: int, target: float) -> int:
-    """Return the level to try next, between low and high."""
-    places = sorted(known, key=lambda level: abs(math.log(known[level] / target)))[:2]
-    slope = 1 / _OCTAVE
-    if len(places) == 2 and known[places[0]] != known[places[1]]:
-        a, b = places
-        slope = max(math.log2(known[a] / known[b]) / (a - b), 1 / (8 * _OCTAVE))
-    aim = target * (1 + ENOUGH) / 2
-    guess = math.floor(places[0] + math.log2(aim / known[places[0]]) / slope)
-    return min(max(guess, low + 1, 0), high - 1)
+    """Return the level to try next, strictly between low and high."""
+    aim = math.log2(target * (1 + ENOUGH) / 2)
+    if len(known) > 4:  # the curve is bent: halve the rest, so that the search ends after ten more at most
+        guess = (low + high) / 2
+    elif low in known and high in known:
+        below, above = math.log2(known[low]), math.log2(known[high])
+        guess = low + (high - low) * (aim - below) / max(above - below, 1e-9)
+    else:
+        start = low if low in known else high
+        guess = start + _OCTAVE * 1.2 * (aim - math.log2(known[start]))
+    return min(max(math.floor(guess), low + 1), high - 1)
 
 
 def pack_latents(

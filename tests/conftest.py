@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
-from heliograph.codec import manifest
+from heliograph.codec import format as container
+from heliograph.codec import manifest, tiles
 from heliograph.codec.manifest import Codec
 from heliograph.device.encoder import Encoder
 
@@ -93,6 +95,18 @@ def stream(photo: Path, codec_folder: Path) -> Path:
     path = photo.with_suffix(".helio")
     assert main(["encode", str(photo), "-o", str(path), "--codec", str(codec_folder)]) == 0
     return path
+
+
+@pytest.fixture
+def forge() -> Callable[..., bytes]:
+    """Change fields of a stream's header, with good checksums: forge(data, width=..., codec_id=...)."""
+
+    def change(data: bytes, **fields: object) -> bytes:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tiles, "check_size", lambda width, height: None)
+            return container.pack(replace(container.unpack(data), **fields))  # type: ignore[arg-type]
+
+    return change
 
 
 @pytest.fixture

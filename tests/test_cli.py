@@ -68,8 +68,8 @@ def test_info_describes_a_stream(stream: Path, codec: Codec, capsys: pytest.Capt
     capsys.readouterr()
     assert main(["info", str(stream)]) == 0
     text = capsys.readouterr().out
-    assert "picture:     97x61" in text
-    assert "quality:     50" in text
+    assert "picture:         97x61" in text
+    assert "quality:         50" in text
     assert codec.id.hex() in text
 
 
@@ -80,6 +80,7 @@ def test_info_describes_a_codec_and_checks_its_files(
     text = capsys.readouterr().out
     assert f"accelerator ({codec.id.hex()})" in text
     assert text.count("hash good") == len(codec.hashes)
+    assert f"{codec.manifest['encoder']['kmac_per_pixel']} kMAC per pixel" in text
 
 
 def test_info_accepts_a_device_copy_without_the_server_decoder(

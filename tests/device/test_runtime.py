@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pytest
 
 from heliograph.cli import main
-from heliograph.codec import rate
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.device import runtime
@@ -99,15 +98,16 @@ def test_a_file_that_is_no_model_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", runtime.available())
-def test_streams_of_every_runtime_decode_to_their_own_symbols(name: str, codec: Codec, paint: Paint) -> None:
+def test_streams_of_every_runtime_decode_to_within_a_step(name: str, codec: Codec, paint: Paint) -> None:
     picture = paint(300, 200)
     encoder = Encoder(codec, runtime=name)
     latents = encoder.latents(picture)
     decoded = decode_stream(encoder.encode(picture, 70), codec)
-    steps, rounding = codec.rates.steps[70], int(codec.rates.rounding[70])
-    sent = np.abs(decoded.symbols).sum(axis=(0, 1)) > 0
-    assert sent.any()
-    assert np.array_equal(decoded.symbols[..., sent], rate.quantise(latents, steps, rounding)[..., sent])
+    coded = decoded.symbols != 0
+    assert coded.mean() > 0.01
+    symbols, values = decoded.symbols[coded].astype(int), decoded.values[coded].astype(int)
+    step = values // symbols  # values are in sixteenths of a latent unit
+    assert np.all(np.abs(values - 16 * latents[coded].astype(int)) <= step)
 
 
 def test_runtimes_agree_but_for_one_unit(codec: Codec, paint: Paint) -> None:

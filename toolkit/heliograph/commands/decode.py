@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from heliograph.codec import format as container
 from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec, find_by_id
+from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.commands import batch
 from heliograph.device.runtime import RUNTIMES
@@ -50,11 +49,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     def decode(source: Path, target: Path) -> batch.Result:
         data = read_stream(source)
-        codec = find_by_id(container.unpack(data).codec_id, extra)
+        began = time.perf_counter()
+        decoded = decode_stream(data, extra)
+        unpacked, codec = time.perf_counter() - began, decoded.codec
         if codec.id not in decoders:
             decoders[codec.id] = _load(arguments.decoder, codec, arguments.runtime)
-        began = time.perf_counter()  # loading a decoder is no part of what a picture takes
-        decoded = decode_stream(data, codec)
+        began = time.perf_counter() - unpacked  # loading a decoder is no part of what a picture takes
         picture = decoders[codec.id](decoded)
         batch.store(target, png(picture))
         return batch.Result(decoded.width, decoded.height, len(data), time.perf_counter() - began)

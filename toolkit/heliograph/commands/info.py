@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         lines = _stream(path)
     for key, value in lines:
-        print(f"{key + ':':12} {value}")
+        print(f"{key + ':':16} {value}")
     return 0
 
 
@@ -60,6 +60,11 @@ def _codec(codec: manifest.Codec) -> Iterator[tuple[str, str]]:
     yield "folder", str(codec.folder)
     yield "tile", f"{codec.tile}x{codec.tile} pixels, int8"
     yield "latents", f"{codec.channels} channels at 1/16"
+    for part in ("encoder", "server_decoder", "preview_decoder"):
+        described = codec.manifest.get(part, {})
+        if "kmac_per_pixel" in described:
+            weights = f", {described['parameters']} parameters" if "parameters" in described else ""
+            yield part.replace("_", " "), f"{described['kmac_per_pixel']} kMAC per pixel{weights}"
     for name in codec.hashes:
         yield (
             "file",

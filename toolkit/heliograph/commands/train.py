@@ -6,7 +6,7 @@ import argparse
 import importlib
 from pathlib import Path
 
-from heliograph.errors import RuntimeUnavailableError
+from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError
 from heliograph.samples import copy_samples
 
 NAME = "train"
@@ -48,20 +48,31 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         stages = importlib.import_module("heliograph.train.stages")
         training = importlib.import_module("heliograph.train.run")
+        known = importlib.import_module("heliograph.train.networks").ENCODERS
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"training needs Keras and TensorFlow ({error}): pip install 'heliograph[train]'"
         ) from error
-    plan = stages.Plan(
-        codec=arguments.codec,
-        photos=arguments.photos or copy_samples(arguments.out / "photos"),
-        out=arguments.out,
-        seed=arguments.seed,
-        batch=arguments.batch,
-        learning_rate=arguments.learning_rate,
-    )
-    folder = training.train(
-        plan, arguments.minutes, stage=arguments.stage, resume=arguments.resume, steps=arguments.steps
-    )
+    if arguments.codec not in known:
+        raise TrainingError(f"no codec {arguments.codec!r} can be trained: choose from {', '.join(known)}")
+    try:
+        plan = stages.Plan(
+            codec=arguments.codec,
+            photos=arguments.photos or copy_samples(arguments.out / "photos"),
+            out=arguments.out,
+            seed=arguments.seed,
+            batch=arguments.batch,
+            learning_rate=arguments.learning_rate,
+        )
+        folder = training.train(
+            plan, arguments.minutes, stage=arguments.stage, resume=arguments.resume, steps=arguments.steps
+        )
+    except OSError as error:
+        for partial in arguments.out.glob("*.partial"):
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            f"training stopped: {error.strerror or error} in {arguments.out}; "
+            "free some space and run the same command with --resume"
+        ) from error
     print(f"codec in {folder}" if folder else f"stage {arguments.stage} done; the codec needs the others too")
     return 0

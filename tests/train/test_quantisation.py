@@ -1,0 +1,51 @@
+"""Fake quantisation: values on the integer grid, and equalisation that changes nothing in float."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heliograph.train.networks import ENCODERS, build_encoder
+from heliograph.train.quantisation import ActivationRange, QuantisedConv2D, equalise
+
+SPEC = ENCODERS["microcontroller"]
+
+
+def ranged(low: float, high: float) -> ActivationRange:
+    layer = ActivationRange()
+    layer.build((None, 1))
+    layer.set_range(low, high)
+    return layer
+
+
+def test_a_one_sided_range_keeps_zero_and_its_end() -> None:
+    layer = ranged(0.0, 2.55)
+    values = np.array([[-1.0], [0.0], [0.014], [0.016], [2.55], [9.0]], np.float32)
+    assert np.asarray(layer(values))[:, 0] == pytest.approx([0, 0, 0.01, 0.02, 2.55, 2.55], abs=1e-6)
+    assert layer.scale == pytest.approx(0.01)
+
+
+def test_a_two_sided_range_has_zero_point_zero() -> None:
+    layer = ranged(-1.0, 0.2)
+    assert float(layer.low.value) == pytest.approx(-1.0)
+    assert float(layer.high.value) == pytest.approx(127 / 128)
+    assert np.asarray(layer(np.zeros((1, 1), np.float32)))[0, 0] == 0
+
+
+def test_kernels_have_127_levels_either_side_of_zero() -> None:
+    layer = QuantisedConv2D(1, 1)
+    layer.build((None, 1, 1, 3))
+    layer.kernel.assign(np.array([1.27, 0.0149, -0.0151], np.float32).reshape(1, 1, 3, 1))
+    found = np.asarray(layer(np.eye(3, dtype=np.float32).reshape(1, 3, 1, 3)))
+    assert found.reshape(-1) == pytest.approx([1.27, 0.01, -0.02], abs=1e-6)
+    assert layer.weight_scales() == pytest.approx([0.01])
+
+
+def test_equalising_changes_nothing_in_float() -> None:
+    images = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
+    encoder = build_encoder(SPEC)
+    before = np.asarray(encoder(images))
+    unit = equalise(encoder, images)
+    after = np.asarray(encoder(images))
+    assert np.allclose(after * unit, before, atol=1e-4 * np.abs(before).max())
+    assert np.abs(after).max() < 1.2

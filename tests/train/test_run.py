@@ -1,0 +1,70 @@
+"""Training from the command line: stages one by one, resuming, a seed that repeats, and a full disk."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from heliograph.cli import main
+from heliograph.samples import copy_samples
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_samples(tmp_path_factory.mktemp("photos"))
+
+
+def train(photos: Path, out: Path, *options: object) -> int:
+    command = ["train", "--codec", "microcontroller", "--photos", str(photos), "--out", str(out)]
+    return main([*command, "--batch", "1", *map(str, options)])
+
+
+def losses(out: Path) -> list[tuple[str, str]]:
+    with (out / "float.csv").open(newline="", encoding="utf-8") as handle:
+        return [(row["step"], row["loss"]) for row in csv.DictReader(handle)]
+
+
+def test_a_seed_repeats_a_run_and_resuming_goes_on(photos: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert train(photos, first, "--stage", "float", "--steps", "2") == 0
+    assert train(photos, second, "--stage", "float", "--steps", "2") == 0
+    assert losses(first) == losses(second)
+    assert [step for step, _ in losses(first)] == ["2"]
+    assert train(photos, first, "--stage", "float", "--steps", "3", "--resume") == 0
+    assert [step for step, _ in losses(first)] == ["2", "3"]
+
+
+def test_a_stage_without_the_one_before(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(photos, tmp_path / "run", "--stage", "tables", "--steps", "1") == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.endswith("is missing: run stage freeze first (--stage freeze)")
+
+
+def test_an_unknown_codec(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "--codec", "heliostat", "--photos", str(photos), "--out", str(tmp_path / "run")]
+    assert main([*command, "--steps", "1"]) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "no codec 'heliostat' can be trained: choose from accelerator, microcontroller" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_stops_training_with_a_next_step(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        assert train(photos, disk, "--stage", "float", "--steps", "1") == 2
+        message = capsys.readouterr().err.splitlines()[-1]
+        assert "No space left on device" in message
+        assert message.endswith("free some space and run the same command with --resume")
+        assert not [p.name for p in disk.iterdir() if p.suffix != ".csv"]
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -195,10 +195,10 @@ def _unpack(data: bytes) -> Layout:
 def check_whole(layout: Layout, data: bytes) -> None:
     """Raise StreamError unless the bytes are exactly what the header announces."""
     if len(data) != layout.total:
-        what = "is cut" if len(data) < layout.total else "has bytes added"
+        is_cut = len(data) < layout.total
         raise StreamError(
-            f"stream {what}: got {len(data)} bytes, its header announces {layout.total}; fetch the file again"
-            + (", or decode what is there with --partial" if len(data) < layout.total else "")
+            f"stream {'is cut' if is_cut else 'has bytes added'}: got {len(data)} bytes, its header announces "
+            f"{layout.total}; {'decode what is there with --partial, or ' if is_cut else ''}fetch the file again"
         )
 
 

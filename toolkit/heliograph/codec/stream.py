@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from heliograph.codec import conceal, levels, rate, tiles
 from heliograph.codec import format as container
 from heliograph.codec.manifest import Codec, find_by_id
+from heliograph.codec.slices import DecodedSlice
 from heliograph.errors import StreamError
 
 
@@ -81,43 +82,52 @@ def decode_stream(data: bytes, codec: Codec | None = None, *, partial: bool = Fa
         CodecError: a codec nobody here has.
     """
     layout = container.unpack(data)
-    codec = find_by_id(layout.header.codec_id, codec)
-    header, coder = layout.header, codec.coder
-    parts = len(coder.model.layers)
-    if header.parts not in (1, parts):
-        raise StreamError(
-            f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {parts}; fetch it again"
-        )
     if not partial:
         container.check_whole(layout, data)
     found, loss = _segments(layout, data, partial=partial)
-    shape = tiles.latent_shape(header.width, header.height)
-    symbols = np.zeros((*shape, coder.model.channels), np.int16)
-    bare = np.zeros(shape, bool)
-    for number, (rows, columns) in enumerate(header.slices):
-        payloads, cut = found[number]
+    codec = find_by_id(layout.header.codec_id, codec)
+    header, parts = layout.header, len(codec.coder.model.layers)
+    if header.parts not in (1, parts):
+        raise StreamError(
+            f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {parts}; "
+            "fetch the file again"
+        )
+    pieces: list[DecodedSlice | None] = []
+    for (rows, columns), (payloads, cut) in zip(header.slices, found, strict=True):
+        size = rows.stop - rows.start, columns.stop - columns.start
         try:
-            part = coder.decode(
-                payloads,
-                rows.stop - rows.start,
-                columns.stop - columns.start,
-                header.level,
-                merged=header.parts == 1,
-                cut=cut,
-            )
+            piece = codec.coder.decode(payloads, *size, header.level, merged=header.parts == 1, cut=cut)
         except StreamError:
             if not partial:
                 raise
-            bare[rows, columns] = True
+            pieces.append(None)
             continue
-        symbols[rows, columns] = part.symbols
-        bare[rows, columns] = not payloads or (cut and not any(part.read))
-    if bare.any():
-        concealed = sum(bool(bare[s].all()) for s in header.slices)
-        loss = Loss(loss.segments, loss.missing, loss.damaged, loss.cut, concealed, header.slice_count)
+        bare = not payloads or (cut and len(payloads) == 1 and not any(piece.read))
+        pieces.append(None if bare else piece)
+    symbols, concealed = _join(header, pieces, codec)
+    loss = replace(loss, concealed=concealed, slices=len(pieces))
+    return Decoded(codec, header.width, header.height, header.level, symbols, loss)
+
+
+def _join(
+    header: container.Header, pieces: list[DecodedSlice | None], codec: Codec
+) -> tuple[npt.NDArray[np.int16], int]:
+    """Return the symbols [h, w, C] of all slices in the encoder's channel order, and how many were concealed.
+
+    Only now, when the bytes have shown that they hold a picture of this size, is memory taken for it.
+    """
+    coder = codec.coder
+    symbols = np.zeros((*tiles.latent_shape(header.width, header.height), coder.model.channels), np.int16)
+    lost = np.zeros(symbols.shape[:2], bool)
+    for place, piece in zip(header.slices, pieces, strict=True):
+        if piece is None:
+            lost[place] = True
+        else:
+            symbols[place] = piece.symbols
+    if lost.any():
         count = coder.model.predicted
-        symbols[..., :count] = conceal.fill(symbols[..., :count], bare)
-    return Decoded(codec, header.width, header.height, header.level, coder.restore_order(symbols), loss)
+        symbols[..., :count] = conceal.fill(symbols[..., :count], lost)
+    return coder.restore_order(symbols), sum(piece is None for piece in pieces)
 
 
 def _segments(
@@ -150,8 +160,8 @@ def _segments(
             if payload is None:
                 if not partial:
                     raise StreamError(
-                        f"stream is corrupt: the CRC-32C of segment {index} does not fit; fetch the file again, or "
-                        "decode the rest with --partial"
+                        f"stream is corrupt: the CRC-32C of segment {index} does not fit; decode the rest with "
+                        "--partial, or fetch the file again"
                     )
                 damaged += 1
                 usable = False

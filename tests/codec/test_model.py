@@ -88,8 +88,8 @@ def test_steps_between_and_below_the_qualities() -> None:
     steps[51] = 60
     assert steps_at(steps, from_quality(50)) == 100
     assert steps_at(steps, from_quality(50.25)) == 90
-    assert steps_at(steps, 223 - 64) == 200
-    assert steps_at(steps, 0) == 448
+    assert steps_at(steps, 223 - 64) == 300
+    assert steps_at(steps, 0) == 100 * (4096 + 64 * 223 + 223**2) // 4096
     assert steps_at(np.full((101, 1), 65_535, np.uint16), 0) == 65_535
 
 

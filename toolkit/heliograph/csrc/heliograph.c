@@ -184,8 +184,8 @@ uint32_t hg_step(const hg_model *m, uint32_t level, uint32_t channel) {
     const uint8_t *row = m->steps + 2 * (size_t)channel;
     size_t stride = 2 * (size_t)m->channels;
     if (level < HG_LEVEL_0) {
-        uint32_t step = rd16(row) * (64 + HG_LEVEL_0 - level) >> 6;
-        return step > 65535 ? 65535 : step;
+        uint64_t below = HG_LEVEL_0 - level, step = rd16(row) * (4096 + 64 * below + below * below) >> 12;
+        return step > 65535 ? 65535 : (uint32_t)step;
     } else {
         uint32_t whole = (level - HG_LEVEL_0) >> 3, part = (level - HG_LEVEL_0) & 7;
         uint32_t low = rd16(row + whole * stride);

@@ -15,8 +15,8 @@ from heliograph.train.data import Supply
 
 Latents = npt.NDArray[np.int8]
 Symbols = npt.NDArray[np.int16]
-ANCHORS = np.array([0, 120, 180, *range(LEVEL_0, LEVELS, 10 * PER_QUALITY)])
-LOWEST = 60  # levels below are used for budgets of a few hundred bytes only
+ANCHORS = np.array([0, 60, 110, 150, 190, *range(LEVEL_0, LEVELS, 10 * PER_QUALITY)])
+LOWEST = 30  # levels below are used for budgets of a few hundred bytes only
 
 
 def channel_order(maps: Sequence[Latents], steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

@@ -64,7 +64,7 @@ def test_a_full_disk_stops_training_with_a_next_step(
         assert train(photos, disk, "--stage", "float", "--steps", "1") == 2
         message = capsys.readouterr().err.splitlines()[-1]
         assert "No space left on device" in message
-        assert message.endswith("free some space and run the same command with --resume")
+        assert message.endswith("then run the same command with --resume")
         assert not [p.name for p in disk.iterdir() if p.suffix != ".csv"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)

@@ -67,12 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
         folder = training.train(
             plan, arguments.minutes, stage=arguments.stage, resume=arguments.resume, steps=arguments.steps
         )
+    except OutputError as error:
+        raise OutputError(f"training stopped: {error}; then run the same command with --resume") from error
     except OSError as error:
         for partial in arguments.out.glob("*.partial"):
             partial.unlink(missing_ok=True)
         raise OutputError(
             f"training stopped: {error.strerror or error} in {arguments.out}; "
-            "free some space and run the same command with --resume"
+            "free some space, then run the same command with --resume"
         ) from error
     print(f"codec in {folder}" if folder else f"stage {arguments.stage} done; the codec needs the others too")
     return 0

@@ -22,7 +22,7 @@ PREDICTED = 4
 
 
 def make_model(seed: int) -> EntropyModel:
-    """Return a model with random weights and offsets and smooth tables; two channels are not sent at low levels."""
+    """Return a model with random weights and offsets and smooth tables; some channels are not always sent."""
     r = np.random.default_rng(seed)
 
     def weights(*shape: int) -> npt.NDArray[np.int8]:
@@ -65,13 +65,17 @@ def make_model(seed: int) -> EntropyModel:
         tile=4,
         layers=LAYERS,
         features=FEATURES,
-        order=np.append(r.permutation(PREDICTED), PREDICTED + r.permutation(CHANNELS - PREDICTED)).astype(np.uint8),
+        order=np.append(r.permutation(PREDICTED), PREDICTED + r.permutation(CHANNELS - PREDICTED)).astype(
+            np.uint8
+        ),
         logarithm=np.minimum(127, np.round(16 * np.log2(1 + np.arange(64)))).astype(np.uint8),
         anchors=np.array([0, 200, 500, 1023], np.uint16),
         steps=np.maximum(16, steps).astype(np.uint16),
         rounding=np.full(101, 110, np.uint8),
         offsets=offsets,
-        predict=(1024 * np.eye(PREDICTED) + r.integers(-60, 60, (4, 4, PREDICTED, PREDICTED))).astype(np.int16),
+        predict=(1024 * np.eye(PREDICTED) + r.integers(-60, 60, (4, 4, PREDICTED, PREDICTED))).astype(
+            np.int16
+        ),
         coarse_own=r.integers(-50, 200, (2, LAYERS[0])).astype(np.int16),
         networks=tuple(networks),
         starts=np.concatenate(starts).astype(np.uint16),
@@ -83,7 +87,9 @@ def make_latents(seed: int, rows: int, columns: int, scale: float) -> npt.NDArra
     """Return smooth first channels and Laplacian others, int8 [rows, columns, CHANNELS]."""
     r = np.random.default_rng(seed)
     out = r.laplace(0, scale, (rows, columns, CHANNELS)) * np.linspace(1, 0.1, CHANNELS)
-    out[..., :4] += 60 * np.sin(np.arange(rows) / 9)[:, None, None] + 30 * np.cos(np.arange(columns) / 7)[:, None]
+    out[..., :4] += (
+        60 * np.sin(np.arange(rows) / 9)[:, None, None] + 30 * np.cos(np.arange(columns) / 7)[:, None]
+    )
     return np.clip(np.round(out), -128, 127).astype(np.int8)
 
 

@@ -110,7 +110,9 @@ def test_a_bad_header_is_named(data: bytes, text: str) -> None:
 def test_lengths_that_do_not_fit_the_bytes_are_named() -> None:
     data = container.pack(Header(ID, 16, 16, 0, 1), [b"abc"])
     layout = container.unpack(data)
-    with pytest.raises(StreamError, match=f"stream is cut: got {len(data) - 1} bytes, its header announces {len(data)}"):
+    with pytest.raises(
+        StreamError, match=f"stream is cut: got {len(data) - 1} bytes, its header announces {len(data)}"
+    ):
         container.check_whole(layout, data[:-1])
     with pytest.raises(StreamError, match="has bytes added"):
         container.check_whole(layout, data + b"x")

@@ -96,5 +96,5 @@ def test_steps_between_and_below_the_qualities() -> None:
 def test_levels_and_qualities_are_each_others_inverse() -> None:
     assert [from_quality(to_quality(level)) for level in range(1024)] == list(range(1024))
     assert (to_quality(0), to_quality(1023)) == (-27.875, 100.0)
-    with pytest.raises(ValueError, match="quality is 100.2, expected 0 to 100"):
+    with pytest.raises(ValueError, match=r"quality is 100\.2, expected 0 to 100"):
         from_quality(100.2)

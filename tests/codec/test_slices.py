@@ -30,7 +30,14 @@ slices = {
 @settings(deadline=None, max_examples=60)
 @given(**slices)
 def test_c_and_numpy_code_the_same_and_decoding_inverts_it(
-    seed: int, rows: int, columns: int, scale: float, level: int, merged: bool, coders: Coders, latents: Latents
+    seed: int,
+    rows: int,
+    columns: int,
+    scale: float,
+    level: int,
+    merged: bool,
+    coders: Coders,
+    latents: Latents,
 ) -> None:
     slow, fast = coders(seed % 4)
     symbols = slow.quantise(latents(seed, rows, columns, scale), level, 110)

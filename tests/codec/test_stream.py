@@ -67,7 +67,9 @@ def test_a_stream_decodes_to_the_symbols_that_were_coded(
 
 
 def test_a_cut_stream_is_refused_unless_partial_is_asked_for(single: bytes, random_codec: Codec) -> None:
-    with pytest.raises(StreamError, match="stream is cut: got .* decode what is there with --partial, or fetch"):
+    with pytest.raises(
+        StreamError, match=r"stream is cut: got .* decode what is there with --partial, or fetch"
+    ):
         decode_stream(single[:-10], random_codec)
     decoded = decode_stream(single[:-10], random_codec, partial=True)
     assert str(decoded.loss) == "of 3 segments 1 cut"

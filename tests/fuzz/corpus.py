@@ -1,4 +1,4 @@
-"""Makes the fuzzer's first corpus from the golden files, in a folder given; headers get CRCs in the target's reach."""
+"""Makes the fuzzer's first corpus from the golden files, in the folder given."""
 
 from __future__ import annotations
 

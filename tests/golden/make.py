@@ -134,7 +134,10 @@ def broken(small: bytes, large: bytes) -> dict[str, tuple[bytes, str]]:
         "header-flipped": (small[:5] + bytes([small[5] ^ 1]) + small[6:], "header is corrupt: CRC-32C"),
         "reserved-bit": (head({13: small[13] | 0x40}), "reserved bits are set"),
         "no-width": (head({14: 0}), "picture is 0x64"),
-        "two-parts": (container.pack(container.Header(layout.header.codec_id, 16, 16, 9, 2), [b"", b""]), "2 segments in a slice"),
+        "two-parts": (
+            container.pack(container.Header(layout.header.codec_id, 16, 16, 9, 2), [b"", b""]),
+            "2 segments in a slice",
+        ),
         "cut": (large[:-1], "stream is cut"),
         "bytes-added": (small + b"\x00", "has bytes added"),
         "segment-flipped": (bytes(flipped), "the CRC-32C of segment"),

@@ -9,8 +9,8 @@ import numpy.typing as npt
 def fill(symbols: npt.NDArray[np.int16], lost: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:
     """Return symbols int16 [h, w, C] with the lost positions bool [h, w] filled.
 
-    Each becomes the mean of the nearest known ones left, right, above and below, weighted by 1 / distance; rows
-    and columns without any are filled from those. Only channels that vary slowly gain from it: give no others.
+    Each becomes the mean of the nearest known ones left, right, above and below, weighted by 1 / distance;
+    rows and columns without any are filled from those. Only channels that vary slowly gain from it.
     """
     if lost.all():
         return symbols.copy()

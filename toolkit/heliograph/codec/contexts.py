@@ -75,7 +75,7 @@ def gather(values: npt.NDArray[np.generic], tap: Indices) -> npt.NDArray[np.floa
 def predict(
     weights: npt.NDArray[np.int16], symbols: npt.NDArray[np.int16], number: int, taps: Indices
 ) -> npt.NDArray[np.int64]:
-    """Return the predicted symbols of a pass of layer 0, int64 [n, P], from symbols [positions, at least P]."""
+    """Return the predicted symbols of a pass of layer 0, int64 [n, P], from symbols [positions, P]."""
     count = weights.shape[-1]
     if number == 0:
         return np.zeros((taps.shape[1], count), np.int64)
@@ -83,7 +83,7 @@ def predict(
     for tap, weight in zip(taps, weights[number - 1].astype(np.float64), strict=True):
         total += gather(symbols[:, :count], tap) @ weight
     shifted = (total.astype(np.int64) + (1 << (_PREDICT_SHIFT - 1))) >> _PREDICT_SHIFT
-    return np.clip(shifted, -MAX_PREDICTION, MAX_PREDICTION)
+    return np.asarray(np.clip(shifted, -MAX_PREDICTION, MAX_PREDICTION))
 
 
 @dataclass
@@ -121,7 +121,7 @@ class Contexts:
         return np.asarray(np.clip(value, 0, 16 * len(self.model.counts) - 1) >> 4, np.uint8)
 
     def values(self, layer: int, number: int, positions: Indices, taps: Indices) -> npt.NDArray[np.int64]:
-        """Return what a pass adds to the offsets, int64 [n, channels of the layer], in sixteenths of a table."""
+        """Return what a pass adds to the offsets, int64 [n, channels of the layer], in 1/16 table."""
         model = self.model
         start, stop = model.span(layer)
         net = network_of(model, layer, number)

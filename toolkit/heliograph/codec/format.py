@@ -59,7 +59,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Layout:
-    """A header with the place of every segment: (first byte, payload length), layer by layer across the slices."""
+    """A header with the place of every segment, (first byte, payload length), layer by layer."""
 
     header: Header
     size: int
@@ -82,7 +82,7 @@ def segment_crc(header_crc: int, number: int, payload: bytes) -> int:
 
 
 def pack(header: Header, segments: list[bytes]) -> bytes:
-    """Return the bytes of a stream; `segments` layer by layer, in each the slices; empty where all is zero."""
+    """Return the bytes of a stream; `segments` by layers, in each by slices; empty where all is zero."""
     if (
         len(header.codec_id) != 8
         or not 0 <= header.level < LEVELS
@@ -128,7 +128,7 @@ def unpack(data: bytes) -> Layout:
     """Parse and check a header; no segment is read and nothing is allocated for the picture.
 
     Raises:
-        StreamError: not a .helio stream, another version, cut in its header, corrupt, or a field out of range.
+        StreamError: not a .helio stream, another version, cut in its header, or corrupt.
     """
     if data[:3] != MAGIC[: len(data[:3])] or not data:
         raise StreamError(
@@ -142,7 +142,8 @@ def unpack(data: bytes) -> Layout:
         return _unpack(data)
     except _Cut:
         raise StreamError(
-            f"stream is cut in its header: got {len(data)} bytes, nothing can be decoded; fetch the file again"
+            f"stream is cut in its header: got {len(data)} bytes, nothing can be decoded; "
+            "fetch the file again"
         ) from None
 
 
@@ -165,8 +166,8 @@ def _unpack(data: bytes) -> Layout:
         side, at = _read_varint(data, at)
         if not 1 <= side <= MAX_SLICE_SIDE:
             raise StreamError(
-                f"stream header is corrupt: a slice has {side} latents a side, expected 1 to {MAX_SLICE_SIDE}; "
-                "fetch the file again"
+                f"stream header is corrupt: a slice has {side} latents a side, expected 1 to "
+                f"{MAX_SLICE_SIDE}; fetch the file again"
             )
     header = Header(codec_id, width, height, bits & (LEVELS - 1), (bits >> 10 & 7) + 1, side)
     count = header.parts * header.slice_count
@@ -196,9 +197,11 @@ def check_whole(layout: Layout, data: bytes) -> None:
     """Raise StreamError unless the bytes are exactly what the header announces."""
     if len(data) != layout.total:
         is_cut = len(data) < layout.total
+        what = "is cut" if is_cut else "has bytes added"
+        way = "decode what is there with --partial, or " if is_cut else ""
         raise StreamError(
-            f"stream {'is cut' if is_cut else 'has bytes added'}: got {len(data)} bytes, its header announces "
-            f"{layout.total}; {'decode what is there with --partial, or ' if is_cut else ''}fetch the file again"
+            f"stream {what}: got {len(data)} bytes, its header announces {layout.total}; "
+            f"{way}fetch the file again"
         )
 
 

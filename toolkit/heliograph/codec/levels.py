@@ -32,13 +32,13 @@ def to_quality(level: int) -> float:
 def steps_at(steps: npt.NDArray[np.uint16], level: int) -> npt.NDArray[np.int32]:
     """Return the steps of a level, int32 [C] in sixteenths of a latent unit, from uint16 [101, C].
 
-    Between two qualities they are interpolated; below quality 0 they are its steps times 1 + e / 64 + (e / 64)^2
-    with e = 223 - level, about 1.5 % from one level to the next. At most 65,535.
+    Between two qualities they are interpolated; below quality 0 they are its steps times
+    1 + e / 64 + (e / 64)^2 with e = 223 - level, about 1.5 % from one level to the next. At most 65,535.
     """
     if level < LEVEL_0:
         below = LEVEL_0 - level
         scaled = (steps[0].astype(np.int64) * (4096 + 64 * below + below**2)) >> 12
-        return np.minimum(scaled, 65_535).astype(np.int32)
+        return np.asarray(np.minimum(scaled, 65_535), np.int32)
     whole, part = divmod(level - LEVEL_0, PER_QUALITY)
     low = steps[whole].astype(np.int32)
     high = steps[min(whole + 1, QUALITIES - 1)].astype(np.int32)

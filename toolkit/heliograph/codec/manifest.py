@@ -63,7 +63,8 @@ class Codec:
             data = (self.folder / name).read_bytes()
         except OSError as error:
             raise CodecError(
-                f"codec {self.name} lacks {name}: {error.strerror} in {self.folder}; copy the codec folder again"
+                f"codec {self.name} lacks {name}: {error.strerror} in {self.folder}; "
+                "copy the codec folder again"
             ) from None
         found, expected = sha256(data), self.hashes.get(name)
         if found != expected:
@@ -75,11 +76,12 @@ class Codec:
 
     @cached_property
     def encoder(self) -> bytes:
-        """The int8 encoder, a .tflite model; CodecError unless it and the entropy model make the codec's id."""
+        """The int8 encoder, a .tflite model; CodecError unless it and the entropy model make the id."""
         data = self.read(ENCODER)
         if codec_id(data, self.read(ENTROPY)) != self.id:
             raise CodecError(
-                f"codec {self.name} has id {self.id.hex()} but its files make another; copy the codec folder again"
+                f"codec {self.name} has id {self.id.hex()} but its files make another; "
+                "copy the codec folder again"
             )
         return data
 
@@ -100,7 +102,7 @@ class Codec:
         return coder
 
     def steps(self, level: int) -> npt.NDArray[np.int32]:
-        """Return the steps of a level in the encoder's channel order, int32 [C], in sixteenths of a latent unit."""
+        """Return the steps of a level in the encoder's channel order, int32 [C], in 1/16 latent unit."""
         model = self.coder.model
         out = np.empty(model.channels, np.int32)
         out[model.order] = steps_at(model.steps, level)

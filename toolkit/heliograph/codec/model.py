@@ -1,4 +1,4 @@
-"""The entropy model of a codec: one canonical little-endian file with steps, contexts and tables (FORMAT.md, section 4)."""
+"""The entropy model of a codec: steps, contexts and tables in one canonical file (FORMAT.md, section 4)."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class EntropyModel:
         steps: uint16 [101, C], in sixteenths of a latent unit.
         rounding: uint8 [101], dead-zone rounding in 1/256 of a step; the encoder's choice.
         offsets: int16 [A, C], in sixteenths of a table, or NOT_SENT.
-        predict: int16 [4, 4, P, P], by pass 1 to 4 of layer 0, tap, known channel, predicted channel, in 1/4096.
+        predict: int16 [4, 4, P, P], by pass 1 to 4 of layer 0, tap, known and predicted channel, in 1/4096.
         coarse_own: int16 [2, layers[0]], weights of the neighbours in passes 1 and 2 of layer 0.
         networks: two for each layer.
         starts: uint16 [sum of counts], first slot of each token, table after table.

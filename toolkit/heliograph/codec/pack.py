@@ -1,4 +1,4 @@
-"""From latents to streams: a quality, or the finest level within a budget of bytes, with the network already run."""
+"""From latents to streams: a quality, or the finest level within a budget, with the network already run."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ class Packer:
     def within(self, max_bytes: int) -> Packed:
         """Return the finest stream of at most so many bytes.
 
-        Bytes grow with the level, nearly geometrically: a secant search on the logarithm of the estimates finds
-        the level, encoding confirms it.
+        Bytes grow with the level, nearly geometrically: a search on the logarithm of the estimates finds the
+        level, encoding confirms it.
 
         Raises:
             PictureError: not even the coarsest stream fits.
@@ -155,7 +155,7 @@ def pack_latents(
     *,
     slice_tiles: int = 0,
 ) -> bytes:
-    """Return the stream of latents already computed: any quality (0 to 100, in eighths) without another inference."""
+    """Return the stream of latents already computed: any quality, 0 to 100, without an inference."""
     packer = Packer(codec, latents, width, height, slice_tiles=slice_tiles)
     return packer.at(levels.from_quality(quality))
 

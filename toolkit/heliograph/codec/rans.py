@@ -1,8 +1,8 @@
 """rANS in Python: symbols to bytes and back, each under a table of its own (FORMAT.md, section 6).
 
-States of 32 bits, renormalised by 16-bit words (Duda 2013), several lanes in one word stream (Giesen 2014). The
-C core does the same; this is what runs without it. Symbols follow each other too closely for numpy, so the
-loops work on Python integers.
+States of 32 bits, renormalised by 16-bit words (Duda 2013), several lanes in one word stream (Giesen 2014).
+The C core does the same; this is what runs without it. Symbols follow each other too closely for numpy, so
+the loops work on Python integers.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def corrupt(reason: str) -> StreamError:
 
 
 class Coder:
-    """Codes slices with an entropy model; `core` None chooses the numpy code. Safe to use from several threads."""
+    """Codes slices with an entropy model; `core` None chooses the numpy code. Safe in several threads."""
 
     def __init__(self, data: bytes, core: ModuleType | None) -> None:
         self.model = EntropyModel.from_bytes(data)
@@ -155,9 +155,10 @@ class Coder:
                 payload = segments[number] if number < len(segments) else b""
                 decoder = rans.Decoder(payload, self._tables)
             read[layer] = self._read_layer(state, layer, decoder)
-            if payload and (not merged or layer == layers - 1):
-                if not (cut and decoder.ended and number == len(segments) - 1):
-                    decoder.finish()
+            is_over = not merged or layer == layers - 1
+            tolerated = cut and decoder.ended and number == len(segments) - 1
+            if payload and is_over and not tolerated:
+                decoder.finish()
         return DecodedSlice(state.symbols.reshape(rows, columns, -1), tuple(read))
 
     def _read_layer(self, state: contexts.Contexts, layer: int, decoder: rans.Decoder) -> int:

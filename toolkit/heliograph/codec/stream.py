@@ -46,7 +46,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Decoded:
-    """The integers of a picture: `symbols` int16 and `values` int32 (sixteenths of a latent unit), [h, w, C]."""
+    """The integers of a picture: `symbols` int16 and `values` int32 (1/16 latent unit), [h, w, C]."""
 
     codec: Codec
     width: int
@@ -57,7 +57,7 @@ class Decoded:
 
     @property
     def quality(self) -> float:
-        """Quality 0 to 100 in eighths, what decoders are conditioned on; levels below quality 0 count as 0."""
+        """Quality 0 to 100 in eighths, what decoders are conditioned on; those below 0 count as 0."""
         return max(0.0, levels.to_quality(self.level))
 
     @property
@@ -160,8 +160,8 @@ def _segments(
             if payload is None:
                 if not partial:
                     raise StreamError(
-                        f"stream is corrupt: the CRC-32C of segment {index} does not fit; decode the rest with "
-                        "--partial, or fetch the file again"
+                        f"stream is corrupt: the CRC-32C of segment {index} does not fit; decode the rest "
+                        "with --partial, or fetch the file again"
                     )
                 damaged += 1
                 usable = False

@@ -1,4 +1,4 @@
-"""What contexts are fitted on: channel order, prediction of symbols, and crops of residuals at random levels."""
+"""What contexts are fitted on: channel order, prediction, and crops of residuals at random levels."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ LOWEST = 30  # levels below are used for budgets of a few hundred bytes only
 def channel_order(maps: Sequence[Latents], steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     """Return channels by falling worth, uint8 [C]: the energy of a channel's symbols at quality 50.
 
-    Trained steps balance what an error of one step costs across channels, so energy in steps is what leaving a
-    channel out would cost.
+    Trained steps balance what an error of one step costs across channels, so energy in steps is what leaving
+    a channel out would cost.
     """
     step = steps_at(steps, from_quality(50)).astype(np.float64)
     energy = sum(np.square(m.reshape(-1, m.shape[-1]) * 16 / step).mean(axis=0) for m in maps)
@@ -44,7 +44,7 @@ class Quantiser:
 def fit_prediction(
     maps: Sequence[Latents], quantise: Quantiser, predicted: int, rng: np.random.Generator
 ) -> npt.NDArray[np.int16]:
-    """Return weights int16 [4, 4, P, P] that predict symbols of layer 0 from neighbours: least squares over levels."""
+    """Return weights int16 [4, 4, P, P] that predict symbols of layer 0: least squares over levels."""
     width = 4 * predicted
     gram, right = np.zeros((4, width, width)), np.zeros((4, width, predicted))
     for latents in maps:
@@ -66,7 +66,7 @@ def fit_prediction(
     integers = np.rint(np.stack(weights) * 4096)
     total = np.abs(integers).sum(axis=(1, 2), keepdims=True)
     shrink = np.minimum(1.0, ((1 << 17) - width) / np.maximum(total, 1))
-    return np.clip(np.rint(integers * shrink), -32767, 32767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(integers * shrink), -32767, 32767), np.int16)
 
 
 def quantise_first(quantise: Quantiser, latents: Latents, level: int, count: int) -> Symbols:
@@ -89,7 +89,7 @@ def residuals(symbols: Symbols, weights: npt.NDArray[np.int16]) -> Symbols:
 class ResidualCrops(Supply):
     """Batches ({"residual": float32 [B, size, size, C], "level": float32 [B, 1]}, weights float32 [B]).
 
-    Levels are uniform; a crop's weight is 1 / `bits` at its level, so that the loss counts percent, not bytes.
+    Levels are uniform; a crop's weight is 1 / `bits` at its level, so that percent count, not bytes.
     """
 
     def __init__(

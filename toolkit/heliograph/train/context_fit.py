@@ -1,4 +1,4 @@
-"""Fitting the entropy model of a frozen encoder on its real latents: contexts in float, then all in integers."""
+"""Fitting the entropy model of a frozen encoder on its real latents: contexts in float, then integers."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def fit_contexts(
 def _statistics(
     maps: Sequence[Latents], quantise: Quantiser, predict: npt.NDArray[np.int16]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return mean magnitudes [A, C], bits per position under ideal static tables [A], shares of non-zeros [A, C]."""
+    """Return mean magnitudes [A, C], ideal static bits per position [A], and shares of non-zeros [A, C]."""
     mean, bits, share = [], [], []
     for level in ANCHORS:
         flat = [
@@ -124,7 +124,7 @@ def _statistics(
 
 
 def entropy(symbols: npt.NDArray[np.integer]) -> float:
-    """Return the entropy of a sequence's own histogram in bits per symbol: what an ideal static table would take."""
+    """Return the entropy of a sequence's own histogram in bits per symbol: an ideal static table's cost."""
     counts = np.unique(symbols, return_counts=True)[1]
     p = counts / counts.sum()
     return float(-(p * np.log2(p)).sum())
@@ -193,7 +193,7 @@ def to_integers(
 
 
 def tables_from(p: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-    """Return starts and counts of tables for distributions of magnitudes [T, MAGNITUDES]; signs are equally likely."""
+    """Return starts and counts of tables for distributions of magnitudes [T, n]; signs are equally likely."""
     starts, counts = [], []
     for row in p:
         z = np.zeros(2 * len(row) - 1)

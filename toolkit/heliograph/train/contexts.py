@@ -42,7 +42,7 @@ class ContextSpec:
 
 
 def macs_per_pixel(spec: ContextSpec, predicted: int) -> float:
-    """Multiply-adds of the whole context model per picture pixel when no symbol is zero; zeros are skipped."""
+    """Multiply-adds of the context model per picture pixel when no symbol is zero; zeros are skipped."""
     first, second = spec.features
     total = 4.0 * predicted**2 * 15 / 16
     for layer in range(len(spec.layers)):

@@ -1,9 +1,9 @@
-"""What entropy coding does with real latents: bytes against ideal static tables, speed, budgets, layers, slices.
+"""What entropy coding does with real latents: bytes against ideal static tables, speed, budgets, slices.
 
     python -m heliograph.validate.entropy_report CODEC PICTURE...
 
-CODEC is a codec's name or folder; a PICTURE may also be a latent map int8 [h, w, C] in an .npy file. A server decoder
-in the codec adds the PSNR of prefixes.
+CODEC is a codec's name or folder; a PICTURE may also be a latent map int8 [h, w, C] in an .npy file. A server
+decoder in the codec adds the PSNR of prefixes.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def speed(codec: Codec, maps: Sequence[Map]) -> None:
             ended = time.perf_counter()
             symbols, size = sum(s.size for s in some) / 1e6, sum(len(b) for c in coded for b in c) / 1e6
             a, b = between - began, ended - between
-            print(f"{name:6} {quality:7} {symbols / a:17.1f} {size / a:5.2f} {symbols / b:17.1f} {size / b:5.2f}")
+            rates = f"{symbols / a:17.1f} {size / a:5.2f} {symbols / b:17.1f} {size / b:5.2f}"
+            print(f"{name:6} {quality:7} {rates}")
 
 
 def budgets(codec: Codec, maps: Sequence[Map]) -> None:
@@ -128,7 +129,7 @@ def overheads(codec: Codec, maps: Sequence[Map]) -> None:
 
 
 def prefixes(codec: Codec, maps: Sequence[Map], pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
-    """Print the PSNR in dB of prefixes of streams, by the server decoder, or of latents where there is none."""
+    """Print the PSNR in dB of prefixes of streams, by the server decoder, else the SNR of latents."""
     decoder = None
     if pictures and (codec.folder / manifest.SERVER).is_file():
         from heliograph.server.decoder import ServerDecoder

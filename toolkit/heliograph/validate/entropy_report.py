@@ -68,7 +68,7 @@ def savings(codec: Codec, maps: Sequence[Map]) -> None:
 
 
 def speed(codec: Codec, maps: Sequence[Map]) -> None:
-    """Print the speed of contexts and rANS together, in numpy and in C, one thread."""
+    """Print the speed of contexts and rANS together, in numpy and in C, by CPU time of one thread."""
     data = codec.read(manifest.ENTROPY)
     print("code   quality  encode Msymbol/s  MB/s  decode Msymbol/s  MB/s")
     for name, core, count in (("C", load_core(), len(maps)), ("numpy", None, min(2, len(maps)))):
@@ -78,12 +78,12 @@ def speed(codec: Codec, maps: Sequence[Map]) -> None:
         for quality in (20, 50, 80):
             level = from_quality(quality)
             some = [coder.quantise(m.latents, level, 110) for m in maps[:count]]
-            began = time.perf_counter()
+            began = time.thread_time()
             coded = [coder.encode(s, level, merged=False) for s in some]
-            between = time.perf_counter()
+            between = time.thread_time()
             for s, segments in zip(some, coded, strict=True):
                 coder.decode(segments, s.shape[0], s.shape[1], level, merged=False)
-            ended = time.perf_counter()
+            ended = time.thread_time()
             symbols, size = sum(s.size for s in some) / 1e6, sum(len(b) for c in coded for b in c) / 1e6
             a, b = between - began, ended - between
             rates = f"{symbols / a:17.1f} {size / a:5.2f} {symbols / b:17.1f} {size / b:5.2f}"

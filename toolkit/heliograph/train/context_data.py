@@ -26,7 +26,7 @@ def channel_order(maps: Sequence[Latents], steps: npt.NDArray[np.uint16]) -> npt
     a channel out would cost.
     """
     step = steps_at(steps, from_quality(50)).astype(np.float64)
-    energy = sum(np.square(m.reshape(-1, m.shape[-1]) * 16 / step).mean(axis=0) for m in maps)
+    energy = sum(np.square(m.reshape(-1, len(step)) * (16 / step)).mean(axis=0) for m in maps)
     return np.argsort(-np.asarray(energy), kind="stable").astype(np.uint8)
 
 

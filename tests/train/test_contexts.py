@@ -30,7 +30,7 @@ def textured(seed: int) -> npt.NDArray[np.int8]:
     activity = np.exp(2.5 * np.sin(x / 5 + seed) * np.cos(y / 6 + seed))[..., None]
     out = r.laplace(0, 6, (28, 32, CHANNELS)) * activity * np.linspace(1, 0.3, CHANNELS)
     out[..., 0] = 70 * np.sin(x / 9 + seed) + 40 * np.cos(y / 8) + r.normal(0, 2, x.shape)
-    return np.clip(np.round(out), -128, 127).astype(np.int8)
+    return np.asarray(np.clip(np.round(out), -128, 127), np.int8)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from heliograph.cli import main
-from heliograph.errors import TrainingError
+from heliograph.errors import PictureError
+from heliograph.pictures import list_pictures
 from heliograph.samples import copy_samples
-from heliograph.train.data import Crops, list_pictures
+from heliograph.train.data import Crops
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +26,12 @@ def test_an_empty_photo_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["train", "--photos", str(photos), "--out", str(out), "--minutes", "1"]) == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith(f"heliograph: error: no pictures in {photos}: expected files ending in ")
-    assert message.endswith("give --photos another folder")
+    assert message.endswith("give another folder")
     assert not out.exists()
 
 
 def test_a_missing_photo_folder(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"photo folder .*none does not exist: give --photos a folder"):
+    with pytest.raises(PictureError, match=r"folder .*none does not exist: give a folder of pictures"):
         list_pictures(tmp_path / "none")
 
 

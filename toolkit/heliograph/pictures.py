@@ -18,6 +18,20 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF"
 # The limit of a stream is checked before a pixel is decoded; Pillow's would warn about honest 100 megapixels.
 Image.MAX_IMAGE_PIXELS = tiles.MAX_PIXELS
 
+SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return all picture files below a folder, sorted; PictureError if there is none."""
+    if not folder.is_dir():
+        raise PictureError(f"folder {folder} does not exist: give a folder of pictures")
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise PictureError(
+            f"no pictures in {folder}: expected files ending in {', '.join(sorted(SUFFIXES))}; give another folder"
+        )
+    return found
+
 
 def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
     """Read a picture as uint8 [H, W, 3] sRGB, upright, its ICC profile applied.

@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"heliograph: {source}: {decoded.loss}", file=sys.stderr, flush=True)
         unpacked, codec = time.perf_counter() - began, decoded.codec
         if codec.id not in decoders:
-            decoders[codec.id] = _load(arguments.decoder, codec, arguments.runtime)
+            decoders[codec.id] = load_decoder(arguments.decoder, codec, arguments.runtime)
         began = time.perf_counter() - unpacked  # loading a decoder is no part of what a picture takes
         picture = decoders[codec.id](decoded)
         batch.store(target, png(picture))
@@ -85,7 +85,8 @@ def png(picture: npt.NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def _load(kind: str, codec: Codec, runtime: str | None) -> Decoder:
+def load_decoder(kind: str, codec: Codec, runtime: str | None) -> Decoder:
+    """Return the decoder of a kind, "server" or "preview"; RuntimeUnavailableError if what it needs is missing."""
     if kind == "preview":
         from heliograph.server.preview import PreviewDecoder
 

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, codec_id, sha256
+from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights
 from heliograph.server.network import build_decoder, decoder_macs_per_pixel
 from heliograph.train import loop
-from heliograph.train.data import list_pictures
 from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
 from heliograph.train.preview import preview_macs_per_pixel
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW

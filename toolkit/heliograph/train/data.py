@@ -12,24 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from heliograph.errors import TrainingError
-from heliograph.pictures import load_srgb
+from heliograph.pictures import list_pictures, load_srgb
 
 Place = tuple[int, int]  # row and column
-SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-
-
-def list_pictures(folder: Path) -> list[Path]:
-    """Return all picture files below a folder, sorted; TrainingError if there is none."""
-    if not folder.is_dir():
-        raise TrainingError(f"photo folder {folder} does not exist: give --photos a folder of pictures")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise TrainingError(
-            f"no pictures in {folder}: expected files ending in {', '.join(sorted(SUFFIXES))}; "
-            "give --photos another folder"
-        )
-    return found
 
 
 def _weights(folder: Path, files: list[Path]) -> npt.NDArray[np.float64]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 
@@ -31,6 +31,17 @@ ENCODERS = {
 }
 
 
+class ZeroSum(keras.constraints.Constraint):  # type: ignore[misc]
+    """Keep a kernel's sum over its input channels at zero, at every tap and for every output.
+
+    After ReLUs all inputs are positive: what they have in common would act as one bias with hundreds of times
+    the learning rate, and swing.
+    """
+
+    def __call__(self, kernel: object) -> object:
+        return kernel - ops.mean(kernel, axis=2, keepdims=True)
+
+
 def build_encoder(
     spec: EncoderSpec, *, normalised: bool = False, quantised: bool = False, tile: int | None = None
 ) -> keras.Model:
@@ -44,7 +55,14 @@ def build_encoder(
         tile: fix H = W = tile (needed for conversion); None accepts any multiple of 16.
     """
 
-    def conv(name: str, channels: int, size: int, stride: int, activation: str | None = None) -> keras.Layer:
+    def conv(
+        name: str,
+        channels: int,
+        size: int,
+        stride: int,
+        activation: str | None = None,
+        constraint: keras.constraints.Constraint | None = None,
+    ) -> keras.Layer:
         kind = QuantisedConv2D if quantised else layers.Conv2D
         return kind(
             channels,
@@ -53,6 +71,7 @@ def build_encoder(
             padding="valid" if stride == 2 else "same",
             activation=activation,
             kernel_initializer="he_normal" if activation else "glorot_uniform",
+            kernel_constraint=constraint,
             name=name,
         )
 
@@ -78,7 +97,7 @@ def build_encoder(
     b = layers.MaxPooling2D(2, name="pool8")(b)  # [B, H/8, W/8, branch0]
     b = rectified(b, "branch8", spec.branch[1])
     b = layers.MaxPooling2D(2, name="pool16")(b)  # [B, H/16, W/16, branch1]
-    b = rounded(conv("branch16", spec.latent, 3, 1)(b), "range_branch16")
+    b = rounded(conv("branch16", spec.latent, 3, 1, constraint=ZeroSum() if normalised else None)(b), "range_branch16")
     latent = layers.Add(name="latent")([linear, b])
     latent = rounded(latent, "range_latent")
     return keras.Model(image, latent, name="encoder")

@@ -97,7 +97,9 @@ def _peak(x: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
     return peak
 
 
-def equalise(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def equalise(
+    encoder: keras.Model, images: npt.NDArray[np.float32], finest: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
     """Rescale the float encoder's channels in place so that each uses the whole int8 range.
 
     Every channel of the linear chain is divided by its peak and the next layer's weights multiplied by
@@ -106,6 +108,7 @@ def equalise(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArr
     Args:
         encoder: float encoder of `build_encoder`.
         images: float32 [N, H, W, 3] in [0, 1], calibration pictures.
+        finest: float32 [C], the smallest step that each latent channel will be divided by.
 
     Returns:
         float32 [C]: the latent's unit, old value per new value (the caller multiplies by it).
@@ -133,7 +136,9 @@ def equalise(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArr
         divide(name, by)
         for reader in readers:
             absorb(reader, by)
-    unit = _peak(peaks["latent"], 0.9999) * np.float32(128 / 127)
+    # Channels whose int8 grid is far finer than their finest step trade that for headroom.
+    unit = _peak(peaks["latent"], 0.99999) * np.float32(128 / 127)
+    unit = np.maximum(unit, np.minimum(2 * unit, 128 * finest / 5)).astype(np.float32)
     divide("chain16", unit)
     divide("branch16", unit)
     return unit
@@ -152,6 +157,6 @@ def calibrate_ranges(network: keras.Model, quantised: keras.Model, inputs: npt.N
         if name in ranges:
             ranges.pop(name).set_range(low, high)
     for name, x in _activations(network, list(ranges), inputs).items():
-        low, high = (float(np.quantile(x, q)) for q in (0.00005, 0.99995))
+        # The whole range seen: clipping what sharp pictures reach costs more than the finer grid gains.
         # XNNPACK adds no tensors whose scales are more than 2^10 apart, so a silent branch keeps a range.
-        ranges[name].set_range(min(low, 0.0), max(high, NARROWEST))
+        ranges[name].set_range(min(float(x.min()), 0.0), max(float(x.max()), NARROWEST))

@@ -19,7 +19,7 @@ from heliograph.train.rate import RateDistortion
 STEPS_PER_ROUND = 200  # steps between two log lines
 CALIBRATION_CROPS = 256
 # Share of the learning rate for layers that read many positive inputs and write small outputs; see loop.Adam.
-LAYER_SCALES = {"branch16": 0.01}
+LAYER_SCALES = {"branch16": 0.15}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ def quantised_model(plan: Plan) -> RateDistortion:
     loop.load_weights(plan.out / "float.npz", model)
     images = plan.calibration()
     encoder = fold_normalisation(model.encoder, ENCODERS[plan.codec])
-    unit = equalise(encoder, images)
+    finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
+    unit = equalise(encoder, images, finest)
     quantised = build_encoder(ENCODERS[plan.codec], quantised=True)
     calibrate_ranges(encoder, quantised, images)
     twin = RateDistortion(quantised, model.decoder, seed=plan.seed)

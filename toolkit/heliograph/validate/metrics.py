@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 Picture = npt.NDArray[np.uint8]
 
 _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, section 3.2
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-_TAPS = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+_TAPS = np.exp(-(np.arange(-5, 6, dtype=np.float32) ** 2) / np.float32(2 * 1.5**2))
 _TAPS /= _TAPS.sum()
 MS_SSIM_SIDE = 161  # below it the coarsest of the five scales does not hold the 11-tap window
 
@@ -42,9 +41,16 @@ def psnr_y(a: Picture, b: Picture) -> float:
     return _decibel(float(np.square((a.astype(np.float64) - b.astype(np.float64)) @ luma).mean()))
 
 
-def _blur(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    y = ndimage.correlate1d(ndimage.correlate1d(x, _TAPS, axis=0), _TAPS, axis=1)
-    return np.asarray(y[5:-5, 5:-5])  # only where the window lies inside
+def _blur(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Gaussian mean where the window lies inside, [H, W, C] to [H-10, W-10, C]; sums of shifted arrays run
+    several times faster than a general correlation and release the interpreter's lock."""
+    for axis in (0, 1):
+        length = x.shape[axis] - 10
+        parts = [x[:, i : i + length] if axis else x[i : i + length] for i in range(11)]
+        x = parts[5] * _TAPS[5]
+        for i in range(5):
+            x += (parts[i] + parts[10 - i]) * _TAPS[i]
+    return x
 
 
 def ms_ssim(a: Picture, b: Picture) -> float:
@@ -55,13 +61,15 @@ def ms_ssim(a: Picture, b: Picture) -> float:
     _same(a, b)
     if min(a.shape[:2]) < MS_SSIM_SIDE:
         return float("nan")
-    x, y = a.astype(np.float64), b.astype(np.float64)
+    # Centred, so that float32 keeps the variances of bright flat regions.
+    x, y = a.astype(np.float32) - 128, b.astype(np.float32) - 128
     value = np.ones(3)
     for scale, weight in enumerate(_WEIGHTS):
         mx, my = _blur(x), _blur(y)
         vx, vy, cov = _blur(x * x) - mx * mx, _blur(y * y) - my * my, _blur(x * y) - mx * my
         contrast = (2 * cov + _C2) / (vx + vy + _C2)
         if scale == len(_WEIGHTS) - 1:
+            mx, my = mx + 128, my + 128
             contrast = contrast * (2 * mx * my + _C1) / (mx * mx + my * my + _C1)
         value *= np.maximum(contrast.mean(axis=(0, 1)), 0.0) ** weight
         h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2

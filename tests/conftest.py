@@ -102,9 +102,11 @@ def forge() -> Callable[..., bytes]:
     """Change fields of a stream's header, with good checksums: forge(data, width=..., codec_id=...)."""
 
     def change(data: bytes, **fields: object) -> bytes:
+        layout = container.unpack(data)
+        segments = [container.segment(layout, data, n) or b"" for n in range(len(layout.segments))]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tiles, "check_size", lambda width, height: None)
-            return container.pack(replace(container.unpack(data), **fields))  # type: ignore[arg-type]
+            return container.pack(replace(layout.header, **fields), segments)  # type: ignore[arg-type]
 
     return change
 

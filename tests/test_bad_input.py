@@ -112,7 +112,7 @@ def test_an_unknown_codec_name(fails: Fails, photo: Path) -> None:
     assert message.startswith("no codec named 'heliostat': shipped are")
 
 
-@pytest.mark.parametrize("name", [manifest.ENCODER, manifest.TABLES])
+@pytest.mark.parametrize("name", [manifest.ENCODER, manifest.ENTROPY])
 def test_a_changed_codec_file(fails: Fails, name: str, photo: Path, codec_copy: Path) -> None:
     data = bytearray((codec_copy / name).read_bytes())
     data[-1] ^= 1

@@ -16,7 +16,7 @@ def test_the_shipped_codec_is_found_by_name_and_is_whole(shipped: Codec) -> None
     assert manifest.find("accelerator").id == shipped.id
     assert manifest.find_by_id(shipped.id).folder == shipped.folder
     assert shipped.encoder[4:8] == b"TFL3"
-    assert {manifest.ENCODER, manifest.TABLES, manifest.PREVIEW, manifest.SERVER} <= set(shipped.hashes)
+    assert {manifest.ENCODER, manifest.ENTROPY, manifest.PREVIEW, manifest.SERVER} <= set(shipped.hashes)
     for name in shipped.hashes:
         assert shipped.read(name)
 
@@ -29,7 +29,7 @@ def test_the_shipped_codec_keeps_its_budget(shipped: Codec) -> None:
 
 
 def test_the_id_follows_from_encoder_and_tables(codec: Codec) -> None:
-    assert codec.id == manifest.codec_id(codec.encoder, codec.read(manifest.TABLES))
+    assert codec.id == manifest.codec_id(codec.encoder, codec.read(manifest.ENTROPY))
     assert len(codec.id) == 8
 
 
@@ -50,20 +50,20 @@ def test_an_extra_codec_is_found_by_its_id(codec: Codec) -> None:
 
 
 def test_a_missing_file_is_named(codec_copy: Path) -> None:
-    (codec_copy / manifest.TABLES).unlink()
+    (codec_copy / manifest.ENTROPY).unlink()
     with pytest.raises(
-        CodecError, match=f"codec accelerator lacks {manifest.TABLES}: No such file or directory in "
+        CodecError, match=f"codec accelerator lacks {manifest.ENTROPY}: No such file or directory in "
     ):
-        _ = Codec(codec_copy).rates
+        _ = Codec(codec_copy).coder
 
 
 def test_tables_that_are_no_tables_are_refused(codec_copy: Path) -> None:
-    (codec_copy / manifest.TABLES).write_bytes(b"PK\x03\x04 nonsense")
+    (codec_copy / manifest.ENTROPY).write_bytes(b"PK\x03\x04 nonsense")
     described = json.loads((codec_copy / "manifest.json").read_text(encoding="utf-8"))
-    described["files"][manifest.TABLES] = manifest.sha256(b"PK\x03\x04 nonsense")
+    described["files"][manifest.ENTROPY] = manifest.sha256(b"PK\x03\x04 nonsense")
     (codec_copy / "manifest.json").write_text(json.dumps(described), encoding="utf-8")
-    with pytest.raises(CodecError, match=f"{manifest.TABLES} is not a table file: .*; copy it again"):
-        _ = Codec(codec_copy).rates
+    with pytest.raises(CodecError, match=f"{manifest.ENTROPY} is no entropy model: .*; copy it again"):
+        _ = Codec(codec_copy).coder
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": "a", "id": "xyz"}', "\x00"])

@@ -1,17 +1,4 @@
-"""The .helio container, version 1: a checked header and one payload. All integers little-endian.
-
-    offset  size  field
-    0       3     magic, "HLO"
-    3       1     version, 1
-    4       8     codec id
-    12      2     width in pixels, 1..65535
-    14      2     height in pixels, 1..65535
-    16      1     quality, 0..100
-    17      1     log2 of the number of rANS lanes, 0..6
-    18      4     payload length in bytes
-    22      n     payload: rANS states, words, escape bits
-    22+n    4     CRC-32C of all bytes before it
-"""
+"""The .helio container: a checked header and segments in order of worth (FORMAT.md, section 3)."""
 
 from __future__ import annotations
 
@@ -21,86 +8,210 @@ from dataclasses import dataclass
 from crc32c import crc32c
 
 from heliograph.codec import tiles
-from heliograph.codec.rate import QUALITIES
+from heliograph.codec.levels import LEVELS
 from heliograph.errors import PictureError, StreamError
 
 MAGIC = b"HLO"
 VERSION = 1
-_HEADER = struct.Struct("<3sB8sHHBBI")
-HEADER_BYTES = _HEADER.size
 CRC_BYTES = 4
-_LANES = {1 << i for i in range(7)}
+MAX_SLICE_SIDE = 4096  # latents
+MAX_PARTS = 8
+_FIXED = struct.Struct("<3sB8sH")
+_SLICED = 1 << 13
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A parsed .helio stream; `codec_id` is 8 bytes, `payload` is not yet decoded."""
+class Header:
+    """What a stream says of itself before its segments.
+
+    Attributes:
+        codec_id: 8 bytes.
+        width, height: of the picture in pixels.
+        level: 0 to 1023, see `levels`.
+        parts: segments of a slice, 1 or the codec's number of layers.
+        side: of a slice in latents, or 0 for one slice.
+    """
 
     codec_id: bytes
     width: int
     height: int
-    quality: int
-    lanes: int
-    payload: bytes
+    level: int
+    parts: int
+    side: int = 0
+
+    @property
+    def slices(self) -> list[tuple[slice, slice]]:
+        """Rows and columns of every slice in the latent map, row by row."""
+        rows, columns = tiles.latent_shape(self.width, self.height)
+        down, across = self.side or rows, self.side or columns
+        return [
+            (slice(y, min(y + down, rows)), slice(x, min(x + across, columns)))
+            for y in range(0, rows, down)
+            for x in range(0, columns, across)
+        ]
+
+    @property
+    def slice_count(self) -> int:
+        """Number of slices."""
+        rows, columns = tiles.latent_shape(self.width, self.height)
+        return -(-rows // self.side) * -(-columns // self.side) if self.side else 1
 
 
-def pack(stream: Stream) -> bytes:
-    """Return the bytes of a stream; ValueError where a field is outside its range."""
-    if len(stream.codec_id) != 8 or not 0 <= stream.quality < QUALITIES or stream.lanes not in _LANES:
-        raise ValueError(f"field out of range in {stream!r}")
-    tiles.check_size(stream.width, stream.height)
-    header = _HEADER.pack(
-        MAGIC,
-        VERSION,
-        stream.codec_id,
-        stream.width,
-        stream.height,
-        stream.quality,
-        stream.lanes.bit_length() - 1,
-        len(stream.payload),
-    )
-    body = header + stream.payload
-    return body + struct.pack("<I", crc32c(body))
+@dataclass(frozen=True)
+class Layout:
+    """A header with the place of every segment, (first byte, payload length), layer by layer."""
+
+    header: Header
+    size: int
+    crc: int
+    segments: tuple[tuple[int, int], ...]
+    total: int
 
 
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes(out + bytes([value]))
 
 
-def unpack(data: bytes) -> Stream:
-    """Parse and check a stream; its payload is not decoded and nothing is allocated for the picture.
+def segment_crc(header_crc: int, number: int, payload: bytes) -> int:
+    """Return the CRC-32C that binds a payload to its place in its stream."""
+    return crc32c(payload, crc32c(struct.pack("<II", header_crc, number)))
+
+
+def pack(header: Header, segments: list[bytes]) -> bytes:
+    """Return the bytes of a stream; `segments` by layers, in each by slices; empty where all is zero."""
+    if (
+        len(header.codec_id) != 8
+        or not 0 <= header.level < LEVELS
+        or not 1 <= header.parts <= MAX_PARTS
+        or not 0 <= header.side <= MAX_SLICE_SIDE
+        or len(segments) != header.parts * header.slice_count
+    ):
+        raise ValueError(f"field out of range in {header!r} with {len(segments)} segments")
+    tiles.check_size(header.width, header.height)
+    bits = header.level | (header.parts - 1) << 10 | (_SLICED if header.side else 0)
+    head = _FIXED.pack(MAGIC, VERSION, header.codec_id, bits) + _varint(header.width) + _varint(header.height)
+    if header.side:
+        head += _varint(header.side)
+    head += b"".join(_varint(len(s)) for s in segments)
+    crc = crc32c(head)
+    out = [head, struct.pack("<I", crc)]
+    for number, payload in enumerate(segments):
+        if payload:
+            out += [payload, struct.pack("<I", segment_crc(crc, number, payload))]
+    return b"".join(out)
+
+
+class _Cut(Exception):
+    """The bytes end within the header."""
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for shift in (0, 7, 14, 21):
+        if at >= len(data):
+            raise _Cut
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            if byte == 0 and shift:
+                break
+            return value, at
+    raise StreamError("stream header is corrupt: a number is not in its shortest form; fetch the file again")
+
+
+def unpack(data: bytes) -> Layout:
+    """Parse and check a header; no segment is read and nothing is allocated for the picture.
 
     Raises:
-        StreamError: not a .helio stream, another version, cut, corrupt, or a field out of range.
+        StreamError: not a .helio stream, another version, cut in its header, or corrupt.
     """
     if data[:3] != MAGIC[: len(data[:3])] or not data:
-        raise StreamError(f"not a .helio stream: it starts with {data[:3]!r}, expected {MAGIC!r}; check the file")
-    if len(data) < HEADER_BYTES + CRC_BYTES:
         raise StreamError(
-            f"stream is cut: got {len(data)} bytes, a header and its check need "
-            f"{HEADER_BYTES + CRC_BYTES}; fetch the file again"
+            f"not a .helio stream: it starts with {data[:3]!r}, expected {MAGIC!r}; check the file"
         )
-    _, version, codec_id, width, height, quality, log_lanes, length = _HEADER.unpack_from(data)
-    if version != VERSION:
+    if len(data) > 3 and data[3] != VERSION:
         raise StreamError(
-            f"stream has format version {version}, this program reads {VERSION}; update heliograph"
+            f"stream has format version {data[3]}, this program reads {VERSION}; update heliograph"
         )
+    try:
+        return _unpack(data)
+    except _Cut:
+        raise StreamError(
+            f"stream is cut in its header: got {len(data)} bytes, nothing can be decoded; "
+            "fetch the file again"
+        ) from None
+
+
+def _unpack(data: bytes) -> Layout:
+    if len(data) < _FIXED.size:
+        raise _Cut
+    _, _, codec_id, bits = _FIXED.unpack_from(data)
+    if bits >> 14:
+        raise StreamError(
+            "stream header is corrupt: reserved bits are set; fetch the file again or update heliograph"
+        )
+    width, at = _read_varint(data, _FIXED.size)
+    height, at = _read_varint(data, at)
     try:
         tiles.check_size(width, height)
     except PictureError as error:
         raise StreamError(f"stream header is corrupt: {error}") from None
-    if len(data) != HEADER_BYTES + length + CRC_BYTES:
-        raise StreamError(
-            f"stream is cut or has bytes added: got {len(data)} bytes, its header announces "
-            f"{HEADER_BYTES + length + CRC_BYTES}; fetch the file again"
-        )
-    (expected,) = struct.unpack_from("<I", data, len(data) - CRC_BYTES)
-    found = crc32c(data[:-CRC_BYTES])
+    side = 0
+    if bits & _SLICED:
+        side, at = _read_varint(data, at)
+        if not 1 <= side <= MAX_SLICE_SIDE:
+            raise StreamError(
+                f"stream header is corrupt: a slice has {side} latents a side, expected 1 to "
+                f"{MAX_SLICE_SIDE}; fetch the file again"
+            )
+    header = Header(codec_id, width, height, bits & (LEVELS - 1), (bits >> 10 & 7) + 1, side)
+    count = header.parts * header.slice_count
+    if len(data) - at < count:  # every length takes a byte at least
+        raise _Cut
+    lengths = []
+    for _ in range(count):
+        length, at = _read_varint(data, at)
+        lengths.append(length)
+    if len(data) - at < CRC_BYTES:
+        raise _Cut
+    (expected,) = struct.unpack_from("<I", data, at)
+    found = crc32c(data[:at])
     if found != expected:
         raise StreamError(
-            f"stream is corrupt: CRC-32C is {found:08x}, expected {expected:08x}; fetch the file again"
+            f"stream header is corrupt: CRC-32C is {found:08x}, expected {expected:08x}; fetch the file again"
         )
-    if quality >= QUALITIES or log_lanes > 6:
+    at += CRC_BYTES
+    places, size = [], at
+    for length in lengths:
+        places.append((at, length))
+        at += length + CRC_BYTES if length else 0
+    return Layout(header, size, found, tuple(places), at)
+
+
+def check_whole(layout: Layout, data: bytes) -> None:
+    """Raise StreamError unless the bytes are exactly what the header announces."""
+    if len(data) != layout.total:
+        is_cut = len(data) < layout.total
+        what = "is cut" if is_cut else "has bytes added"
+        way = "decode what is there with --partial, or " if is_cut else ""
         raise StreamError(
-            f"stream header is out of range: quality {quality} (0 to 100), lanes 2^{log_lanes} (0 to 6); "
-            "it was made by a faulty encoder"
+            f"stream {what}: got {len(data)} bytes, its header announces {layout.total}; "
+            f"{way}fetch the file again"
         )
-    return Stream(codec_id, width, height, quality, 1 << log_lanes, data[HEADER_BYTES:-CRC_BYTES])
+
+
+def segment(layout: Layout, data: bytes, number: int) -> bytes | None:
+    """Return the payload of a segment, checked; None if it is damaged; EOFError if it is not all there."""
+    at, length = layout.segments[number]
+    if not length:
+        return b""
+    payload = data[at : at + length]
+    if at + length + CRC_BYTES > len(data):
+        raise EOFError
+    (expected,) = struct.unpack_from("<I", data, at + length)
+    return payload if segment_crc(layout.crc, number, payload) == expected else None

@@ -2,40 +2,170 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec import conceal, levels, rate, tiles
 from heliograph.codec import format as container
-from heliograph.codec import rate, tiles
 from heliograph.codec.manifest import Codec, find_by_id
+from heliograph.codec.slices import DecodedSlice
+from heliograph.errors import StreamError
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a partial stream lacked: counts of segments, and slices without any of their own symbols."""
+
+    segments: int
+    missing: int = 0
+    damaged: int = 0
+    cut: int = 0
+    concealed: int = 0
+    slices: int = 1
+
+    @property
+    def is_none(self) -> bool:
+        """Whether everything was there."""
+        return not (self.missing or self.damaged or self.cut)
+
+    def __str__(self) -> str:
+        parts = [
+            f"{n} {what}"
+            for n, what in ((self.missing, "missing"), (self.damaged, "damaged"), (self.cut, "cut"))
+            if n
+        ]
+        if not parts:
+            return "complete"
+        text = f"of {self.segments} segments {', '.join(parts)}"
+        if self.concealed:
+            text += f"; {self.concealed} of {self.slices} slices concealed from their neighbours"
+        return text
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The integers of a picture: `symbols` int16 and `values` int32 (sixteenths of a latent unit), [h, w, C]."""
+    """The integers of a picture: `symbols` int16 and `values` int32 (1/16 latent unit), [h, w, C]."""
 
     codec: Codec
     width: int
     height: int
-    quality: int
+    level: int
     symbols: npt.NDArray[np.int16]
+    loss: Loss = Loss(0)
+
+    @property
+    def quality(self) -> float:
+        """Quality 0 to 100 in eighths, what decoders are conditioned on; those below 0 count as 0."""
+        return max(0.0, levels.to_quality(self.level))
+
+    @property
+    def steps(self) -> npt.NDArray[np.int32]:
+        """Steps of the channels, int32 [C], in sixteenths of a latent unit."""
+        return self.codec.steps(self.level)
 
     @property
     def values(self) -> npt.NDArray[np.int32]:
-        return rate.dequantise(self.symbols, self.codec.rates.steps[self.quality])
+        """Dequantised latents."""
+        return rate.dequantise(self.symbols, self.steps)
 
 
-def decode_stream(data: bytes, codec: Codec | None = None) -> Decoded:
+def decode_stream(data: bytes, codec: Codec | None = None, *, partial: bool = False) -> Decoded:
     """Parse a stream and decode its symbols with the codec of its id, among `codec` and the shipped ones.
 
+    Args:
+        partial: decode what is there of a cut or damaged stream; `loss` of the result says what was not.
+
     Raises:
-        StreamError: malformed, cut or corrupt bytes.
+        StreamError: malformed bytes; without `partial` also cut or damaged ones.
         CodecError: a codec nobody here has.
     """
-    stream = container.unpack(data)
-    codec = find_by_id(stream.codec_id, codec)
-    shape = tiles.latent_shape(stream.width, stream.height)
-    symbols = codec.rates.decode(stream.payload, stream.lanes, stream.quality, shape)
-    return Decoded(codec, stream.width, stream.height, stream.quality, symbols)
+    layout = container.unpack(data)
+    if not partial:
+        container.check_whole(layout, data)
+    found, loss = _segments(layout, data, partial=partial)
+    codec = find_by_id(layout.header.codec_id, codec)
+    header, parts = layout.header, len(codec.coder.model.layers)
+    if header.parts not in (1, parts):
+        raise StreamError(
+            f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {parts}; "
+            "fetch the file again"
+        )
+    pieces: list[DecodedSlice | None] = []
+    for (rows, columns), (payloads, cut) in zip(header.slices, found, strict=True):
+        size = rows.stop - rows.start, columns.stop - columns.start
+        try:
+            piece = codec.coder.decode(payloads, *size, header.level, merged=header.parts == 1, cut=cut)
+        except StreamError:
+            if not partial:
+                raise
+            pieces.append(None)
+            continue
+        bare = not payloads or (cut and len(payloads) == 1 and not any(piece.read))
+        pieces.append(None if bare else piece)
+    symbols, concealed = _join(header, pieces, codec)
+    loss = replace(loss, concealed=concealed, slices=len(pieces))
+    return Decoded(codec, header.width, header.height, header.level, symbols, loss)
+
+
+def _join(
+    header: container.Header, pieces: list[DecodedSlice | None], codec: Codec
+) -> tuple[npt.NDArray[np.int16], int]:
+    """Return the symbols [h, w, C] of all slices in the encoder's channel order, and how many were concealed.
+
+    Only now, when the bytes have shown that they hold a picture of this size, is memory taken for it.
+    """
+    coder = codec.coder
+    symbols = np.zeros((*tiles.latent_shape(header.width, header.height), coder.model.channels), np.int16)
+    lost = np.zeros(symbols.shape[:2], bool)
+    for place, piece in zip(header.slices, pieces, strict=True):
+        if piece is None:
+            lost[place] = True
+        else:
+            symbols[place] = piece.symbols
+    if lost.any():
+        count = coder.model.predicted
+        symbols[..., :count] = conceal.fill(symbols[..., :count], lost)
+    return coder.restore_order(symbols), sum(piece is None for piece in pieces)
+
+
+def _segments(
+    layout: container.Layout, data: bytes, *, partial: bool
+) -> tuple[list[tuple[list[bytes], bool]], Loss]:
+    """Return for each slice its payloads up to the first that is not whole, and whether the last is cut."""
+    header = layout.header
+    slices = header.slice_count
+    found: list[tuple[list[bytes], bool]] = []
+    missing = damaged = cut = 0
+    for number in range(slices):
+        payloads: list[bytes] = []
+        usable, is_cut = True, False
+        for part in range(header.parts):
+            index = part * slices + number
+            try:
+                payload = container.segment(layout, data, index)
+            except EOFError:
+                at, length = layout.segments[index]
+                rest = data[at : at + length]
+                if rest:
+                    cut += 1
+                    if usable:
+                        payloads.append(rest)
+                        is_cut = True
+                else:
+                    missing += 1
+                usable = False
+                continue
+            if payload is None:
+                if not partial:
+                    raise StreamError(
+                        f"stream is corrupt: the CRC-32C of segment {index} does not fit; decode the rest "
+                        "with --partial, or fetch the file again"
+                    )
+                damaged += 1
+                usable = False
+            elif usable:
+                payloads.append(payload)
+        found.append((payloads, is_cut))
+    return found, Loss(len(layout.segments), missing, damaged, cut, 0, slices)

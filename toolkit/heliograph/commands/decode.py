@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="server",
         help="server: the large network, needs Keras; preview: int8 on a TFLite runtime (%(default)s)",
     )
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="decode what is there of a cut or damaged stream, and say what was missing",
+    )
     parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of the preview decoder")
 
 
@@ -50,7 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     def decode(source: Path, target: Path) -> batch.Result:
         data = read_stream(source)
         began = time.perf_counter()
-        decoded = decode_stream(data, extra)
+        decoded = decode_stream(data, extra, partial=arguments.partial)
+        if not decoded.loss.is_none:
+            print(f"heliograph: {source}: {decoded.loss}", file=sys.stderr, flush=True)
         unpacked, codec = time.perf_counter() - began, decoded.codec
         if codec.id not in decoders:
             decoders[codec.id] = load_decoder(arguments.decoder, codec, arguments.runtime)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heliograph.codec import format as container
-from heliograph.codec import manifest
+from heliograph.codec import levels, manifest
 from heliograph.commands.decode import read_stream
 from heliograph.errors import CodecError
 
@@ -39,7 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _stream(path: Path) -> Iterator[tuple[str, str]]:
     data = read_stream(path)
-    stream = container.unpack(data)
+    layout = container.unpack(data)
+    container.check_whole(layout, data)
+    stream = layout.header
+    damaged = [n for n in range(len(layout.segments)) if container.segment(layout, data, n) is None]
     try:
         name = manifest.find_by_id(stream.codec_id).name
     except CodecError:
@@ -47,9 +50,10 @@ def _stream(path: Path) -> Iterator[tuple[str, str]]:
     yield "stream", str(path)
     yield "codec", f"{stream.codec_id.hex()} ({name})"
     yield "picture", f"{stream.width}x{stream.height}"
-    yield "quality", str(stream.quality)
+    yield "quality", f"{levels.to_quality(stream.level):g}"
+    yield "segments", f"{len(layout.segments)} in {stream.slice_count} slices"
     yield "size", f"{len(data)} bytes, {8 * len(data) / (stream.width * stream.height):.3f} bits per pixel"
-    yield "checksum", "good"
+    yield "checksum", f"segments damaged: {damaged}" if damaged else "good"
 
 
 def _codec(codec: manifest.Codec) -> Iterator[tuple[str, str]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import format as container
 from heliograph.codec import tiles
 from heliograph.codec.manifest import Codec
+from heliograph.codec.pack import Packed, pack_latents, pack_within
 from heliograph.device.runtime import Model
 from heliograph.errors import CodecError, PictureError
 
@@ -81,14 +81,33 @@ class Encoder(LatentEncoder):
         )
         self.codec = codec
 
-    def encode(self, picture: npt.NDArray[np.uint8], quality: int) -> bytes:
-        """Return the .helio stream of a picture at a quality of 0 to 100."""
-        return pack_latents(self.codec, self.latents(picture), picture.shape[1], picture.shape[0], quality)
+    def encode(self, picture: npt.NDArray[np.uint8], quality: float, *, slice_tiles: int = 0) -> bytes:
+        """Return the .helio stream of a picture at a quality of 0 to 100, in eighths."""
+        height, width = picture.shape[:2]
+        return pack_latents(
+            self.codec, self.latents(picture), width, height, quality, slice_tiles=slice_tiles
+        )
 
+    def encode_within(
+        self,
+        picture: npt.NDArray[np.uint8],
+        *,
+        max_bytes: int | None = None,
+        bpp: float | None = None,
+        slice_tiles: int = 0,
+    ) -> Packed:
+        """Return the finest stream within a budget of bytes or of bits per pixel, after one inference.
 
-def pack_latents(
-    codec: Codec, latents: npt.NDArray[np.int8], width: int, height: int, quality: int
-) -> bytes:
-    """Return the stream of latents already computed: any quality without another inference."""
-    lanes, payload = codec.rates.encode(latents, quality)
-    return container.pack(container.Stream(codec.id, width, height, quality, lanes, payload))
+        Raises:
+            PictureError: not even the coarsest stream fits.
+        """
+        height, width = picture.shape[:2]
+        return pack_within(
+            self.codec,
+            self.latents(picture),
+            width,
+            height,
+            max_bytes=max_bytes,
+            bpp=bpp,
+            slice_tiles=slice_tiles,
+        )

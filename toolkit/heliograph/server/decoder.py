@@ -24,7 +24,7 @@ def store_weights(model: keras.Model) -> bytes:
     """Return a network's weights as the bytes of an .npz file of float16 arrays."""
     buffer = io.BytesIO()
     arrays = {v.path: np.asarray(v.value).astype(np.float16) for v in model.weights}
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -38,7 +38,9 @@ def load_weights(data: bytes, model: keras.Model) -> None:
                     raise ValueError(f"{variable.path} is {found.shape}, expected {tuple(variable.shape)}")
                 variable.assign(found.astype(np.float32))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise CodecError(f"server decoder does not fit its manifest: {error}; copy the codec folder again") from error
+        raise CodecError(
+            f"server decoder does not fit its manifest: {error}; copy the codec folder again"
+        ) from error
 
 
 class ServerDecoder:
@@ -69,7 +71,7 @@ class ServerDecoder:
         """
         rows, columns, _ = decoded.symbols.shape
         out = np.empty((decoded.height, decoded.width, 3), np.uint8)
-        steps = decoded.codec.rates.steps[decoded.quality]
+        steps = decoded.steps
         for y in range(0, rows, WINDOW):
             for x in range(0, columns, WINDOW):
                 top, left = max(0, y - self._margin), max(0, x - self._margin)
@@ -80,9 +82,9 @@ class ServerDecoder:
                 place[:] = found[first : first + place.shape[0], start : start + place.shape[1]]
         return out
 
-    def pixels(self, values: npt.NDArray[np.int32], quality: int) -> npt.NDArray[np.uint8]:
+    def pixels(self, values: npt.NDArray[np.int32], quality: float) -> npt.NDArray[np.uint8]:
         """Run the network on dequantised values int32 [h, w, C]; return uint8 [16h, 16w, 3]."""
         latents = values[None].astype(np.float32) / np.float32(LATENT_UNIT)
         condition = np.full((1, 1), quality / (rate.QUALITIES - 1), np.float32)
         picture = np.asarray(self.network([latents, condition], training=False))[0]
-        return np.clip(np.round(picture * 255), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.round(picture * 255), 0, 255), np.uint8)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from heliograph.codec.manifest import ENCODER, MANIFEST, PREVIEW, SERVER, TABLES, codec_id, sha256
+from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, codec_id, sha256
 from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights
 from heliograph.server.network import build_decoder, decoder_macs_per_pixel
@@ -49,14 +49,14 @@ def assemble(plan: Plan) -> Path:
     loop.load_weights(plan.out / "decoder_fitted.npz", decoder)
     files = {
         ENCODER: (plan.out / "encoder.tflite").read_bytes(),
-        TABLES: (plan.out / TABLES).read_bytes(),
+        ENTROPY: (plan.out / ENTROPY).read_bytes(),
         PREVIEW: (plan.out / "decoder.tflite").read_bytes(),
         SERVER: store_weights(decoder),
     }
     logs = {p.stem: _last_row(p) for p in sorted(plan.out.glob("*.csv"))}
     manifest = {
         "name": plan.codec,
-        "id": codec_id(files[ENCODER], files[TABLES]).hex(),
+        "id": codec_id(files[ENCODER], files[ENTROPY]).hex(),
         "tile": spec.tile,
         "channels": spec.latent,
         "files": {name: sha256(data) for name, data in files.items()},

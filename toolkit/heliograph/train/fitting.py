@@ -9,20 +9,22 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import RateTables
+from heliograph.codec.manifest import ENTROPY
+from heliograph.codec.model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
 from heliograph.server.decoder import LATENT_UNIT
 from heliograph.server.network import build_decoder
-from heliograph.train import loop, preview, tables
+from heliograph.train import loop, preview
+from heliograph.train.context_fit import fit_contexts
 from heliograph.train.convert import convert
 from heliograph.train.latents import LatentCrops
 from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import calibrate_ranges
 from heliograph.train.reconstruction import Reconstruction
-from heliograph.train.rounding import fit_rounding
 from heliograph.train.stages import Plan, quantised_model
+from heliograph.train.steps import fit_rounding, integer_steps
 
 ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
 CROP = 192  # pixels on a side of a decoder's training crop
@@ -43,7 +45,7 @@ def freeze(plan: Plan) -> None:
     convert("encoder", plan.codec, plan.out / "encoder.npz", plan.out / "encoder.tflite")
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
-    steps = tables.integer_steps(np.asarray(model.steps(quality), np.float64), unit)
+    steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit)
     np.savez(plan.out / "steps.npz", steps=steps, unit=unit)
     decoder = model.decoder
     inverse = decoder.get_layer("inverse")
@@ -75,13 +77,21 @@ def latent_maps(plan: Plan, count: int, *, stage: int) -> Iterator[npt.NDArray[n
         yield encoder.latents(photos.whole(photos.draw(rng), rng, least=STRIDE))
 
 
-def fit_tables(plan: Plan) -> None:
-    """Stage `tables`: dead zone and entropy tables from the latents of training pictures."""
+def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
+    """Stage `tables`: dead zone and entropy model from the latents of training pictures."""
     steps, _ = steps_and_unit(plan)
-    counts = tables.histogram(latent_maps(plan, plan.table_pictures, stage=3), ENCODERS[plan.codec].latent)
-    rounding = _fit_rounding(plan, steps)
-    fitted = tables.fit_tables(counts, steps, rounding)
-    (plan.out / "tables.npz").write_bytes(fitted.to_bytes())
+    spec = ENCODERS[plan.codec]
+    model = fit_contexts(
+        latent_maps(plan, plan.table_pictures, stage=3),
+        steps,
+        _fit_rounding(plan, steps),
+        tile=spec.tile // STRIDE,
+        out=plan.out,
+        budget=budget,
+        seed=plan.seed,
+        resume=resume,
+    )
+    (plan.out / ENTROPY).write_bytes(model)
 
 
 def _fit_rounding(plan: Plan, steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
@@ -93,14 +103,14 @@ def _fit_rounding(plan: Plan, steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.u
     def decode(values: npt.NDArray[np.float64], quality: int) -> npt.NDArray[np.uint8]:
         latents = (values[None] / LATENT_UNIT).astype(np.float32)
         shown = np.asarray(decoder([latents, np.full((1, 1), quality / 100, np.float32)]))[0]
-        return np.clip(np.round(shown * 255), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.round(shown * 255), 0, 255), np.uint8)
 
     return fit_rounding([encoder.latents(p) for p in pictures], pictures, steps, decode)
 
 
 def _latent_crops(plan: Plan, stage: int) -> LatentCrops:
     steps, _ = steps_and_unit(plan)
-    rounding = RateTables.from_bytes(need(plan.out / "tables.npz", "tables").read_bytes()).rounding
+    rounding = EntropyModel.from_bytes(need(plan.out / ENTROPY, "tables").read_bytes()).rounding
     photos = plan.crops(stage, batch=max(1, plan.batch // 2), size=CROP)
     return LatentCrops(photos, frozen_encoder(plan), steps, rounding, size=CROP)
 

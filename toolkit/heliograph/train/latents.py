@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import rate
 from heliograph.codec.tiles import STRIDE
-from heliograph.device.encoder import Encoder
-from heliograph.train.data import Crops, Supply
+from heliograph.device.encoder import LatentEncoder
+from heliograph.train.data import Batch, Crops, Supply
 
 REUSE = 24  # crops taken from one encoding of a picture before it is flipped, scaled and encoded anew
 
@@ -26,7 +27,7 @@ class LatentCrops(Supply):
     def __init__(
         self,
         photos: Crops,
-        encoder: Encoder,
+        encoder: LatentEncoder,
         steps: npt.NDArray[np.uint16],
         rounding: npt.NDArray[np.uint8],
         *,
@@ -68,12 +69,12 @@ class LatentCrops(Supply):
         pixels = picture[y * STRIDE : y * STRIDE + self.size, x * STRIDE : x * STRIDE + self.size]
         return values.astype(np.float32) / np.float32(128 * rate.STEP_UNIT), pixels
 
-    def __getitem__(self, index: int) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> Batch:
         rng = self.generator(index)
         batch = self.photos.batch
         quality = rng.integers(rate.QUALITIES, size=batch)
         crops = [self.crop(rng, int(q)) for q in quality]
-        inputs = {
+        inputs: dict[str, npt.NDArray[Any]] = {
             "values": np.stack([c[0] for c in crops]),
             "image": np.stack([c[1] for c in crops]),
             "quality": (quality[:, None] / (rate.QUALITIES - 1)).astype(np.float32),

@@ -13,10 +13,10 @@ from heliograph.train.stages import Plan
 
 # Each stage with its share of the minutes; those without a share take what they take.
 SHARES: dict[str, float] = {
-    "float": 0.43,
-    "qat": 0.14,
+    "float": 0.41,
+    "qat": 0.13,
     "freeze": 0.0,
-    "tables": 0.0,
+    "tables": 0.03,
     "decoder": 0.31,
     "preview": 0.12,
 }
@@ -44,12 +44,15 @@ def train(
         "float": lambda b: stages.train_float(plan, b, resume=resume),
         "qat": lambda b: stages.train_qat(plan, b, resume=resume),
         "freeze": lambda b: fitting.freeze(plan),
-        "tables": lambda b: fitting.fit_tables(plan),
+        "tables": lambda b: fitting.fit_entropy(plan, b, resume=resume),
         "decoder": lambda b: fitting.train_decoder(plan, b, resume=resume),
         "preview": lambda b: fitting.train_preview(plan, b, resume=resume),
     }
     for name in [stage] if stage else SHARES:
         share = 1.0 if stage else SHARES[name]
         work[name](Budget(minutes * share, steps))
-    done = all((plan.out / n).is_file() for n in ("encoder.tflite", "tables.npz", "decoder_fitted.npz", "decoder.tflite"))
+    done = all(
+        (plan.out / n).is_file()
+        for n in ("encoder.tflite", "entropy.bin", "decoder_fitted.npz", "decoder.tflite")
+    )
     return assemble(plan) if done else None

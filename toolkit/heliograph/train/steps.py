@@ -1,4 +1,4 @@
-"""The dead zone: how far below a half symbols are rounded down, fitted per quality on real latents and pictures."""
+"""Steps as integers, and the dead zone: how far below a half symbols are rounded down at each quality."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ CANDIDATES = (80, 96, 104, 112, 120, 128)  # in 1/256 of a step; 128 is to neare
 PROBES = (5, 35, 65, 95)  # qualities tried; those between are interpolated
 Values = npt.NDArray[np.float64]
 Decode = Callable[[Values, int], npt.NDArray[np.uint8]]
+
+
+def integer_steps(steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
+    """Return trained steps [101, C] in the float encoder's units as sixteenths of an int8 latent unit.
+
+    `unit` [C] is what one int8 latent unit times 128 is worth.
+    """
+    sixteenths = np.round(steps / unit * 128 * rate.STEP_UNIT)
+    return np.clip(sixteenths, rate.STEP_UNIT, 65535).astype(np.uint16)
 
 
 def _magnitude(

@@ -1,0 +1,32 @@
+"""The optional C extension; everything else about the package is in pyproject.toml."""
+
+import sys
+import sysconfig
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))  # has no stable ABI yet
+
+
+class StableWheel(bdist_wheel):
+    """One wheel for every CPython from 3.10 on, when the extension was built."""
+
+    def finalize_options(self) -> None:
+        if sys.implementation.name == "cpython" and not FREE_THREADED:
+            self.py_limited_api = "cp310"
+        super().finalize_options()
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "heliograph._core",
+            ["toolkit/heliograph/csrc/python.c", "toolkit/heliograph/csrc/heliograph.c"],
+            depends=["toolkit/heliograph/csrc/heliograph.h"],
+            py_limited_api=not FREE_THREADED,
+            optional=True,  # without a compiler the numpy code does the same, slower
+        )
+    ],
+    cmdclass={"bdist_wheel": StableWheel},
+)

@@ -1,0 +1,118 @@
+"""The container: its bytes, its size, and what it says about bytes that are none."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from crc32c import crc32c
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heliograph.codec import format as container
+from heliograph.codec.format import Header
+from heliograph.errors import StreamError
+
+ID = bytes(range(8))
+
+
+def seal(head: bytes) -> bytes:
+    """Return a header with its CRC."""
+    return head + struct.pack("<I", crc32c(head))
+
+
+def test_the_crc_is_castagnoli() -> None:
+    assert crc32c(b"123456789") == 0xE3069283
+
+
+def test_a_stream_to_the_byte() -> None:
+    data = container.pack(Header(ID, 300, 17, 623, 1), [b"\xaa"])
+    head = b"HLO\x01" + ID + b"\x6f\x02" + b"\xac\x02" + b"\x11" + b"\x01"
+    crc = crc32c(head)
+    body = b"\xaa" + struct.pack("<I", crc32c(struct.pack("<II", crc, 0) + b"\xaa"))
+    assert data == head + struct.pack("<I", crc) + body
+
+
+def test_the_header_of_an_ordinary_picture_takes_at_most_32_bytes() -> None:
+    segments = [bytes(9000)] * 4
+    for width, height in ((768, 512), (4032, 3024)):
+        data = container.pack(Header(ID, width, height, 1023, 4), segments)
+        assert container.unpack(data).size <= 32
+
+
+@given(
+    width=st.integers(1, 600),
+    height=st.integers(1, 600),
+    level=st.integers(0, 1023),
+    parts=st.integers(1, 8),
+    side=st.integers(0, 40),
+    lengths=st.lists(st.integers(0, 300), min_size=1),
+)
+def test_what_is_packed_is_found_again(
+    width: int, height: int, level: int, parts: int, side: int, lengths: list[int]
+) -> None:
+    header = Header(ID, width, height, level, parts, side)
+    count = parts * header.slice_count
+    segments = [bytes([i % 251]) * lengths[i % len(lengths)] for i in range(count)]
+    data = container.pack(header, segments)
+    layout = container.unpack(data)
+    assert layout.header == header
+    container.check_whole(layout, data)
+    assert [container.segment(layout, data, i) for i in range(count)] == segments
+
+
+def test_slices_cover_the_map_row_by_row() -> None:
+    found = Header(ID, 100, 50, 0, 1, 3).slices  # 7 columns, 4 rows
+    assert [(s[0].start, s[0].stop, s[1].start, s[1].stop) for s in found] == [
+        (0, 3, 0, 3),
+        (0, 3, 3, 6),
+        (0, 3, 6, 7),
+        (3, 4, 0, 3),
+        (3, 4, 3, 6),
+        (3, 4, 6, 7),
+    ]
+
+
+def test_a_segment_in_another_ones_place_is_noticed() -> None:
+    data = container.pack(Header(ID, 16, 16, 0, 2), [b"abc", b"abc"])
+    layout = container.unpack(data)
+    first, second = data[layout.size : layout.size + 7], data[layout.size + 7 :]
+    swapped = data[: layout.size] + second + first
+    assert container.segment(layout, swapped, 0) is None
+
+
+FIXED = b"HLO\x01" + ID
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "not a .helio stream: it starts with b'', expected b'HLO'"),
+        (b"\xff\xd8\xff\xe0", "not a .helio stream"),
+        (b"HLO\x02" + bytes(40), "format version 2, this program reads 1; update heliograph"),
+        (FIXED[:9], "cut in its header: got 9 bytes"),
+        (seal(FIXED + b"\x00\x40\x01\x01\x00"), "reserved bits are set"),
+        (seal(FIXED + b"\x00\x00\x00\x01\x00"), "picture is 0x1"),
+        (seal(FIXED + b"\x00\x00\xff\xff\x03\xff\xff\x03\x00"), "picture is 65535x65535"),
+        (seal(FIXED + b"\x00\x00\x81\x00\x01\x00"), "a number is not in its shortest form"),
+        (seal(FIXED + b"\x00\x00\x80\x80\x80\x80\x01\x01\x00"), "a number is not in its shortest form"),
+        (seal(FIXED + b"\x00\x20\x01\x01\x00\x00"), "a slice has 0 latents a side, expected 1 to 4096"),
+        (seal(FIXED + b"\x00\x20\xff\x7f\xff\x3f\x01\x00"), "cut in its header"),
+        (FIXED + b"\x00\x00\x01\x01\x00\x00\x00\x00\x00", "CRC-32C is"),
+    ],
+)
+def test_a_bad_header_is_named(data: bytes, text: str) -> None:
+    with pytest.raises(StreamError) as found:
+        container.unpack(data)
+    assert text in str(found.value)
+
+
+def test_lengths_that_do_not_fit_the_bytes_are_named() -> None:
+    data = container.pack(Header(ID, 16, 16, 0, 1), [b"abc"])
+    layout = container.unpack(data)
+    with pytest.raises(
+        StreamError, match=f"stream is cut: got {len(data) - 1} bytes, its header announces {len(data)}"
+    ):
+        container.check_whole(layout, data[:-1])
+    with pytest.raises(StreamError, match="has bytes added"):
+        container.check_whole(layout, data + b"x")

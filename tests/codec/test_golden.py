@@ -1,0 +1,73 @@
+"""Golden streams decode to what they always did, in numpy and in C; broken ones fail with their error."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliograph.codec import manifest
+from heliograph.codec.manifest import Codec
+from heliograph.codec.slices import Coder, load_core
+from heliograph.codec.stream import decode_stream
+from heliograph.errors import HeliographError
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+STREAMS = json.loads((GOLDEN / "streams.json").read_text(encoding="utf-8"))
+ERRORS = json.loads((GOLDEN / "errors/errors.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(params=["numpy", "c"])
+def golden(request: pytest.FixtureRequest) -> Codec:
+    """The golden codec, decoding in numpy and in C."""
+    codec = Codec(GOLDEN / "codec")
+    core = load_core() if request.param == "c" else None
+    codec.coder = Coder(codec.read(manifest.ENTROPY), core)
+    assert codec.coder.is_native == (request.param == "c")
+    return codec
+
+
+def digest(values: np.ndarray, kind: str) -> str:
+    """Return SHA-256 of an array's little-endian bytes."""
+    return hashlib.sha256(values.astype(kind).tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_golden_stream_decodes_to_what_it_always_did(name: str, golden: Codec) -> None:
+    decoded = decode_stream((GOLDEN / f"{name}.helio").read_bytes(), golden)
+    assert {
+        "width": decoded.width,
+        "height": decoded.height,
+        "level": decoded.level,
+        "nonzero": int(np.count_nonzero(decoded.symbols)),
+        "symbols": digest(decoded.symbols, "<i2"),
+        "values": digest(decoded.values, "<i4"),
+    } == STREAMS[name]
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_a_broken_stream_fails_with_its_error(name: str, golden: Codec) -> None:
+    with pytest.raises(HeliographError) as found:
+        decode_stream((GOLDEN / f"errors/{name}.helio").read_bytes(), golden)
+    assert ERRORS[name] in str(found.value)
+
+
+def test_every_golden_file_is_listed() -> None:
+    assert sorted(p.stem for p in GOLDEN.glob("*.helio")) == sorted(STREAMS)
+    assert sorted(p.stem for p in (GOLDEN / "errors").glob("*.helio")) == sorted(ERRORS)
+
+
+def test_the_worked_example_of_the_format_is_true(golden: Codec) -> None:
+    text = resources.files("heliograph").joinpath("FORMAT.md").read_text(encoding="utf-8")
+    assert text.count("\n") <= 250
+    dump, symbols = re.findall(r"```\n(.*?)```", text[text.index("## 10. Worked example") :], re.DOTALL)
+    stream = bytes.fromhex(" ".join(re.split(r"  +", line)[0] for line in dump.strip().splitlines()))
+    assert stream == (GOLDEN / "one-pixel.helio").read_bytes()
+    decoded = decode_stream(stream, golden)
+    coded = decoded.symbols[0, 0, golden.coder.model.order]
+    assert coded.tolist() == [int(k) for k in symbols.split()]

@@ -1,0 +1,141 @@
+"""Slices: numpy and C give the same bytes and the same symbols, whatever the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliograph.codec import rans
+from heliograph.codec.model import level_offsets
+from heliograph.codec.slices import Coder, DecodedSlice
+from heliograph.errors import StreamError
+
+Coders = Callable[[int], tuple[Coder, Coder]]
+Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+slices = {
+    "seed": st.integers(0, 1000),
+    "rows": st.integers(1, 13),
+    "columns": st.integers(1, 13),
+    "scale": st.sampled_from([0.3, 3.0, 60.0]),
+    "level": st.integers(0, 1023),
+    "merged": st.booleans(),
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(**slices)
+def test_c_and_numpy_code_the_same_and_decoding_inverts_it(
+    seed: int,
+    rows: int,
+    columns: int,
+    scale: float,
+    level: int,
+    merged: bool,
+    coders: Coders,
+    latents: Latents,
+) -> None:
+    slow, fast = coders(seed % 4)
+    symbols = slow.quantise(latents(seed, rows, columns, scale), level, 110)
+    assert np.array_equal(symbols, fast.quantise(latents(seed, rows, columns, scale), level, 110))
+    assert slow.estimate(symbols, level) == fast.estimate(symbols, level)
+    segments = slow.encode(symbols, level, merged=merged)
+    assert segments == fast.encode(symbols, level, merged=merged)
+    sent = level_offsets(slow.model, level)[1]
+    for coder in (slow, fast):
+        found = coder.decode(segments, rows, columns, level, merged=merged)
+        assert np.array_equal(found.symbols, np.where(sent, symbols, 0))
+
+
+@settings(deadline=None, max_examples=60)
+@given(place=st.floats(0, 0.999), share=st.floats(0, 0.999), change=st.integers(0, 255), **slices)
+def test_c_and_numpy_agree_on_changed_and_cut_bytes(
+    place: float,
+    share: float,
+    change: int,
+    seed: int,
+    rows: int,
+    columns: int,
+    scale: float,
+    level: int,
+    merged: bool,
+    coders: Coders,
+    latents: Latents,
+) -> None:
+    slow, fast = coders(seed % 4)
+    symbols = slow.quantise(latents(seed, rows, columns, scale), level, 110)
+    segments = fast.encode(symbols, level, merged=merged)
+    last = int(share * len(segments))
+    damaged = bytearray(segments[last])
+    if damaged:
+        damaged[int(place * len(damaged))] ^= change
+    given_segments = [*segments[:last], bytes(damaged[: int(share * 2 * len(damaged))])]
+
+    def attempt(coder: Coder) -> DecodedSlice | str:
+        try:
+            return coder.decode(given_segments, rows, columns, level, merged=merged, cut=share < 0.5)
+        except StreamError:
+            return "refused"
+
+    a, b = attempt(slow), attempt(fast)
+    if isinstance(a, str) or isinstance(b, str):
+        assert a == b
+    else:
+        assert np.array_equal(a.symbols, b.symbols)
+        assert a.read == b.read
+
+
+def test_a_longer_prefix_of_a_segment_gives_more_residuals(coders: Coders, latents: Latents) -> None:
+    _, coder = coders(2)
+    symbols = coder.quantise(latents(1, 12, 12, 20.0), 600, 128)
+    (segment,) = coder.encode(symbols, 600, merged=True)
+    read = [
+        sum(coder.decode([segment[:n]], 12, 12, 600, merged=True, cut=True).read)
+        for n in range(0, len(segment) + 1, 50)
+    ]
+    assert read == sorted(read)
+    assert read[0] == 0
+    assert read[-1] > 0.9 * symbols.size * (1 - 50 / len(segment))
+
+
+def test_a_symbol_beyond_the_limit_is_refused(coders: Coders) -> None:
+    for coder in coders(1):
+        with pytest.raises(ValueError, match="a symbol is beyond 256"):
+            coder.encode(np.full((2, 2, 24), 257, np.int16), 500, merged=False)
+
+
+def test_the_largest_symbols_survive(coders: Coders) -> None:
+    symbols = np.random.default_rng(0).choice([-256, 0, 256], (5, 5, 24)).astype(np.int16)
+    for coder in coders(1):
+        segments = coder.encode(symbols, 1023, merged=False)
+        assert np.array_equal(coder.decode(segments, 5, 5, 1023, merged=False).symbols, symbols)
+
+
+def test_all_zero_takes_no_bytes(coders: Coders) -> None:
+    nothing = np.zeros((4, 4, 24), np.int16)
+    for coder in coders(1):
+        assert coder.encode(nothing, 500, merged=False) == [b"", b"", b""]
+        assert not coder.decode([b"", b"", b""], 4, 4, 500, merged=False).symbols.any()
+
+
+def test_states_cost_less_than_a_percent_above_a_kilobyte(coders: Coders, latents: Latents) -> None:
+    _, coder = coders(0)
+    for side in (11, 16, 40, 90):
+        symbols = coder.quantise(latents(5, side, side, 20.0), 700, 128)
+        (segment,) = coder.encode(symbols, 700, merged=True)
+        assert len(segment) > 1000
+        assert len(segment) < 1.01 * sum(coder.estimate(symbols, 700)) / 8192
+
+
+def test_costs_are_the_logarithm_to_half_a_unit() -> None:
+    f = np.arange(1, 16384)
+    assert np.abs(rans.costs(f) - 1024 * (14 - np.log2(f))).max() < 0.51
+
+
+@pytest.mark.parametrize(("kilobytes", "lanes"), [(0.5, 1), (1.9, 1), (2, 2), (4.5, 4), (70, 64), (900, 64)])
+def test_lanes_follow_the_bytes(kilobytes: float, lanes: int) -> None:
+    assert rans.choose_lanes(int(kilobytes * 8192 * 1024)) == lanes

@@ -1,0 +1,153 @@
+"""Makes the golden files from a random entropy model; what it writes is what the repository holds.
+
+    python tests/golden/make.py [FOLDER]
+
+Streams of a released version must decode for ever: never change a file here, only add.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import struct
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from crc32c import crc32c
+
+from heliograph.codec import format as container
+from heliograph.codec.levels import from_quality
+from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
+from heliograph.codec.pack import Packer
+from heliograph.codec.stream import decode_stream
+
+HERE = Path(__file__).resolve().parent
+
+# name: width, height, quality, slice side in tiles of 64 pixels, scale of the latents
+STREAMS = {
+    "one-pixel": (1, 1, 50, 0, 20.0),
+    "one-tile": (64, 64, 0, 0, 20.0),
+    "row": (700, 5, 80.5, 0, 30.0),
+    "column": (9, 500, 20.125, 0, 30.0),
+    "coarsest": (333, 217, -27.875, 0, 30.0),
+    "finest": (333, 217, 100, 0, 30.0),
+    "lanes": (500, 400, 100, 0, 60.0),
+    "slices": (333, 217, 40, 1, 30.0),
+    "two-by-two": (250, 250, 66.625, 2, 10.0),
+    "flat": (160, 160, 30, 0, 0.0),
+}
+
+
+def load_models() -> ModuleType:
+    """Return the module that makes random models and latents."""
+    spec = importlib.util.spec_from_file_location("codec_models", HERE.parent / "codec/conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make(folder: Path) -> None:
+    """Write the codec, the streams with what they decode to, and the streams that must fail."""
+    models = load_models()
+    codec = make_codec(folder / "codec", models.make_model(1).to_bytes())
+    expected = {}
+    for number, (name, (width, height, quality, tiles, scale)) in enumerate(STREAMS.items()):
+        latents = models.make_latents(number, -(-height // 16), -(-width // 16), scale)
+        if not scale:
+            latents[:] = 0
+        packer = Packer(codec, latents, width, height, slice_tiles=tiles)
+        data = packer.at(from_quality(quality))
+        (folder / f"{name}.helio").write_bytes(data)
+        expected[name] = describe(data, codec)
+    (folder / "streams.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
+    good = (folder / "one-tile.helio").read_bytes()
+    texts = {}
+    (folder / "errors").mkdir(exist_ok=True)
+    for name, (data, text) in broken(good, (folder / "finest.helio").read_bytes()).items():
+        (folder / "errors" / f"{name}.helio").write_bytes(data)
+        texts[name] = text
+    (folder / "errors/errors.json").write_text(json.dumps(texts, indent=1) + "\n", encoding="utf-8")
+
+
+def make_codec(folder: Path, entropy: bytes) -> Codec:
+    """Write a codec folder with an entropy model and no network, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {ENCODER: b"no network\n", ENTROPY: entropy}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    manifest = {
+        "name": "golden",
+        "id": codec_id(*files.values()).hex(),
+        "tile": 64,
+        "channels": 24,
+        "files": {name: sha256(data) for name, data in files.items()},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return Codec(folder)
+
+
+def describe(data: bytes, codec: Codec) -> dict[str, object]:
+    """Return what a stream decodes to."""
+    decoded = decode_stream(data, codec)
+    return {
+        "width": decoded.width,
+        "height": decoded.height,
+        "level": decoded.level,
+        "nonzero": int(np.count_nonzero(decoded.symbols)),
+        "symbols": hashlib.sha256(decoded.symbols.astype("<i2").tobytes()).hexdigest(),
+        "values": hashlib.sha256(decoded.values.astype("<i4").tobytes()).hexdigest(),
+    }
+
+
+def broken(small: bytes, large: bytes) -> dict[str, tuple[bytes, str]]:
+    """Return streams that must fail, each with a part of the error's text."""
+    layout = container.unpack(small)
+    at, length = layout.segments[0]
+
+    def payload(change: dict[int, int], cut: int = 0) -> bytes:
+        body = bytearray(small[at : at + length])
+        for place, value in change.items():
+            body[place] = value
+        kept = bytes(body[: length - cut])
+        return container.pack(layout.header, [kept])
+
+    def head(change: dict[int, int]) -> bytes:
+        body = bytearray(small[: layout.size - 4])
+        for place, value in change.items():
+            body[place] = value
+        crc = crc32c(bytes(body))
+        rest = struct.pack("<I", container.segment_crc(crc, 0, small[at : at + length]))
+        return bytes(body) + struct.pack("<I", crc) + small[at : at + length] + rest
+
+    flipped = bytearray(large)
+    flipped[len(large) // 2] ^= 4
+    return {
+        "empty": (b"", "not a .helio stream"),
+        "a-jpeg": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "not a .helio stream"),
+        "a-later-version": (small[:3] + b"\x02" + small[4:], "format version 2"),
+        "header-cut": (small[:17], "cut in its header"),
+        "header-flipped": (small[:5] + bytes([small[5] ^ 1]) + small[6:], "header is corrupt: CRC-32C"),
+        "reserved-bit": (head({13: small[13] | 0x40}), "reserved bits are set"),
+        "no-width": (head({14: 0}), "picture is 0x64"),
+        "two-parts": (
+            container.pack(container.Header(layout.header.codec_id, 16, 16, 9, 2), [b"", b""]),
+            "2 segments in a slice",
+        ),
+        "cut": (large[:-1], "stream is cut"),
+        "bytes-added": (small + b"\x00", "has bytes added"),
+        "segment-flipped": (bytes(flipped), "the CRC-32C of segment"),
+        "too-many-lanes": (payload({0: 7}), "corrupt"),
+        "state-too-small": (payload({3: 0, 4: 0}), "corrupt"),
+        "words-cut": (payload({}, cut=2), "corrupt"),
+        "half-a-word-cut": (payload({}, cut=1), "corrupt"),
+        "another-codec": (head({4: small[4] ^ 1}), "stream was made by codec"),
+    }
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)

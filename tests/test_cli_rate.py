@@ -1,0 +1,78 @@
+"""Budgets, slices and partial decoding on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from heliograph.cli import main
+from heliograph.codec import format as container
+from heliograph.codec.manifest import Codec
+from heliograph.device.encoder import Encoder
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A picture of several tiles."""
+    y, x = np.mgrid[:400, :600]
+    noise = np.random.default_rng(3).normal(0, 12, (400, 600))
+    picture = np.stack([x / 3 + noise, y / 2 + noise, 90 + 40 * np.sin(x / 11) + noise], axis=-1)
+    path = tmp_path / "large.png"
+    Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def test_a_budget_of_bytes_is_kept(large: Path, codec_folder: Path) -> None:
+    assert main(["encode", str(large), "--max-bytes", "3000", "--codec", str(codec_folder)]) == 0
+    assert 2910 <= large.with_suffix(".helio").stat().st_size <= 3000
+
+
+def test_a_budget_of_bits_per_pixel_is_kept(large: Path, codec_folder: Path) -> None:
+    assert main(["encode", str(large), "--bpp", "0.1", "--codec", str(codec_folder)]) == 0
+    assert 2910 <= large.with_suffix(".helio").stat().st_size <= 3000
+
+
+def test_the_network_runs_once_however_many_trials(
+    large: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = Encoder(codec)
+    calls = []
+    original = encoder.latents
+
+    def counted(picture: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        return original(picture)
+
+    monkeypatch.setattr(encoder, "latents", counted)
+    with Image.open(large) as picture:
+        packed = encoder.encode_within(np.asarray(picture), max_bytes=3000)
+    assert packed.estimates > 1
+    assert len(calls) == 1
+
+
+def test_an_impossible_budget_fails_with_the_least_size(
+    large: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["encode", str(large), "--max-bytes", "10", "--codec", str(codec_folder)]) == 2
+    assert "bytes at least, the budget is 10; raise it or scale the picture down" in capsys.readouterr().err
+
+
+def test_a_cut_stream_of_slices_decodes_partially_and_says_so(
+    large: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codec = ["--codec", str(codec_folder)]
+    stream, picture = large.with_suffix(".helio"), large.with_name("out.png")
+    assert main(["encode", str(large), "--slices", "1", *codec]) == 0
+    data = stream.read_bytes()
+    assert container.unpack(data).header.slice_count == 6
+    stream.write_bytes(data[: len(data) // 2])
+    decode = ["decode", str(stream), "-o", str(picture), *codec]
+    assert main(decode) == 2
+    assert "decode what is there with --partial" in capsys.readouterr().err
+    assert main([*decode, "--partial"]) == 0
+    assert "of 24 segments" in capsys.readouterr().err
+    with Image.open(picture) as decoded:
+        assert decoded.size == (600, 400)

@@ -1,0 +1,217 @@
+/* heliograph._core: the integer core for Python, over the stable ABI of 3.10. Arrays travel as bytes. */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030A0000
+#include <Python.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heliograph.h"
+
+#define CAPSULE "heliograph._core.model"
+
+typedef struct {
+    hg_model model;
+    uint8_t *data;
+} held;
+
+static void release(PyObject *capsule) {
+    held *h = (held *)PyCapsule_GetPointer(capsule, CAPSULE);
+    if (h) {
+        free(h->data);
+        free(h);
+    }
+}
+
+static const hg_model *model_of(PyObject *capsule) {
+    held *h = (held *)PyCapsule_GetPointer(capsule, CAPSULE);
+    return h ? &h->model : NULL;
+}
+
+static PyObject *fail(hg_status status) {
+    static const char *const text[] = {"ok", "bad model", "no space", "cut", "corrupt", "bad symbol", "bad version"};
+    PyErr_SetString(PyExc_ValueError, text[status]);
+    return NULL;
+}
+
+static PyObject *core_open(PyObject *self, PyObject *args) {
+    const char *data;
+    Py_ssize_t size;
+    held *h;
+    hg_status status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y#", &data, &size)) return NULL;
+    h = (held *)malloc(sizeof *h);
+    if (h == NULL) return PyErr_NoMemory();
+    h->data = (uint8_t *)malloc((size_t)size + 1);
+    if (h->data == NULL) {
+        free(h);
+        return PyErr_NoMemory();
+    }
+    memcpy(h->data, data, (size_t)size);
+    status = hg_open(&h->model, h->data, (size_t)size);
+    if (status != HG_OK) {
+        free(h->data);
+        free(h);
+        return fail(status);
+    }
+    return PyCapsule_New(h, CAPSULE, release);
+}
+
+static PyObject *core_quantise(PyObject *self, PyObject *args) {
+    PyObject *capsule, *result;
+    const hg_model *m;
+    const char *latents;
+    Py_ssize_t size;
+    unsigned int level, rounding;
+    int16_t *out;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy#II", &capsule, &latents, &size, &level, &rounding)) return NULL;
+    if ((m = model_of(capsule)) == NULL) return NULL;
+    if (size % m->channels || level >= HG_LEVELS || rounding > 128) return fail(HG_CORRUPT);
+    result = PyBytes_FromStringAndSize(NULL, 2 * size);
+    if (result == NULL) return NULL;
+    out = (int16_t *)(void *)PyBytes_AsString(result);
+    Py_BEGIN_ALLOW_THREADS
+    hg_quantise(m, (const int8_t *)latents, (size_t)size / m->channels, level, rounding, out);
+    Py_END_ALLOW_THREADS
+    return result;
+}
+
+/* Copy symbols so that they are aligned, and get a workspace. Both lie in one allocation. */
+static uint8_t *prepare(const hg_model *m, Py_ssize_t size, unsigned rows, unsigned columns, hg_task task,
+                        size_t extra, size_t *need) {
+    if (rows == 0 || columns == 0 || rows > 4096 || columns > 4096 ||
+        (size_t)size != 2 * (size_t)rows * columns * m->channels) {
+        fail(HG_CORRUPT);
+        return NULL;
+    }
+    *need = hg_workspace(m, rows, columns, task);
+    {
+        uint8_t *memory = (uint8_t *)calloc(1, *need + extra);
+        if (memory == NULL) PyErr_NoMemory();
+        return memory;
+    }
+}
+
+static PyObject *core_estimate(PyObject *self, PyObject *args) {
+    PyObject *capsule, *result;
+    const hg_model *m;
+    const char *symbols;
+    Py_ssize_t size;
+    unsigned int rows, columns, level, i;
+    size_t need;
+    uint8_t *memory;
+    uint64_t bits[HG_MAX_LAYERS];
+    hg_status status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy#III", &capsule, &symbols, &size, &rows, &columns, &level)) return NULL;
+    if ((m = model_of(capsule)) == NULL) return NULL;
+    if ((memory = prepare(m, size, rows, columns, HG_ENCODE, 0, &need)) == NULL) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = hg_estimate(m, (const int16_t *)(const void *)symbols, rows, columns, level, memory, need, bits);
+    Py_END_ALLOW_THREADS
+    free(memory);
+    if (status != HG_OK) return fail(status);
+    result = PyList_New(m->layers);
+    for (i = 0; result && i < m->layers; i++)
+        PyList_SetItem(result, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(bits[i]));
+    return result;
+}
+
+static PyObject *core_encode(PyObject *self, PyObject *args) {
+    PyObject *capsule, *result;
+    const hg_model *m;
+    const char *symbols;
+    Py_ssize_t size;
+    unsigned int rows, columns, level, i, segments;
+    int merged;
+    size_t need, capacity, length[HG_MAX_LAYERS];
+    uint8_t *memory, *at;
+    hg_status status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy#IIIp", &capsule, &symbols, &size, &rows, &columns, &level, &merged)) return NULL;
+    if ((m = model_of(capsule)) == NULL) return NULL;
+    capacity = 2 * (size_t)size + 4096; /* a symbol takes 27 bits at most */
+    if ((memory = prepare(m, size, rows, columns, HG_ENCODE, capacity, &need)) == NULL) return NULL;
+    at = memory + need;
+    Py_BEGIN_ALLOW_THREADS
+    status = hg_encode(m, (const int16_t *)(const void *)symbols, rows, columns, level, merged, memory, need, at,
+                       capacity, length);
+    Py_END_ALLOW_THREADS
+    if (status != HG_OK) {
+        free(memory);
+        return fail(status);
+    }
+    segments = merged ? 1u : m->layers;
+    result = PyList_New((Py_ssize_t)segments);
+    for (i = 0; result && i < segments; i++) {
+        PyObject *one = PyBytes_FromStringAndSize((const char *)at, (Py_ssize_t)length[i]);
+        if (one == NULL || PyList_SetItem(result, (Py_ssize_t)i, one) < 0) Py_CLEAR(result);
+        at += length[i];
+    }
+    free(memory);
+    return result;
+}
+
+static PyObject *core_decode(PyObject *self, PyObject *args) {
+    PyObject *capsule, *list, *result = NULL, *counts, *symbols;
+    const hg_model *m;
+    unsigned int rows, columns, level, i;
+    int merged, cut;
+    Py_ssize_t segments, j;
+    size_t need, size, length[HG_MAX_LAYERS];
+    const uint8_t *segment[HG_MAX_LAYERS];
+    uint8_t *memory, *out;
+    uint64_t done[HG_MAX_LAYERS];
+    hg_status status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OO!pIIIp", &capsule, &PyTuple_Type, &list, &cut, &rows, &columns, &level, &merged))
+        return NULL;
+    if ((m = model_of(capsule)) == NULL) return NULL;
+    segments = PyTuple_Size(list);
+    if (segments > HG_MAX_LAYERS || rows == 0 || columns == 0 || rows > 4096 || columns > 4096) return fail(HG_CORRUPT);
+    for (j = 0; j < segments; j++) {
+        char *data;
+        Py_ssize_t bytes;
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(list, j), &data, &bytes) < 0) return NULL;
+        segment[j] = (const uint8_t *)data;
+        length[j] = (size_t)bytes;
+    }
+    size = 2 * (size_t)rows * columns * m->channels;
+    /* Zero pages that no byte of the stream has reached cost nothing; a bytes object would be filled at once. */
+    memory = prepare(m, (Py_ssize_t)size, rows, columns, HG_DECODE, size + 8, &need);
+    if (memory == NULL) return NULL;
+    out = memory + ((need + 7) & ~(size_t)7);
+    Py_BEGIN_ALLOW_THREADS
+    status = hg_decode(m, segment, length, (uint32_t)segments, cut, rows, columns, level, merged, memory, need,
+                       (int16_t *)(void *)out, done);
+    Py_END_ALLOW_THREADS
+    if (status != HG_OK) {
+        free(memory);
+        return fail(status);
+    }
+    symbols = PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)size);
+    free(memory);
+    if (symbols == NULL) return NULL;
+    counts = PyList_New(m->layers);
+    for (i = 0; counts && i < m->layers; i++)
+        PyList_SetItem(counts, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(done[i]));
+    if (counts) result = PyTuple_Pack(2, symbols, counts);
+    Py_XDECREF(counts);
+    Py_DECREF(symbols);
+    return result;
+}
+
+static PyMethodDef methods[] = {
+    {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
+    {"quantise", core_quantise, METH_VARARGS, "quantise(model, latents, level, rounding): symbols."},
+    {"estimate", core_estimate, METH_VARARGS, "estimate(model, symbols, rows, columns, level): bits of each layer."},
+    {"encode", core_encode, METH_VARARGS, "encode(model, symbols, rows, columns, level, merged): segments."},
+    {"decode", core_decode, METH_VARARGS,
+     "decode(model, segments, cut, rows, columns, level, merged): symbols, residuals read of each layer."},
+    {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "_core", "Heliograph's integer core in C.", -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__core(void) { return PyModule_Create(&definition); }

@@ -1,0 +1,201 @@
+"""What entropy coding does with real latents: bytes against ideal static tables, speed, budgets, slices.
+
+    python -m heliograph.validate.entropy_report CODEC PICTURE...
+
+CODEC is a codec's name or folder; a PICTURE may also be a latent map int8 [h, w, C] in an .npy file. A server
+decoder in the codec adds the PSNR of prefixes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec import format as container
+from heliograph.codec import manifest
+from heliograph.codec.levels import from_quality
+from heliograph.codec.manifest import Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.slices import Coder, load_core
+from heliograph.codec.stream import decode_stream
+from heliograph.codec.tiles import STRIDE
+from heliograph.errors import HeliographError, PictureError
+
+QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+BUDGETS = (1, 2, 4, 8, 16, 32)  # kB of 1000 bytes
+PREFIXES = (0.1, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Map:
+    """The latents of a picture, int8 [h, w, C], and its size in pixels."""
+
+    name: str
+    latents: npt.NDArray[np.int8]
+    width: int
+    height: int
+
+
+def ideal_bytes(symbols: Sequence[npt.NDArray[np.int16]]) -> float:
+    """Return the bytes that symbols [h, w, C] of several pictures take under ideal static tables per channel.
+
+    The tables are those of just these symbols and cost nothing, so no codec with static tables reaches this.
+    """
+    flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in symbols])
+    bits = 0.0
+    for channel in flat.T:
+        counts = np.unique(channel, return_counts=True)[1].astype(np.float64)
+        bits += float((counts * (np.log2(len(flat)) - np.log2(counts))).sum())
+    return bits / 8
+
+
+def savings(codec: Codec, maps: Sequence[Map]) -> None:
+    """Print whole streams against ideal static tables at every tenth quality."""
+    print("quality    bpp  bytes  ideal static  saved")
+    pixels = sum(m.width * m.height for m in maps)
+    for quality in QUALITIES:
+        streams = [Packer(codec, m.latents, m.width, m.height).at(from_quality(quality)) for m in maps]
+        ideal = ideal_bytes([decode_stream(s, codec).symbols for s in streams])
+        size = sum(map(len, streams))
+        print(f"{quality:7} {8 * size / pixels:6.3f} {size:6} {ideal:13.0f} {1 - size / ideal:6.1%}")
+
+
+def speed(codec: Codec, maps: Sequence[Map]) -> None:
+    """Print the speed of contexts and rANS together, in numpy and in C, by CPU time of one thread."""
+    data = codec.read(manifest.ENTROPY)
+    print("code   quality  encode Msymbol/s  MB/s  decode Msymbol/s  MB/s")
+    for name, core, count in (("C", load_core(), len(maps)), ("numpy", None, min(2, len(maps)))):
+        if name == "C" and core is None:
+            continue
+        coder = Coder(data, core)
+        for quality in (20, 50, 80):
+            level = from_quality(quality)
+            some = [coder.quantise(m.latents, level, 110) for m in maps[:count]]
+            began = time.thread_time()
+            coded = [coder.encode(s, level, merged=False) for s in some]
+            between = time.thread_time()
+            for s, segments in zip(some, coded, strict=True):
+                coder.decode(segments, s.shape[0], s.shape[1], level, merged=False)
+            ended = time.thread_time()
+            symbols, size = sum(s.size for s in some) / 1e6, sum(len(b) for c in coded for b in c) / 1e6
+            a, b = between - began, ended - between
+            rates = f"{symbols / a:17.1f} {size / a:5.2f} {symbols / b:17.1f} {size / b:5.2f}"
+            print(f"{name:6} {quality:7} {rates}")
+
+
+def budgets(codec: Codec, maps: Sequence[Map]) -> None:
+    """Print what budgets of 1 to 32 kB become on six pictures."""
+    print("budget  picture    bytes   used  quality  encodings  estimates")
+    for budget in BUDGETS:
+        for m in maps[:: max(1, len(maps) // 6)][:6]:
+            try:
+                found = Packer(codec, m.latents, m.width, m.height).within(budget * 1000)
+            except PictureError as error:
+                print(f"{budget:3} kB  {m.name:9} {error}")
+                continue
+            size = len(found.data)
+            print(
+                f"{budget:3} kB  {m.name:9} {size:6} {size / budget / 1000:6.1%} {found.quality:8.3f} "
+                f"{found.trials:10} {found.estimates:10}"
+            )
+
+
+def overheads(codec: Codec, maps: Sequence[Map]) -> None:
+    """Print what layers and slices cost, in percent of the bytes of one segment."""
+    coder = codec.coder
+    print("quality  bytes  layers  slices of 1 tile  of 2 tiles  of 3 tiles")
+    for quality in (10, 30, 50, 80):
+        level = from_quality(quality)
+        one = layered = 0
+        sliced = dict.fromkeys((1, 2, 3), 0)
+        for m in maps:
+            symbols = coder.quantise(m.latents, level, int(coder.model.rounding[quality]))
+            parts = len(coder.model.layers)
+            for merged in (True, False):
+                header = container.Header(codec.id, m.width, m.height, level, 1 if merged else parts)
+                size = len(container.pack(header, coder.encode(symbols, level, merged=merged)))
+                one, layered = (one + size, layered) if merged else (one, layered + size)
+            for side in sliced:
+                sliced[side] += len(Packer(codec, m.latents, m.width, m.height, slice_tiles=side).at(level))
+        costs = "  ".join(f"{n / one - 1:10.2%}" for n in sliced.values())
+        print(f"{quality:7} {one:6} {layered / one - 1:7.2%}        {costs}")
+
+
+def prefixes(codec: Codec, maps: Sequence[Map], pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
+    """Print the PSNR in dB of prefixes of streams, by the server decoder, else the SNR of latents."""
+    decoder = None
+    if pictures and (codec.folder / manifest.SERVER).is_file():
+        from heliograph.server.decoder import ServerDecoder
+
+        decoder = ServerDecoder(codec)
+    print(("PSNR" if decoder else "SNR of the latents") + " in dB of the first part of a stream")
+    print("quality  " + "  ".join(f"{p:5.0%}" for p in PREFIXES))
+    for quality in (20, 50, 80):
+        rows = []
+        for number, m in enumerate(maps[:6]):
+            data = Packer(codec, m.latents, m.width, m.height).at(from_quality(quality))
+            row = []
+            for share in PREFIXES:
+                decoded = decode_stream(data[: round(share * len(data))], codec, partial=True)
+                if decoder:
+                    error = np.square(decoder.decode(decoded) - pictures[number].astype(np.float64)).mean()
+                    row.append(10 * np.log10(255**2 / error))
+                else:
+                    fine = m.latents.astype(np.float64) * 16
+                    row.append(10 * np.log10(np.square(fine).sum() / np.square(decoded.values - fine).sum()))
+            rows.append(row)
+        print(f"{quality:7}  " + "  ".join(f"{v:5.2f}" for v in np.mean(rows, axis=0)))
+
+
+def load(codec: Codec, paths: Sequence[Path]) -> tuple[list[Map], list[npt.NDArray[np.uint8]]]:
+    """Return the latents of pictures, and the pictures; of .npy files the latents alone."""
+    maps, pictures, encoder = [], [], None
+    for path in paths:
+        if path.suffix == ".npy":
+            latents = np.load(path)
+            maps.append(Map(path.stem, latents, latents.shape[1] * STRIDE, latents.shape[0] * STRIDE))
+            continue
+        from heliograph.device.encoder import Encoder
+        from heliograph.pictures import load_srgb
+
+        encoder = encoder or Encoder(codec)
+        picture = load_srgb(path)
+        pictures.append(picture)
+        maps.append(Map(path.stem, encoder.latents(picture), picture.shape[1], picture.shape[0]))
+    return maps, pictures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the report; return the exit code."""
+    parser = argparse.ArgumentParser(description="Report what entropy coding does with pictures' latents.")
+    parser.add_argument("codec", help="a codec's name or folder")
+    parser.add_argument("pictures", nargs="+", type=Path)
+    chosen = parser.parse_args(arguments)
+    try:
+        codec = manifest.find(chosen.codec)
+        maps, pictures = load(codec, chosen.pictures)
+        for title, part in (
+            ("Bytes", savings),
+            ("Speed", speed),
+            ("Budgets", budgets),
+            ("Layers and slices", overheads),
+        ):
+            print(f"\n{title}")
+            part(codec, maps)
+        print("\nPrefixes")
+        prefixes(codec, maps, pictures if len(pictures) == len(maps) else [])
+    except HeliographError as error:
+        print(f"entropy_report: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

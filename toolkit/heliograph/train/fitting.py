@@ -17,6 +17,7 @@ from heliograph.errors import TrainingError
 from heliograph.server.decoder import LATENT_UNIT
 from heliograph.server.network import build_decoder
 from heliograph.train import loop, preview
+from heliograph.train.context_data import Quantiser
 from heliograph.train.context_fit import fit_contexts
 from heliograph.train.convert import convert
 from heliograph.train.latents import LatentCrops
@@ -112,7 +113,7 @@ def _latent_crops(plan: Plan, stage: int) -> LatentCrops:
     steps, _ = steps_and_unit(plan)
     rounding = EntropyModel.from_bytes(need(plan.out / ENTROPY, "tables").read_bytes()).rounding
     photos = plan.crops(stage, batch=max(1, plan.batch // 2), size=CROP)
-    return LatentCrops(photos, frozen_encoder(plan), steps, rounding, size=CROP)
+    return LatentCrops(photos, frozen_encoder(plan), Quantiser(steps, rounding), size=CROP)
 
 
 def train_decoder(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:

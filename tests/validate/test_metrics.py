@@ -48,6 +48,6 @@ def test_pictures_of_different_shape_are_refused() -> None:
 def test_ms_ssim_agrees_with_tensorflow(paint: Paint) -> None:
     import tensorflow as tf
 
-    a = paint(200, 180)
+    a = paint(192, 176)  # even at all scales: implementations pad odd ones differently
     b = np.clip(a.astype(int) + np.random.default_rng(4).normal(0, 12, a.shape), 0, 255).astype(np.uint8)
     assert ms_ssim(a, b) == pytest.approx(float(tf.image.ssim_multiscale(a, b, 255)), abs=1e-5)

@@ -27,8 +27,6 @@ static int32_t rds32(const uint8_t *p) {
     return v & 0x80000000u ? -(int32_t)(~v) - 1 : (int32_t)v;
 }
 
-static int32_t rds8(const uint8_t *p) { return *(const int8_t *)p; }
-
 /* Shift that rounds down for negative values too, which C leaves to the compiler. */
 static int32_t shift_down(int32_t v, uint32_t shift) { return v >= 0 ? v >> shift : ~(~v >> shift); }
 
@@ -342,6 +340,14 @@ static const hg_net *net_of(const hg_model *m, uint32_t layer, uint32_t pass) {
     return pass >= 3 ? &m->net[pass - 3] : NULL;
 }
 
+/* sum[i] += v * weight[i]. Zeros are frequent, and worth a branch. */
+static void add_scaled(int32_t *restrict sum, const uint8_t *weight, size_t count, int32_t v) {
+    const int8_t *restrict w = (const int8_t *)weight;
+    size_t i;
+    if (v == 0) return;
+    for (i = 0; i < count; i++) sum[i] += v * w[i];
+}
+
 /* First stage of a pass: features of every position from the channels seen so far. */
 static void mix(context *c, const hg_net *net) {
     const hg_model *m = c->m;
@@ -353,12 +359,7 @@ static void mix(context *c, const hg_net *net) {
         uint8_t *out = c->feature + (((size_t)y + 1) * (c->columns + 2) + 1) * first;
         for (x = 0; x < c->columns; x++, out += first, magnitude += m->channels) {
             for (j = 0; j < first; j++) sum[j] = rds32(net->mix_bias + 4 * j);
-            for (ch = 0; ch < net->known; ch++) {
-                int32_t v = magnitude[ch];
-                const uint8_t *w = net->mix + ch * first;
-                if (v == 0) continue;
-                for (j = 0; j < first; j++) sum[j] += v * rds8(w + j);
-            }
+            for (ch = 0; ch < net->known; ch++) add_scaled(sum, net->mix + ch * first, first, magnitude[ch]);
             for (j = 0; j < first; j++)
                 out[j] = (uint8_t)clamp(shift_down(sum[j] + half, net->mix_shift), 0, 127);
         }
@@ -367,12 +368,14 @@ static void mix(context *c, const hg_net *net) {
 
 /* Tables of a position's channels start..stop, from 3x3 features and the channel's own neighbours. */
 static void choose(context *c, uint32_t layer, uint32_t pass, uint32_t y, uint32_t x, const ptrdiff_t tap[4],
-                   uint8_t *index) {
+                   uint8_t *restrict index) {
     const hg_model *m = c->m;
     const hg_net *net = net_of(m, layer, pass);
-    size_t first = m->first, second = m->second, j, n, ch;
+    size_t first = m->first, second = m->second, j, n;
     size_t start = layer ? m->layer_end[layer - 1] : 0u, stop = m->layer_end[layer], count = stop - start;
-    int32_t *value = c->value, sum[HG_MAX_SECOND], top = 16 * m->tables - 1;
+    int32_t *restrict value = c->value;
+    const int32_t *restrict offset = c->offset + start;
+    int32_t sum[HG_MAX_SECOND], top = 16 * m->tables - 1;
     const uint8_t *own = NULL;
     uint32_t shift = COARSE_OWN_SHIFT;
     int t, dy;
@@ -384,32 +387,27 @@ static void choose(context *c, uint32_t layer, uint32_t pass, uint32_t y, uint32
             sum[j] = rds32(net->look_bias + 4 * j) + rds16(net->level + 2 * j) * (int32_t)c->level;
         for (dy = 0; dy < 3; dy++) {
             const uint8_t *f = c->feature + (((size_t)y + (size_t)dy) * (c->columns + 2) + x) * first;
-            for (n = 0; n < 3 * first; n++, w += second) {
-                int32_t v = f[n];
-                if (v == 0) continue;
-                for (j = 0; j < second; j++) sum[j] += v * rds8(w + j);
-            }
+            for (n = 0; n < 3 * first; n++, w += second) add_scaled(sum, w, second, f[n]);
         }
         for (j = 0; j < second; j++) {
             int32_t v = clamp(shift_down(sum[j] + half, net->look_shift), 0, 127);
-            w = net->choose + j * count;
-            if (v == 0) continue;
-            for (n = 0; n < count; n++) value[n] += v * rds8(w + n);
+            add_scaled(value, net->choose + j * count, count, v);
         }
         own = net->own;
         shift = net->choose_shift;
     } else if (pass) {
         own = m->coarse_own + 2 * (size_t)(pass - 1) * count;
     }
-    if (own)
-        for (t = 0; t < 4; t++) {
-            const uint8_t *near;
-            if (tap[t] < 0) continue;
-            near = c->magnitude + (size_t)tap[t] * m->channels + start;
-            for (n = 0; n < count; n++) value[n] += near[n] * rds16(own + 2 * n);
-        }
-    for (n = 0, ch = start; n < count; n++, ch++) {
-        int32_t v = shift_down(value[n] + (1 << (shift - 1)), shift) + c->offset[ch] + 8;
+    if (own) {
+        static const uint8_t nothing[HG_MAX_CHANNELS];
+        const uint8_t *restrict near[4];
+        for (t = 0; t < 4; t++)
+            near[t] = tap[t] < 0 ? nothing : c->magnitude + (size_t)tap[t] * m->channels + start;
+        for (n = 0; n < count; n++)
+            value[n] += (near[0][n] + near[1][n] + near[2][n] + near[3][n]) * rds16(own + 2 * n);
+    }
+    for (n = 0; n < count; n++) {
+        int32_t v = shift_down(value[n] + (1 << (shift - 1)), shift) + offset[n] + 8;
         index[n] = (uint8_t)(clamp(v, 0, top) >> 4);
     }
 }

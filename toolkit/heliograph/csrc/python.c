@@ -202,7 +202,44 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
     return result;
 }
 
+static PyObject *core_parse(PyObject *self, PyObject *args) {
+    const char *data;
+    Py_ssize_t size;
+    hg_header h;
+    hg_status status;
+    size_t at;
+    uint32_t i, length;
+    PyObject *lengths;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y#", &data, &size)) return NULL;
+    status = hg_parse(&h, (const uint8_t *)data, (size_t)size);
+    if (status != HG_OK) return fail(status);
+    lengths = PyList_New(0);
+    for (i = 0, at = h.lengths_at; lengths && i < h.segments; i++) {
+        PyObject *one;
+        hg_next_length((const uint8_t *)data, (size_t)size, &at, &length);
+        one = PyLong_FromUnsignedLong(length);
+        if (one == NULL || PyList_Append(lengths, one) < 0) Py_CLEAR(lengths);
+        Py_XDECREF(one);
+    }
+    if (lengths == NULL) return NULL;
+    return Py_BuildValue("(y#IIIIIInIN)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
+                         h.level, h.parts, h.side, h.across * h.down, (Py_ssize_t)h.size, h.crc, lengths);
+}
+
+static PyObject *core_segment_crc(PyObject *self, PyObject *args) {
+    const char *data;
+    Py_ssize_t size;
+    unsigned int header_crc, number;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "IIy#", &header_crc, &number, &data, &size)) return NULL;
+    return PyLong_FromUnsignedLong(hg_segment_crc(header_crc, number, (const uint8_t *)data, (size_t)size));
+}
+
 static PyMethodDef methods[] = {
+    {"parse", core_parse, METH_VARARGS,
+     "parse(data): codec id, width, height, level, parts, side, slices, size, CRC, lengths of a header."},
+    {"segment_crc", core_segment_crc, METH_VARARGS, "segment_crc(header_crc, number, payload)."},
     {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
     {"quantise", core_quantise, METH_VARARGS, "quantise(model, latents, level, rounding): symbols."},
     {"estimate", core_estimate, METH_VARARGS, "estimate(model, symbols, rows, columns, level): bits of each layer."},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,29 @@ def test_several_inputs_go_to_a_new_folder(photo: Path, codec_folder: Path, tmp_
     out = tmp_path / "made" / "here"
     assert main(["encode", str(photo), str(second), "-o", str(out), "--codec", str(codec_folder)]) == 0
     assert sorted(p.name for p in out.iterdir()) == ["photo.helio", "second.helio"]
+
+
+@pytest.mark.parametrize("budget", [300, 400])
+def test_a_budget_of_bytes_is_kept(
+    budget: int, photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["encode", str(photo), "--codec", str(codec_folder), "--max-bytes", str(budget), "--json"]
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert 0.9 * budget < result["stream_bytes"] <= budget
+    assert photo.with_suffix(".helio").stat().st_size == result["stream_bytes"]
+
+
+def test_what_is_there_of_a_cut_stream_is_decoded(
+    stream: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stream.write_bytes(stream.read_bytes()[:-40])
+    out = stream.with_name("partial.png")
+    command = ["decode", str(stream), "-o", str(out), "--codec", str(codec_folder), "--decoder", "preview"]
+    assert main([*command, "--partial"]) == 0
+    assert re.search(r"of \d+ segments .*cut", capsys.readouterr().err)
+    with Image.open(out) as picture:
+        assert picture.size == (97, 61)
 
 
 @pytest.mark.parametrize("decoder", ["preview", "server"])

@@ -41,11 +41,20 @@ def test_kernels_have_127_levels_either_side_of_zero() -> None:
     assert layer.weight_scales() == pytest.approx([0.01])
 
 
-def test_equalising_changes_nothing_in_float() -> None:
+def test_equalising_changes_nothing_in_float_and_fills_the_range() -> None:
     images = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
     encoder = build_encoder(SPEC)
     before = np.asarray(encoder(images))
-    unit = equalise(encoder, images)
+    unit = equalise(encoder, images, finest=np.zeros(SPEC.latent, np.float32))
     after = np.asarray(encoder(images))
     assert np.allclose(after * unit, before, atol=1e-4 * np.abs(before).max())
-    assert np.abs(after).max() < 1.2
+    assert 0.9 < np.abs(after).max() <= 1.01
+
+
+def test_channels_with_coarse_steps_get_headroom() -> None:
+    images = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
+    encoder = build_encoder(SPEC)
+    before = np.asarray(encoder(images))
+    unit = equalise(encoder, images, finest=np.full(SPEC.latent, 1e6, np.float32))
+    assert np.abs(np.asarray(encoder(images))).max() <= 0.51
+    assert np.allclose(np.asarray(encoder(images)) * unit, before, atol=1e-4 * np.abs(before).max())

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from heliograph.codec import format as container
+from heliograph.codec import levels
 from heliograph.errors import HeliographError, OutputError
 from heliograph.files import write_whole
 
@@ -18,12 +20,19 @@ Pair = tuple[Path, Path]
 
 @dataclass(frozen=True)
 class Result:
-    """What one input became: the stream's size, the picture's, and the time it took to make."""
+    """What one input became: what its stream says of itself, and the time it took."""
 
     width: int
     height: int
     stream_bytes: int
+    quality: float
     seconds: float
+
+    @classmethod
+    def of(cls, stream: bytes, seconds: float) -> Result:
+        """Return the result whose stream these bytes are."""
+        header = container.unpack(stream).header
+        return cls(header.width, header.height, len(stream), levels.to_quality(header.level), seconds)
 
     @property
     def bits_per_pixel(self) -> float:
@@ -113,7 +122,7 @@ def run_each(pairs: Iterable[Pair], work: Callable[[Path, Path], Result], *, as_
 def _line(source: Path, target: Path, result: Result) -> str:
     return (
         f"{source} -> {target}: {result.width}x{result.height}, {result.stream_bytes} bytes, "
-        f"{result.bits_per_pixel:.3f} bits per pixel, {result.seconds:.2f} s"
+        f"{result.bits_per_pixel:.3f} bits per pixel, quality {result.quality:g}, {result.seconds:.2f} s"
     )
 
 

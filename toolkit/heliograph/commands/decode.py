@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         began = time.perf_counter() - unpacked  # loading a decoder is no part of what a picture takes
         picture = decoders[codec.id](decoded)
         batch.store(target, png(picture))
-        return batch.Result(decoded.width, decoded.height, len(data), time.perf_counter() - began)
+        return batch.Result.of(data, time.perf_counter() - began)
 
     return batch.run_each(pairs, decode, as_json=arguments.json)
 

@@ -86,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         picture = load_srgb(source)
         data = _encode(encoder, picture, arguments)
         batch.store(target, data)
-        return batch.Result(picture.shape[1], picture.shape[0], len(data), time.perf_counter() - began)
+        return batch.Result.of(data, time.perf_counter() - began)
 
     return batch.run_each(pairs, encode, as_json=arguments.json)
 

@@ -24,7 +24,7 @@ def store_weights(model: keras.Model) -> bytes:
     """Return a network's weights as the bytes of an .npz file of float16 arrays."""
     buffer = io.BytesIO()
     arrays = {v.path: np.asarray(v.value).astype(np.float16) for v in model.weights}
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -38,7 +38,9 @@ def load_weights(data: bytes, model: keras.Model) -> None:
                     raise ValueError(f"{variable.path} is {found.shape}, expected {tuple(variable.shape)}")
                 variable.assign(found.astype(np.float32))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise CodecError(f"server decoder does not fit its manifest: {error}; copy the codec folder again") from error
+        raise CodecError(
+            f"server decoder does not fit its manifest: {error}; copy the codec folder again"
+        ) from error
 
 
 class ServerDecoder:
@@ -85,4 +87,4 @@ class ServerDecoder:
         latents = values[None].astype(np.float32) / np.float32(LATENT_UNIT)
         condition = np.full((1, 1), quality / (rate.QUALITIES - 1), np.float32)
         picture = np.asarray(self.network([latents, condition], training=False))[0]
-        return np.clip(np.round(picture * 255), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.round(picture * 255), 0, 255), np.uint8)

@@ -51,7 +51,7 @@ class Modulation(layers.Layer):  # type: ignore[misc]
     """Scale and shift channels by the quality (FiLM, Perez et al. 2018, section 2)."""
 
     def build(self, shapes: list[tuple[int | None, ...]]) -> None:
-        channels = shapes[0][-1]
+        channels = int(shapes[0][-1] or 0)
         features = shapes[1][-1]
         self.kernel = self.add_weight(shape=(features, 2 * channels), initializer="zeros", name="kernel")
 

@@ -97,7 +97,8 @@ def check_structure(data: bytes, model: keras.Model, allowed: set[str]) -> None:
         got = detail["quantization"]
         if not (np.isclose(got[0], scale, rtol=1e-6) and got[1] == zero):
             raise ConversionError(
-                f"tensor {detail['name']} has scale {got[0]:.8g} and zero point {got[1]}, expected {scale:.8g} and {zero}"
+                f"tensor {detail['name']} has scale {got[0]:.8g} and zero point {got[1]}, "
+                f"expected {scale:.8g} and {zero}"
             )
     check_scales(tensors, model)
 
@@ -107,15 +108,16 @@ def check_scales(tensors: list[dict[str, Any]], model: keras.Model) -> None:
     single = np.array([t["quantization"][0] for t in tensors if t["quantization"][0] > 0])
     several = [t["quantization_parameters"]["scales"] for t in tensors]
     for layer in model.layers:
-        if isinstance(layer, ActivationRange):
-            if not np.isclose(single, layer.scale, rtol=1e-6).any():
-                raise ConversionError(
-                    f"{layer.name}: the trained scale {layer.scale:.8g} is not in the converted model"
-                )
+        if isinstance(layer, ActivationRange) and not np.isclose(single, layer.scale, rtol=1e-6).any():
+            raise ConversionError(
+                f"{layer.name}: the trained scale {layer.scale:.8g} is not in the converted model"
+            )
         if isinstance(layer, QuantisedConv2D):
             scales = layer.weight_scales()
             if not any(s.shape == scales.shape and np.allclose(s, scales, rtol=1e-6) for s in several):
-                raise ConversionError(f"{layer.name}: the trained weight scales are not in the converted model")
+                raise ConversionError(
+                    f"{layer.name}: the trained weight scales are not in the converted model"
+                )
 
 
 def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: float, zero: int) -> float:
@@ -163,7 +165,7 @@ def _probes(model: keras.Model) -> np.ndarray:
     field = np.fft.ifft2(spectrum * phase, axes=(1, 2)).real
     field = 0.7 * field.mean(axis=-1, keepdims=True) + 0.3 * field  # colours go mostly together
     field /= field.std(axis=(1, 2, 3), keepdims=True)
-    return np.clip(np.round(128 + 50 * field) - 128, -128, 127).astype(np.int8)
+    return np.asarray(np.clip(np.round(128 + 50 * field) - 128, -128, 127), np.int8)
 
 
 def _main() -> int:

@@ -6,6 +6,7 @@ import csv
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from heliograph.pictures import list_pictures, load_srgb
 
 Place = tuple[int, int]  # row and column
+Batch = tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float32]]  # inputs by name, and what Keras calls y
 
 
 def _weights(folder: Path, files: list[Path]) -> npt.NDArray[np.float64]:
@@ -126,12 +128,14 @@ class Crops(Supply):
         elif rng.random() < 0.5:
             scale = float(rng.uniform(1.0, min(2.0, largest)))
         side = min(round(self.size * scale), height, width)
-        places = [(int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))) for _ in range(2)]
+        places = [
+            (int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1))) for _ in range(2)
+        ]
         y, x = self.prefer(rng, [((y, x), picture[y : y + side, x : x + side]) for y, x in places])
         cut = picture[y : y + side, x : x + side]
         return _flip(_resize(cut, self.size, self.size) if side != self.size else cut, rng)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> Batch:
         rng = self.generator(index)
         images = np.stack([self.crop(rng) for _ in range(self.batch)])
         quality = rng.random((self.batch, 1), dtype=np.float32)

@@ -14,8 +14,10 @@ from heliograph.codec.model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
+from heliograph.server.decoder import LATENT_UNIT
 from heliograph.server.network import build_decoder
-from heliograph.train import loop, preview, tables
+from heliograph.train import loop, preview
+from heliograph.train.context_data import Quantiser
 from heliograph.train.context_fit import fit_contexts
 from heliograph.train.convert import convert
 from heliograph.train.latents import LatentCrops
@@ -23,8 +25,9 @@ from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import calibrate_ranges
 from heliograph.train.reconstruction import Reconstruction
 from heliograph.train.stages import Plan, quantised_model
+from heliograph.train.steps import fit_rounding, integer_steps
 
-TABLE_PICTURES = 300  # photographs whose latents the tables are counted on
+ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
 CROP = 192  # pixels on a side of a decoder's training crop
 
 
@@ -43,7 +46,7 @@ def freeze(plan: Plan) -> None:
     convert("encoder", plan.codec, plan.out / "encoder.npz", plan.out / "encoder.tflite")
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
-    steps = tables.integer_steps(np.asarray(model.steps(quality), np.float64), unit)
+    steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit)
     np.savez(plan.out / "steps.npz", steps=steps, unit=unit)
     decoder = model.decoder
     inverse = decoder.get_layer("inverse")
@@ -77,14 +80,12 @@ def latent_maps(plan: Plan, count: int, *, stage: int) -> Iterator[npt.NDArray[n
 
 def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
     """Stage `tables`: dead zone and entropy model from the latents of training pictures."""
-    steps, unit = steps_and_unit(plan)
+    steps, _ = steps_and_unit(plan)
     spec = ENCODERS[plan.codec]
-    maps = list(latent_maps(plan, TABLE_PICTURES, stage=3))
-    rounding = tables.fit_rounding(tables.histogram(maps, spec.latent), steps, unit)
     model = fit_contexts(
-        maps,
+        latent_maps(plan, plan.table_pictures, stage=3),
         steps,
-        rounding,
+        _fit_rounding(plan, steps),
         tile=spec.tile // STRIDE,
         out=plan.out,
         budget=budget,
@@ -94,11 +95,25 @@ def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
     (plan.out / ENTROPY).write_bytes(model)
 
 
+def _fit_rounding(plan: Plan, steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    decoder = build_decoder(plan.decoder, ENCODERS[plan.codec].latent)
+    loop.load_weights(need(plan.out / "decoder_start.npz", "freeze"), decoder)
+    encoder, photos = frozen_encoder(plan), plan.crops(7, size=384)
+    pictures = [photos.crop(np.random.default_rng((photos.seed, i))) for i in range(ROUNDING_PICTURES)]
+
+    def decode(values: npt.NDArray[np.float64], quality: int) -> npt.NDArray[np.uint8]:
+        latents = (values[None] / LATENT_UNIT).astype(np.float32)
+        shown = np.asarray(decoder([latents, np.full((1, 1), quality / 100, np.float32)]))[0]
+        return np.asarray(np.clip(np.round(shown * 255), 0, 255), np.uint8)
+
+    return fit_rounding([encoder.latents(p) for p in pictures], pictures, steps, decode)
+
+
 def _latent_crops(plan: Plan, stage: int) -> LatentCrops:
     steps, _ = steps_and_unit(plan)
     rounding = EntropyModel.from_bytes(need(plan.out / ENTROPY, "tables").read_bytes()).rounding
     photos = plan.crops(stage, batch=max(1, plan.batch // 2), size=CROP)
-    return LatentCrops(photos, frozen_encoder(plan), steps, rounding, size=CROP)
+    return LatentCrops(photos, frozen_encoder(plan), Quantiser(steps, rounding), size=CROP)
 
 
 def train_decoder(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import rate
+from heliograph.codec import levels, rate
 from heliograph.codec.tiles import STRIDE
-from heliograph.device.encoder import Encoder
-from heliograph.train.data import Crops, Supply
+from heliograph.device.encoder import LatentEncoder
+from heliograph.train.context_data import Quantiser
+from heliograph.train.data import Batch, Crops, Supply
 
-REUSE = 24  # crops taken from one encoding of a picture before it is flipped, scaled and encoded anew
+REUSE = 24  # crops taken from one encoding of a picture, on average, before it is flipped and scaled anew
 
 
 class LatentCrops(Supply):
@@ -26,36 +28,35 @@ class LatentCrops(Supply):
     def __init__(
         self,
         photos: Crops,
-        encoder: Encoder,
-        steps: npt.NDArray[np.uint16],
-        rounding: npt.NDArray[np.uint8],
+        encoder: LatentEncoder,
+        quantise: Quantiser,
         *,
         size: int,
         workers: int = 2,
     ) -> None:
         super().__init__(steps=photos.steps, seed=photos.seed, workers=workers)
         self.photos, self.encoder, self.size = photos, encoder, size
-        self.table, self.rounding = steps, rounding
+        self.quantise = quantise
         self._kept: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8], int]] = {}
         self._lock = threading.Lock()  # the TFLite interpreter holds one state
 
-    def _encoded(
-        self, index: int, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
-        picture, latents, left = self._kept.get(index, (None, None, 0))
-        if picture is None or latents is None or left <= 0:
-            picture = self.photos.whole(index, rng, least=self.size)
-            with self._lock:
-                latents = self.encoder.latents(picture)
-            left = REUSE
-        self._kept[index] = (picture, latents, left - 1)
-        return picture, latents
+    def _encoded(self, index: int, step: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
+        """A picture and its latents; how it is flipped and scaled depends on the step alone, not on threads."""
+        rounds = REUSE * len(self.photos.files) / self.photos.batch  # steps that an encoding lasts on average
+        generation = int(step / rounds + index / len(self.photos.files))
+        with self._lock:
+            kept = self._kept.get(index)
+            if kept is None or kept[2] != generation:
+                rng = np.random.default_rng((self.photos.seed, index, generation))
+                picture = self.photos.whole(index, rng, least=self.size)
+                kept = self._kept[index] = (picture, self.encoder.latents(picture), generation)
+        return kept[0], kept[1]
 
     def crop(
-        self, rng: np.random.Generator, quality: int
+        self, rng: np.random.Generator, level: int, step: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
         """Return one crop: dequantised latents float32 [n, n, C] and its pixels uint8 [16n, 16n, 3]."""
-        picture, latents = self._encoded(self.photos.draw(rng), rng)
+        picture, latents = self._encoded(self.photos.draw(rng), step)
         n = self.size // STRIDE
         rows, columns = picture.shape[0] // STRIDE, picture.shape[1] // STRIDE
         places = [(int(rng.integers(rows - n + 1)), int(rng.integers(columns - n + 1))) for _ in range(2)]
@@ -63,19 +64,22 @@ class LatentCrops(Supply):
             rng, [(p, picture[p[0] * STRIDE :, p[1] * STRIDE :][: self.size, : self.size]) for p in places]
         )
         part = latents[y : y + n, x : x + n]
-        symbols = rate.quantise(part, self.table[quality], int(self.rounding[quality]))
-        values = rate.dequantise(symbols, self.table[quality])
+        symbols = self.quantise(part, level)
+        values = rate.dequantise(symbols, levels.steps_at(self.quantise.steps, level))
         pixels = picture[y * STRIDE : y * STRIDE + self.size, x * STRIDE : x * STRIDE + self.size]
         return values.astype(np.float32) / np.float32(128 * rate.STEP_UNIT), pixels
 
-    def __getitem__(self, index: int) -> tuple[dict[str, npt.NDArray[np.generic]], npt.NDArray[np.float32]]:
+    def __getitem__(self, index: int) -> Batch:
         rng = self.generator(index)
         batch = self.photos.batch
-        quality = rng.integers(rate.QUALITIES, size=batch)
-        crops = [self.crop(rng, int(q)) for q in quality]
-        inputs = {
+        chosen = rng.integers(levels.LEVEL_0, levels.LEVELS, batch)
+        # Some below quality 0, which serve budgets of a few hundred bytes; decoders are told quality 0.
+        chosen = np.where(rng.random(batch) < 0.1, rng.integers(0, levels.LEVEL_0, batch), chosen)
+        crops = [self.crop(rng, int(level), self.offset + index) for level in chosen]
+        quality = np.array([[max(0.0, levels.to_quality(int(level)))] for level in chosen])
+        inputs: dict[str, npt.NDArray[Any]] = {
             "values": np.stack([c[0] for c in crops]),
             "image": np.stack([c[1] for c in crops]),
-            "quality": (quality[:, None] / (rate.QUALITIES - 1)).astype(np.float32),
+            "quality": (quality / (rate.QUALITIES - 1)).astype(np.float32),
         }
         return inputs, np.zeros(batch, np.float32)

@@ -67,7 +67,7 @@ def save_weights(path: Path, *models: keras.Model, **extra: float) -> None:
             arrays[f"{number}:{variable.path}"] = np.asarray(variable.value)
     partial = path.with_suffix(".partial")
     with partial.open("wb") as handle:
-        np.savez(handle, **arrays)
+        np.savez(handle, **arrays)  # type: ignore[arg-type]
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)
@@ -105,7 +105,9 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.before = done.get("seconds", 0.0)
         self.began = self.saved = time.monotonic()
         self.sums: dict[str, list[float]] = {}
-        self.bar = tqdm(total=100, desc=stage, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}")
+        self.bar = tqdm(
+            total=100, desc=stage, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
+        )
         self.log = (out / f"{stage}.csv").open("a", newline="", encoding="utf-8")
         self.writer = csv.writer(self.log)
         if self.log.tell() == 0:

@@ -97,7 +97,9 @@ def build_encoder(
     b = layers.MaxPooling2D(2, name="pool8")(b)  # [B, H/8, W/8, branch0]
     b = rectified(b, "branch8", spec.branch[1])
     b = layers.MaxPooling2D(2, name="pool16")(b)  # [B, H/16, W/16, branch1]
-    b = rounded(conv("branch16", spec.latent, 3, 1, constraint=ZeroSum() if normalised else None)(b), "range_branch16")
+    b = rounded(
+        conv("branch16", spec.latent, 3, 1, constraint=ZeroSum() if normalised else None)(b), "range_branch16"
+    )
     latent = layers.Add(name="latent")([linear, b])
     latent = rounded(latent, "range_latent")
     return keras.Model(image, latent, name="encoder")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+
+Tensor = Any  # of whichever backend Keras runs on
 
 
 class Objective(keras.Model):  # type: ignore[misc]
@@ -17,20 +21,20 @@ class Objective(keras.Model):  # type: ignore[misc]
 
     def compute_loss(
         self,
-        x: object = None,
-        y: object = None,
-        y_pred: object = None,
-        sample_weight: object = None,
+        x: Tensor = None,
+        y: Tensor = None,
+        y_pred: Tensor = None,
+        sample_weight: Tensor = None,
         training: bool = True,
-    ) -> object:
-        self.bpp_metric.update_state(y_pred[:, 1])  # type: ignore[index]
-        mse = ops.maximum(y_pred[:, 2], 1e-7)  # type: ignore[index]
+    ) -> Tensor:
+        self.bpp_metric.update_state(y_pred[:, 1])
+        mse = ops.maximum(y_pred[:, 2], 1e-7)
         self.psnr_metric.update_state(-10.0 * ops.log(mse) / float(np.log(10)))
-        return ops.mean(y_pred[:, 0])  # type: ignore[index]
+        return ops.mean(y_pred[:, 0])
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return [self._loss_tracker, self.bpp_metric, self.psnr_metric]
 
-    def compute_metrics(self, x: object, y: object, y_pred: object, sample_weight: object = None) -> object:
+    def compute_metrics(self, x: Tensor, y: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> Tensor:
         return self.get_metrics_result()

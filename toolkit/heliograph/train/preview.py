@@ -56,9 +56,7 @@ def build_preview(latent: int, *, quantised: bool = False, window: int = WINDOW)
     return keras.Model(latents, x, name="preview")
 
 
-def start(
-    network: keras.Model, unit: npt.NDArray[np.float64], values: npt.NDArray[np.float32]
-) -> None:
+def start(network: keras.Model, unit: npt.NDArray[np.float64], values: npt.NDArray[np.float32]) -> None:
     """Weight the latents' channels as the picture does, scale the first layer's output to one, start at mid-grey.
 
     Args:

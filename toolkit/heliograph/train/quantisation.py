@@ -13,7 +13,11 @@ from keras import layers, ops
 
 LATENT_SCALE = 1.0 / 128.0  # the int8 latent tensor covers [-1, 127/128]
 # Ranges of the tensors that other programs read and write.
-FIXED_RANGES = {"image": (0.0, 1.0), "picture": (0.0, 1.0), "latent": (-128 * LATENT_SCALE, 127 * LATENT_SCALE)}
+FIXED_RANGES = {
+    "image": (0.0, 1.0),
+    "picture": (0.0, 1.0),
+    "latent": (-128 * LATENT_SCALE, 127 * LATENT_SCALE),
+}
 
 
 NARROWEST = 1 / 64  # upper end of a range of equalised activations, which reach about 1
@@ -80,7 +84,9 @@ def snap_biases(quantised: keras.Model) -> None:
     for layer in quantised.layers:
         if isinstance(layer, QuantisedConv2D):
             scale = _input_range(layer).scale * layer.weight_scales()
-            layer.bias.assign((np.round(np.asarray(layer.bias, np.float64) / scale) * scale).astype(np.float32))
+            layer.bias.assign(
+                (np.round(np.asarray(layer.bias, np.float64) / scale) * scale).astype(np.float32)
+            )
 
 
 def _activations(
@@ -141,7 +147,7 @@ def equalise(
     unit = np.maximum(unit, np.minimum(2 * unit, 128 * finest / 5)).astype(np.float32)
     divide("chain16", unit)
     divide("branch16", unit)
-    return unit
+    return np.asarray(unit)
 
 
 def calibrate_ranges(network: keras.Model, quantised: keras.Model, inputs: npt.NDArray[np.float32]) -> None:

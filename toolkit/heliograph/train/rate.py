@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.train.objective import Objective
+from heliograph.train.objective import Objective, Tensor
 
 LAMBDA_LOW, LAMBDA_HIGH = 0.001, 0.09  # Lagrangian at quality 0 and 1, of MSE in 8-bit units
 ANCHORS = 8  # gain vectors; qualities between two anchors interpolate their logarithms
@@ -15,7 +15,7 @@ MIXTURE = 3
 _FAST = 10.0  # densities are few scalars that must move faster than convolution weights
 
 
-def lagrangian(quality: object) -> object:
+def lagrangian(quality: Tensor) -> Tensor:
     """Return lambda for qualities in [0, 1]: geometric from LAMBDA_LOW to LAMBDA_HIGH."""
     return LAMBDA_LOW * ops.exp(quality * float(np.log(LAMBDA_HIGH / LAMBDA_LOW)))
 
@@ -54,14 +54,14 @@ class RateDistortion(Objective):
         density[0] = np.log(deviation[:, None] * np.array([0.1, 0.3, 0.9]) + 1e-4) / _FAST
         self.density.assign(density)
 
-    def steps(self, quality: object) -> object:
+    def steps(self, quality: Tensor) -> Tensor:
         """Return step sizes float32 [B, C] for qualities [B, 1]."""
         place = ops.cast(quality, "float32") * (ANCHORS - 1)  # [B, 1]
         anchors = ops.arange(ANCHORS, dtype="float32")[None, :]
         weight = ops.maximum(0.0, 1.0 - ops.abs(place - anchors))  # [B, ANCHORS], linear interpolation
         return ops.exp(ops.matmul(weight, self.log_step))
 
-    def bits(self, y: object, step: object) -> object:
+    def bits(self, y: Tensor, step: Tensor) -> Tensor:
         """Bits of each latent: minus log2 of the density's mass in [y - step/2, y + step/2]."""
         scale = ops.exp(self.density[0] * _FAST)  # [C, K]
         mean = self.density[1] * _FAST
@@ -72,7 +72,7 @@ class RateDistortion(Objective):
         mass = ops.sum(weight * (upper - lower), axis=-1)
         return -ops.log(ops.maximum(mass, 1e-7)) / float(np.log(2))
 
-    def call(self, inputs: dict[str, object], training: bool = False) -> object:
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         image = ops.cast(inputs["image"], "float32") / 255.0
         quality = inputs["quality"]
         y = ops.cast(self.encoder(image, training=training), "float32") * self.unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from heliograph.train.objective import Objective
+from heliograph.train.objective import Objective, Tensor
 from heliograph.train.rate import LAMBDA_LOW, lagrangian
 
 
@@ -20,7 +20,7 @@ class Reconstruction(Objective):
         super().__init__("reconstruction")
         self.decoder = decoder
 
-    def call(self, inputs: dict[str, object], training: bool = False) -> object:
+    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         image = ops.cast(inputs["image"], "float32") / 255.0
         quality = inputs["quality"]
         takes_quality = len(self.decoder.inputs) == 2

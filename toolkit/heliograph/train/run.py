@@ -51,5 +51,8 @@ def train(
     for name in [stage] if stage else SHARES:
         share = 1.0 if stage else SHARES[name]
         work[name](Budget(minutes * share, steps))
-    done = all((plan.out / n).is_file() for n in ("encoder.tflite", "entropy.bin", "decoder_fitted.npz", "decoder.tflite"))
+    done = all(
+        (plan.out / n).is_file()
+        for n in ("encoder.tflite", "entropy.bin", "decoder_fitted.npz", "decoder.tflite")
+    )
     return assemble(plan) if done else None

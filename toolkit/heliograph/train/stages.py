@@ -33,6 +33,7 @@ class Plan:
     batch: int = 8
     size: int = 128
     learning_rate: float = 6e-4
+    table_pictures: int = 300  # photographs whose latents the entropy tables are counted on
     decoder: DecoderSpec = field(default_factory=DecoderSpec)
 
     def crops(self, stage: int, *, batch: int | None = None, size: int | None = None) -> Crops:

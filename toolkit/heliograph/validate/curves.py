@@ -37,6 +37,10 @@ def bd_rate(anchor: Sequence[Point], test: Sequence[Point]) -> tuple[float, tupl
     qt, rt = _increasing(test)
     low, high = max(qa[0], qt[0]), min(qa[-1], qt[-1])
     if low >= high:
-        raise ValueError(f"curves do not overlap: {qa[0]:.2f}..{qa[-1]:.2f} dB and {qt[0]:.2f}..{qt[-1]:.2f} dB")
-    difference = PchipInterpolator(qt, rt).integrate(low, high) - PchipInterpolator(qa, ra).integrate(low, high)
+        raise ValueError(
+            f"curves do not overlap: {qa[0]:.2f}..{qa[-1]:.2f} dB and {qt[0]:.2f}..{qt[-1]:.2f} dB"
+        )
+    difference = PchipInterpolator(qt, rt).integrate(low, high) - PchipInterpolator(qa, ra).integrate(
+        low, high
+    )
     return float(np.exp(difference / (high - low)) - 1), (float(low), float(high))

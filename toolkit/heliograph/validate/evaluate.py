@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.manifest import Codec
+from heliograph.codec.pack import pack_latents
 from heliograph.codec.stream import Decoded, decode_stream
-from heliograph.device.encoder import Encoder, pack_latents
+from heliograph.device.encoder import Encoder
 from heliograph.pictures import list_pictures, load_srgb
 from heliograph.validate import baselines, metrics
 from heliograph.validate.curves import Point, bd_rate

@@ -16,7 +16,9 @@ MS_SSIM_SIDE = 161  # below it the coarsest of the five scales does not hold the
 
 def _same(a: Picture, b: Picture) -> None:
     if a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(f"expected two uint8 pictures of one shape, got {a.dtype} {a.shape} and {b.dtype} {b.shape}")
+        raise ValueError(
+            f"expected two uint8 pictures of one shape, got {a.dtype} {a.shape} and {b.dtype} {b.shape}"
+        )
 
 
 def mse(a: Picture, b: Picture) -> float:

@@ -93,12 +93,20 @@ static uint8_t *prepare(const hg_model *m, Py_ssize_t size, unsigned rows, unsig
     }
 }
 
+static PyObject *bits_list(const hg_model *m, const uint64_t *bits) {
+    PyObject *result = PyList_New(m->layers);
+    unsigned int i;
+    for (i = 0; result && i < m->layers; i++)
+        PyList_SetItem(result, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(bits[i]));
+    return result;
+}
+
 static PyObject *core_estimate(PyObject *self, PyObject *args) {
-    PyObject *capsule, *result;
+    PyObject *capsule;
     const hg_model *m;
     const char *symbols;
     Py_ssize_t size;
-    unsigned int rows, columns, level, i;
+    unsigned int rows, columns, level;
     size_t need;
     uint8_t *memory;
     uint64_t bits[HG_MAX_LAYERS];
@@ -112,10 +120,45 @@ static PyObject *core_estimate(PyObject *self, PyObject *args) {
     Py_END_ALLOW_THREADS
     free(memory);
     if (status != HG_OK) return fail(status);
-    result = PyList_New(m->layers);
-    for (i = 0; result && i < m->layers; i++)
-        PyList_SetItem(result, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(bits[i]));
-    return result;
+    return bits_list(m, bits);
+}
+
+static PyObject *core_refine(PyObject *self, PyObject *args) {
+    PyObject *capsule, *symbols, *list;
+    const hg_model *m;
+    const char *latents;
+    Py_ssize_t size;
+    unsigned int rows, columns, level, rounding, strength;
+    size_t need;
+    uint8_t *memory;
+    int16_t *out;
+    uint64_t bits[HG_MAX_LAYERS];
+    hg_status status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy#IIIII", &capsule, &latents, &size, &rows, &columns, &level, &rounding, &strength))
+        return NULL;
+    if ((m = model_of(capsule)) == NULL) return NULL;
+    if ((memory = prepare(m, 2 * size, rows, columns, HG_ENCODE, 0, &need)) == NULL) return NULL;
+    symbols = PyBytes_FromStringAndSize(NULL, 2 * size);
+    if (symbols == NULL) {
+        free(memory);
+        return NULL;
+    }
+    out = (int16_t *)(void *)PyBytes_AsString(symbols);
+    Py_BEGIN_ALLOW_THREADS
+    status = hg_refine(m, (const int8_t *)latents, rows, columns, level, rounding, strength, memory, need, out, bits);
+    Py_END_ALLOW_THREADS
+    free(memory);
+    if (status != HG_OK) {
+        Py_DECREF(symbols);
+        return fail(status);
+    }
+    list = bits_list(m, bits);
+    if (list == NULL) {
+        Py_DECREF(symbols);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", symbols, list);
 }
 
 static PyObject *core_encode(PyObject *self, PyObject *args) {
@@ -243,6 +286,8 @@ static PyMethodDef methods[] = {
     {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
     {"quantise", core_quantise, METH_VARARGS, "quantise(model, latents, level, rounding): symbols."},
     {"estimate", core_estimate, METH_VARARGS, "estimate(model, symbols, rows, columns, level): bits of each layer."},
+    {"refine", core_refine, METH_VARARGS,
+     "refine(model, latents, rows, columns, level, rounding, strength): symbols, bits of each layer."},
     {"encode", core_encode, METH_VARARGS, "encode(model, symbols, rows, columns, level, merged): segments."},
     {"decode", core_decode, METH_VARARGS,
      "decode(model, segments, cut, rows, columns, level, merged): symbols, residuals read of each layer."},

@@ -61,7 +61,8 @@ def savings(codec: Codec, maps: Sequence[Map]) -> None:
     print("quality    bpp  bytes  ideal static  saved")
     pixels = sum(m.width * m.height for m in maps)
     for quality in QUALITIES:
-        streams = [Packer(codec, m.latents, m.width, m.height).at(from_quality(quality)) for m in maps]
+        level = from_quality(quality)
+        streams = [Packer(codec, m.latents, m.width, m.height).at(level) for m in maps]
         ideal = ideal_bytes([decode_stream(s, codec).symbols for s in streams])
         size = sum(map(len, streams))
         print(f"{quality:7} {8 * size / pixels:6.3f} {size:6} {ideal:13.0f} {1 - size / ideal:6.1%}")

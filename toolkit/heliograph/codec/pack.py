@@ -65,24 +65,29 @@ class Packer:
     def _header(self, level: int, parts: int) -> container.Header:
         return container.Header(self._codec.id, self._width, self._height, level, parts, self._side)
 
-    def _symbols(self, level: int) -> tuple[list[Symbols], list[float]]:
-        """Return the symbols of every slice, and about how many bytes each takes."""
-        quality = max(0, int(levels.to_quality(level)))
-        rounding = 128 if self._refine else int(self._coder.model.rounding[quality])
-        strength = STRENGTH if self._refine else 0
+    def _rounding(self, level: int) -> int:
+        return int(self._coder.model.rounding[max(0, int(levels.to_quality(level)))])
+
+    def _quantised(self, level: int) -> list[Symbols]:
+        """Return the symbols of every slice."""
+        return [self._coder.quantise(part, level, self._rounding(level)) for part in self._parts]
+
+    def _refined(self, level: int) -> tuple[list[Symbols], list[float]]:
+        """Return the symbols of every slice, refined if that is wished, and about how many bytes each takes."""
+        rounding, strength = (128, STRENGTH) if self._refine else (self._rounding(level), 0)
         found = [self._coder.refine(part, level, rounding, strength) for part in self._parts]
         return [symbols for symbols, _ in found], [sum(bits) / 8192 for _, bits in found]
 
     def estimate(self, level: int) -> float:
         """Return about how many bytes the stream of a level takes, without coding it."""
-        sizes = self._symbols(level)[1]
+        sizes = self._refined(level)[1]
         is_merged = len(sizes) == 1 and sizes[0] < MERGE_BELOW
         segments = 1 if is_merged else self._layers * len(sizes)
         return sum(sizes) + _HEADER_BYTES + _SEGMENT_BYTES * segments
 
     def at(self, level: int, *, layers: int | None = None) -> bytes:
         """Return the stream of a level; with `layers`, only of the first ones."""
-        symbols, _ = self._symbols(level)
+        symbols = self._refined(level)[0] if self._refine else self._quantised(level)
         if layers is not None:
             stop = self._coder.model.layers[layers - 1]
             symbols = [np.where(np.arange(s.shape[-1]) < stop, s, 0).astype(np.int16) for s in symbols]

@@ -28,7 +28,7 @@ def load_core() -> ModuleType | None:
         from heliograph import _core  # type: ignore[attr-defined, unused-ignore]
     except ImportError as error:
         _log.warning(
-            "the C core is not built (%s): entropy coding runs in Python, about 50 times slower; "
+            "the C core is not built (%s): entropy coding runs in Python, about 20 times slower; "
             "install a C compiler and reinstall heliograph",
             error,
         )

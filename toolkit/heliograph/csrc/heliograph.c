@@ -342,12 +342,13 @@ static const hg_net *net_of(const hg_model *m, uint32_t layer, uint32_t pass) {
     return pass >= 3 ? &m->net[pass - 3] : NULL;
 }
 
-/* sum[i] += v * weight[i]. Zeros are frequent, and worth a branch. */
+/* sum[i] += v * weight[i]. Zeros are frequent, and worth a branch; factors of 16 bits multiply faster. */
 static void add_scaled(int32_t *restrict sum, const uint8_t *weight, size_t count, int32_t v) {
     const int8_t *restrict w = (const int8_t *)weight;
+    const int16_t factor = (int16_t)v;
     size_t i;
     if (v == 0) return;
-    for (i = 0; i < count; i++) sum[i] += v * w[i];
+    for (i = 0; i < count; i++) sum[i] += factor * (int16_t)w[i];
 }
 
 /* First stage of a pass: features of every position from the channels seen so far. */

@@ -70,8 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
     except OutputError as error:
         raise OutputError(f"training stopped: {error}; then run the same command with --resume") from error
     except OSError as error:
-        for partial in arguments.out.glob("*.partial"):
-            partial.unlink(missing_ok=True)
         raise OutputError(
             f"training stopped: {error.strerror or error} in {arguments.out}; "
             "free some space, then run the same command with --resume"

@@ -83,7 +83,7 @@ def build_decoder(spec: DecoderSpec, latent: int) -> keras.Model:
     y = keras.Input((None, None, latent), name="latent")
     quality = keras.Input((1,), name="quality")
     condition = layers.Dense(32, activation="relu", name="quality_features")(quality)
-    linear = layers.Conv2D(768, 1, name="inverse")(y)  # the inverse DCT of each 16x16 block
+    linear = layers.Conv2D(768, 1, name="inverse", dtype="float32")(y)  # the inverse DCT of each 16x16 block
     linear = DepthToSpace(16, name="inverse_space", dtype="float32")(linear)
 
     x = PerChannel(name="latent_norm")(y)

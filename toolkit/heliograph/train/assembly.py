@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, codec_id, sha256
+from heliograph.files import write_whole
 from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights
 from heliograph.server.network import build_decoder, decoder_macs_per_pixel
@@ -87,6 +88,6 @@ def assemble(plan: Plan) -> Path:
         "photos": describe_photos(plan.photos),
     }
     for name, data in files.items():
-        (out / name).write_bytes(data)
-    (out / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        write_whole(out / name, data)
+    write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return out

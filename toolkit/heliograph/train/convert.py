@@ -17,6 +17,7 @@ import keras
 import numpy as np
 
 from heliograph.errors import ConversionError
+from heliograph.files import write_whole
 from heliograph.train import loop, preview
 from heliograph.train.networks import ENCODERS, build_encoder
 from heliograph.train.quantisation import LATENT_SCALE, ActivationRange, QuantisedConv2D, snap_biases
@@ -181,10 +182,10 @@ def _main() -> int:
         check_structure(data, model, OPERATIONS if a.kind == "encoder" else PREVIEW_OPERATIONS)
         scale, zero = _IMAGE if a.kind == "encoder" else _LATENT
         share = check_agreement(data, model, _probes(model), scale, zero)
+        write_whole(a.out, data)
     except Exception as error:  # the parent shows the last line of stderr
         print(f"error: {type(error).__name__}: {error}".replace("\n", " "), file=sys.stderr)
         return 1
-    a.out.write_bytes(data)
     print(f"{a.out.name}: {len(data)} bytes, {share:.2%} of values as fake-quantised")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from heliograph.codec.model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
+from heliograph.files import write_whole
 from heliograph.server.decoder import LATENT_UNIT
 from heliograph.server.network import build_decoder
 from heliograph.train import loop, preview
@@ -47,7 +49,9 @@ def freeze(plan: Plan) -> None:
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
     steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit)
-    np.savez(plan.out / "steps.npz", steps=steps, unit=unit)
+    buffer = io.BytesIO()
+    np.savez(buffer, steps=steps, unit=unit)
+    write_whole(plan.out / "steps.npz", buffer.getvalue())
     decoder = model.decoder
     inverse = decoder.get_layer("inverse")
     inverse.kernel.assign(np.asarray(inverse.kernel) * unit[:, None])
@@ -92,7 +96,7 @@ def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
         seed=plan.seed,
         resume=resume,
     )
-    (plan.out / ENTROPY).write_bytes(model)
+    write_whole(plan.out / ENTROPY, model)
 
 
 def _fit_rounding(plan: Plan, steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from keras import ops
 from tqdm import tqdm
 
 from heliograph.errors import TrainingError
+from heliograph.files import write_whole
 from heliograph.train.data import Supply
 
 CHECKPOINT_SECONDS = 60.0
@@ -65,12 +66,9 @@ def save_weights(path: Path, *models: keras.Model, **extra: float) -> None:
     for number, model in enumerate(models):
         for variable in model.variables:
             arrays[f"{number}:{variable.path}"] = np.asarray(variable.value)
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as handle:
-        np.savez(handle, **arrays)  # type: ignore[arg-type]
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.replace(path)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    write_whole(path, buffer.getvalue())
 
 
 def load_weights(path: Path, *models: keras.Model) -> dict[str, float]:

@@ -47,6 +47,8 @@ def build_encoder(
 ) -> keras.Model:
     """Return the encoder: float32 [B, H, W, 3] in [0, 1] to latents [B, H/16, W/16, C].
 
+    It computes in float32 under any precision policy: bfloat16 has too few digits for its latents.
+
     Args:
         spec: channel counts.
         normalised: normalise the branch's channels over the batch before their ReLUs, for training in float;
@@ -72,11 +74,12 @@ def build_encoder(
             activation=activation,
             kernel_initializer="he_normal" if activation else "glorot_uniform",
             kernel_constraint=constraint,
+            dtype="float32",
             name=name,
         )
 
     def rounded(x: object, name: str) -> object:
-        return ActivationRange(name=name)(x) if quantised else x
+        return ActivationRange(name=name, dtype="float32")(x) if quantised else x
 
     def rectified(x: object, name: str, channels: int) -> object:
         if not normalised:
@@ -84,8 +87,10 @@ def build_encoder(
         # What the branch adds is noise at first, and the cheapest way to less noise is to push every unit
         # below zero, where it stays (seen: all of branch8 dead within 400 steps). Normalised, it cannot.
         x = conv(name, channels, 3, 1)(x)
-        x = layers.BatchNormalization(center=False, scale=False, momentum=0.98, name=f"{name}_norm")(x)
-        return layers.Activation("relu", name=f"{name}_relu")(x)
+        x = layers.BatchNormalization(
+            center=False, scale=False, momentum=0.98, dtype="float32", name=f"{name}_norm"
+        )(x)
+        return layers.Activation("relu", dtype="float32", name=f"{name}_relu")(x)
 
     image = keras.Input((tile, tile, 3), name="image")
     x = rounded(image, "range_image")
@@ -94,13 +99,13 @@ def build_encoder(
     x = rounded(conv("chain8", spec.middle, 2, 2)(u), "range_chain8")  # [B, H/8, W/8, middle]
     linear = rounded(conv("chain16", spec.latent, 2, 2)(x), "range_chain16")  # [B, H/16, W/16, C]
     b = rectified(u, "branch4", spec.branch[0])
-    b = layers.MaxPooling2D(2, name="pool8")(b)  # [B, H/8, W/8, branch0]
+    b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(b)  # [B, H/8, W/8, branch0]
     b = rectified(b, "branch8", spec.branch[1])
-    b = layers.MaxPooling2D(2, name="pool16")(b)  # [B, H/16, W/16, branch1]
+    b = layers.MaxPooling2D(2, dtype="float32", name="pool16")(b)  # [B, H/16, W/16, branch1]
     b = rounded(
         conv("branch16", spec.latent, 3, 1, constraint=ZeroSum() if normalised else None)(b), "range_branch16"
     )
-    latent = layers.Add(name="latent")([linear, b])
+    latent = layers.Add(dtype="float32", name="latent")([linear, b])
     latent = rounded(latent, "range_latent")
     return keras.Model(image, latent, name="encoder")
 

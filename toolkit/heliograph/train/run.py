@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
+
 from heliograph.errors import TrainingError
 from heliograph.train import fitting, stages
 from heliograph.train.assembly import assemble
@@ -20,6 +22,17 @@ SHARES: dict[str, float] = {
     "decoder": 0.31,
     "preview": 0.12,
 }
+
+
+def on_gpu() -> bool:
+    """Whether Keras's backend computes on a GPU here."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return bool(jax.default_backend() == "gpu")
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def train(
@@ -48,6 +61,7 @@ def train(
         "decoder": lambda b: fitting.train_decoder(plan, b, resume=resume),
         "preview": lambda b: fitting.train_preview(plan, b, resume=resume),
     }
+    keras.config.set_dtype_policy("mixed_bfloat16" if on_gpu() else "float32")
     for name in [stage] if stage else SHARES:
         share = 1.0 if stage else SHARES[name]
         work[name](Budget(minutes * share, steps))

@@ -1,0 +1,120 @@
+"""What int8 costs: one model's encoder in float, quantised after training, and after quantisation-aware training.
+
+    python -m heliograph.validate.int8_cost --run RUN --images DIR
+
+The three share the joint training's decoder and steps (the last one's have been trained on for the QAT stage's
+minutes). Symbols are rounded to nearest and their bits counted as the entropy under one table per channel,
+counted over all pictures: the float encoder has no stream, so none is used for the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec import tiles
+from heliograph.device.encoder import LatentEncoder
+from heliograph.train import loop, stages
+from heliograph.train.convert import convert
+from heliograph.train.networks import ENCODERS, fold_normalisation
+from heliograph.train.rate import RateDistortion
+from heliograph.train.stages import Plan
+from heliograph.validate import metrics
+from heliograph.validate.curves import Point, bd_rate
+from heliograph.validate.evaluate import baseline_rows, curve, load_folder, means
+
+QUALITIES = (5, 20, 35, 50, 65, 80, 95)
+Picture = npt.NDArray[np.uint8]
+Latents = npt.NDArray[np.float32]
+Encode = Callable[[Picture], Latents]  # uint8 [H, W, 3] to float32 [h, w, C] in the joint training's units
+
+
+def float_encode(encoder: keras.Model, tile: int, channels: int) -> Encode:
+    """Return a float encoder run on the device's tiles."""
+
+    def encode(picture: Picture) -> Latents:
+        out = np.empty((*tiles.latent_shape(picture.shape[1], picture.shape[0]), channels), np.float32)
+        for (rows, columns), part in tiles.cut(picture, tile):
+            found = np.asarray(encoder(part[None].astype(np.float32) / np.float32(255)))[0]
+            out[rows, columns] = found[: rows.stop - rows.start, : columns.stop - columns.start]
+        return out
+
+    return encode
+
+
+def int8_encode(model: RateDistortion, codec: str) -> Encode:
+    """Return a fake-quantised model's encoder, converted and run as int8 .tflite."""
+    spec, unit = ENCODERS[codec], np.asarray(model.unit.value)
+    with tempfile.TemporaryDirectory() as folder:
+        weights, out = Path(folder) / "encoder.npz", Path(folder) / "encoder.tflite"
+        loop.save_weights(weights, model.encoder)
+        convert("encoder", codec, weights, out)
+        encoder = LatentEncoder(out.read_bytes(), tile=spec.tile, channels=spec.latent)
+    return lambda picture: encoder.latents(picture).astype(np.float32) / np.float32(128) * unit
+
+
+def measure(model: RateDistortion, encode: Encode, pictures: Sequence[Picture], quality: int) -> Point:
+    """Return mean bits per pixel (entropy of the symbols) and mean PSNR of decoded pictures."""
+    condition = np.full((1, 1), quality / 100, np.float32)
+    step = np.asarray(model.steps(condition))[0]  # [C]
+    symbols, decibels = [], []
+    for picture in pictures:
+        k = np.round(encode(picture) / step)
+        height, width = picture.shape[:2]
+        shown = np.asarray(model.decoder([(k * step)[None], condition], training=False))[0][:height, :width]
+        decibels.append(metrics.psnr(picture, np.clip(np.round(shown * 255), 0, 255).astype(np.uint8)))
+        symbols.append(k.reshape(-1, k.shape[-1]))
+    flat, bits = np.concatenate(symbols), 0.0
+    for channel in flat.T:
+        count = np.unique(channel, return_counts=True)[1]
+        bits -= float((count * np.log2(count / count.sum())).sum())
+    return Point(bits / sum(p.shape[0] * p.shape[1] for p in pictures), float(np.mean(decibels)))
+
+
+def variants(plan: Plan) -> dict[str, tuple[RateDistortion, Encode]]:
+    """Return the three models of a finished run, each with its encoder."""
+    spec = ENCODERS[plan.codec]
+    trained = stages.float_model(plan)
+    loop.load_weights(plan.out / "float.npz", trained)
+    folded = fold_normalisation(trained.encoder, spec)
+    after = stages.quantised_model(plan)
+    aware = stages.quantised_model(plan)
+    loop.load_weights(plan.out / "qat.npz", aware)
+    return {
+        "float": (trained, float_encode(folded, spec.tile, spec.latent)),
+        "int8, after training": (after, int8_encode(after, plan.codec)),
+        "int8, trained for it": (aware, int8_encode(aware, plan.codec)),
+    }
+
+
+def main() -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True, help="folder of a training run")
+    parser.add_argument("--photos", type=Path, required=True, help="its training photographs")
+    parser.add_argument("--images", type=Path, required=True, help="pictures to measure on")
+    parser.add_argument("--codec", default="accelerator", choices=sorted(ENCODERS))
+    a = parser.parse_args()
+    pictures = load_folder(a.images)
+    jpeg = curve(means(baseline_rows("jpeg", pictures)))
+    curves: dict[str, list[Point]] = {}
+    for name, (model, encode) in variants(Plan(codec=a.codec, photos=a.photos, out=a.run)).items():
+        curves[name] = [measure(model, encode, pictures, quality) for quality in QUALITIES]
+        for quality, point in zip(QUALITIES, curves[name], strict=True):
+            print(f"{name:<22} quality {quality:>3}  {point.bpp:6.3f} bpp  {point.db:6.2f} dB", flush=True)
+    for name, found in curves.items():
+        against = (
+            "" if name == "float" else f", {100 * bd_rate(curves['float'], found)[0]:+.1f} % against float"
+        )
+        print(f"{name:<22} BD-rate {100 * bd_rate(jpeg, found)[0]:+.1f} % against JPEG{against}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -64,3 +64,12 @@ def test_the_extension_is_the_one_for_every_python() -> None:
     core = load_core()
     assert core is not None
     assert ".abi3." in Path(str(core.__file__)).name
+
+
+def test_a_core_of_other_sources_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = load_core()
+    monkeypatch.setattr(core, "INTERFACE", 0)
+    assert load_core.__wrapped__() is None
+    assert "the C core was built from other sources than these" in caplog.text

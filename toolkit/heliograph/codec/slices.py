@@ -18,6 +18,7 @@ from heliograph.errors import StreamError
 
 Symbols = npt.NDArray[np.int16]  # [rows, columns, C], channels in coding order
 MAX_SYMBOL = 256
+CORE_INTERFACE = 1  # of the extension, see csrc/python.c: an editable install may lag behind its sources
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +32,12 @@ def load_core() -> ModuleType | None:
             "the C core is not built (%s): entropy coding runs in Python, about 20 times slower; "
             "install a C compiler and reinstall heliograph",
             error,
+        )
+        return None
+    if getattr(_core, "INTERFACE", 0) != CORE_INTERFACE:
+        _log.warning(
+            "the C core was built from other sources than these: entropy coding runs in Python, about 20 times "
+            "slower; reinstall heliograph"
         )
         return None
     return _core  # type: ignore[no-any-return, unused-ignore]

@@ -10,6 +10,7 @@ import pytest
 
 from heliograph.cli import main
 from heliograph.samples import copy_samples
+from heliograph.train.loop import weights_to_keep
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +69,14 @@ def test_a_full_disk_stops_training_with_a_next_step(
         assert not [p.name for p in disk.iterdir() if p.suffix != ".csv"]
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_kept_checkpoint_is_small_and_goes_on(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(photos, run, "--stage", "float", "--steps", "2") == 0
+    whole = (run / "float.npz").read_bytes()
+    kept = weights_to_keep(run / "float.npz")
+    assert len(kept) < len(whole) / 5
+    (run / "float.npz").write_bytes(kept)
+    assert train(photos, run, "--stage", "float", "--steps", "3", "--resume") == 0
+    assert [step for step, _ in losses(run)] == ["2", "3"]

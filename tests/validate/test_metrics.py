@@ -43,3 +43,11 @@ def test_ms_ssim_needs_161_pixels() -> None:
 def test_pictures_of_different_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="expected two uint8 pictures of one shape"):
         psnr(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5, 3), np.uint8))
+
+
+def test_ms_ssim_agrees_with_tensorflow(paint: Paint) -> None:
+    import tensorflow as tf
+
+    a = paint(200, 180)
+    b = np.clip(a.astype(int) + np.random.default_rng(4).normal(0, 12, a.shape), 0, 255).astype(np.uint8)
+    assert ms_ssim(a, b) == pytest.approx(float(tf.image.ssim_multiscale(a, b, 255)), abs=1e-5)

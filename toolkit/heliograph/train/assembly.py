@@ -43,7 +43,10 @@ def _last_row(log: Path) -> dict[str, float]:
 
 
 def assemble(plan: Plan) -> Path:
-    """Write the codec folder `codec` beside the checkpoints of a run whose stages are done, and return it."""
+    """Write the codec folder `codec` beside the checkpoints of a run whose stages are done, and return it.
+
+    Its folder `training` has what a later run needs to go on: weights in float16 and the logs.
+    """
     spec, out = ENCODERS[plan.codec], plan.out / "codec"
     out.mkdir(exist_ok=True)
     decoder = build_decoder(plan.decoder, spec.latent)
@@ -87,6 +90,13 @@ def assemble(plan: Plan) -> Path:
         },
         "photos": describe_photos(plan.photos),
     }
+    kept = out / "training"
+    kept.mkdir(exist_ok=True)
+    for stage in ("float", "qat"):
+        if (plan.out / f"{stage}.npz").is_file():
+            write_whole(kept / f"{stage}.npz", loop.weights_to_keep(plan.out / f"{stage}.npz"))
+    for log in plan.out.glob("*.csv"):
+        write_whole(kept / log.name, log.read_bytes())
     for name, data in files.items():
         write_whole(out / name, data)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())

@@ -1,0 +1,64 @@
+"""The encoder's three forms compute the same, and its branch stays alive."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from heliograph.train.loop import Adam
+from heliograph.train.networks import ENCODERS, ZeroSum, build_encoder, fold_normalisation
+from heliograph.train.quantisation import QuantisedConv2D, calibrate_ranges, equalise, snap_biases
+
+SPEC = ENCODERS["microcontroller"]
+
+
+def photographs() -> np.ndarray:
+    return np.random.default_rng(1).random((2, 64, 64, 3)).astype(np.float32)
+
+
+def test_folding_gives_the_encoder_that_inference_runs() -> None:
+    normalised = build_encoder(SPEC, normalised=True)
+    for _ in range(20):
+        normalised(photographs(), training=True)  # moves the running statistics
+    plain = fold_normalisation(normalised, SPEC)
+    expected = np.asarray(normalised(photographs(), training=False))
+    assert np.allclose(np.asarray(plain(photographs())), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_normalised_units_are_on_somewhere_whatever_their_kernels_are() -> None:
+    encoder = build_encoder(SPEC, normalised=True)
+    layer = encoder.get_layer("branch8")
+    layer.kernel.assign(-np.abs(np.asarray(layer.kernel)))  # after a ReLU, this is off everywhere
+    probe = keras.Model(encoder.input, encoder.get_layer("branch8_relu").output)
+    active = np.asarray(probe(photographs(), training=True)) > 0
+    assert active.any(axis=(0, 1, 2)).all()
+
+
+def test_what_inputs_have_in_common_does_not_pass_a_zero_sum_kernel() -> None:
+    kernel = np.random.default_rng(2).normal(size=(3, 3, 8, 4)).astype(np.float32)
+    constrained = np.asarray(ZeroSum()(kernel))
+    assert np.abs(constrained.sum(axis=2)).max() < 1e-5
+    assert np.allclose(constrained - kernel, (constrained - kernel)[:, :, :1])
+
+
+def test_a_scaled_layer_moves_by_its_share_of_the_learning_rate() -> None:
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, name="full"), keras.layers.Dense(2, name="scaled")]
+    )
+    before = [np.asarray(w) for w in model.get_weights()]
+    model.compile(Adam(0.1, scales={"scaled": 0.01}), loss="mse")
+    model.train_on_batch(np.ones((8, 4)), np.ones((8, 2)))
+    moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
+    assert np.allclose(moved, [0.1, 0.1, 0.001, 0.001], rtol=1e-3)
+
+
+def test_snapped_biases_are_whole_multiples_of_input_scale_times_weight_scale() -> None:
+    encoder = build_encoder(SPEC)
+    equalise(encoder, photographs(), finest=np.full(SPEC.latent, 0.05, np.float32))
+    quantised = build_encoder(SPEC, quantised=True)
+    calibrate_ranges(encoder, quantised, photographs())
+    snap_biases(quantised)
+    first = quantised.get_layer("chain2")
+    assert isinstance(first, QuantisedConv2D)
+    units = np.asarray(first.bias, np.float64) / (first.weight_scales() / 255)  # the image's scale is 1/255
+    assert np.allclose(units, np.round(units), atol=1e-2)

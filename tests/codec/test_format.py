@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from heliograph.codec import format as container
 from heliograph.codec.format import Header
+from heliograph.codec.slices import load_core
 from heliograph.errors import StreamError
 
 ID = bytes(range(8))
@@ -116,3 +117,50 @@ def test_lengths_that_do_not_fit_the_bytes_are_named() -> None:
         container.check_whole(layout, data[:-1])
     with pytest.raises(StreamError, match="has bytes added"):
         container.check_whole(layout, data + b"x")
+
+
+@given(
+    width=st.integers(1, 300),
+    height=st.integers(1, 300),
+    level=st.integers(0, 1023),
+    parts=st.integers(1, 8),
+    side=st.integers(0, 9),
+    place=st.floats(0, 0.9999),
+    value=st.integers(0, 255),
+    cut=st.integers(0, 3),
+)
+def test_c_and_python_read_the_same_of_any_header(
+    width: int, height: int, level: int, parts: int, side: int, place: float, value: int, cut: int
+) -> None:
+    core = load_core()
+    assert core is not None
+    header = Header(ID, width, height, level, parts, side)
+    data = container.pack(header, [b"ab"] * (parts * header.slice_count))
+    body = bytearray(data[: container.unpack(data).size - 4])
+    body[int(place * len(body))] = value
+    changed = seal(bytes(body[: len(body) - cut])) + data[len(body) + 4 :]
+
+    def in_python() -> object:
+        try:
+            found = container.unpack(changed)
+        except StreamError:
+            return None
+        h = found.header
+        lengths = [length for _, length in found.segments]
+        fields = (h.codec_id, h.width, h.height, h.level, h.parts, h.side, h.slice_count)
+        return (*fields, found.size, found.crc, lengths)
+
+    def in_c() -> object:
+        try:
+            return core.parse(changed)
+        except ValueError:
+            return None
+
+    assert in_c() == in_python()
+
+
+@given(crc=st.integers(0, 2**32 - 1), number=st.integers(0, 2**32 - 1), payload=st.binary())
+def test_c_and_python_agree_on_the_crc_of_a_segment(crc: int, number: int, payload: bytes) -> None:
+    core = load_core()
+    assert core is not None
+    assert core.segment_crc(crc, number, payload) == container.segment_crc(crc, number, payload)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.codec import rans
+from heliograph.codec.levels import steps_at
 from heliograph.codec.model import level_offsets
 from heliograph.codec.slices import Coder, DecodedSlice
 from heliograph.errors import StreamError
@@ -87,6 +88,44 @@ def test_c_and_numpy_agree_on_changed_and_cut_bytes(
     else:
         assert np.array_equal(a.symbols, b.symbols)
         assert a.read == b.read
+
+
+@settings(deadline=None, max_examples=40)
+@given(rounding=st.integers(0, 128), strength=st.integers(0, 40), **slices)
+def test_c_and_numpy_refine_alike_and_state_the_bits(
+    rounding: int,
+    strength: int,
+    seed: int,
+    rows: int,
+    columns: int,
+    scale: float,
+    level: int,
+    merged: bool,
+    coders: Coders,
+    latents: Latents,
+) -> None:
+    slow, fast = coders(seed % 4)
+    picture = latents(seed, rows, columns, scale)
+    symbols, bits = slow.refine(picture, level, rounding, strength)
+    found, counted = fast.refine(picture, level, rounding, strength)
+    assert np.array_equal(symbols, found)
+    assert bits == counted == fast.estimate(symbols, level)
+    sent = level_offsets(slow.model, level)[1]
+    moved = np.abs(symbols.astype(int) - slow.quantise(picture, level, rounding))
+    assert moved[..., sent].max(initial=0) <= (1 if strength else 0)
+
+
+def test_refining_lowers_bits_and_error_together_weighed(coders: Coders, latents: Latents) -> None:
+    coder, level = coders(2)[1], 600
+    picture = latents(4, 12, 16, 20.0)
+    step = steps_at(coder.model.steps, level)
+    exact = 16 * picture[..., coder.model.order].astype(np.float64) / step
+
+    def cost(strength: int) -> float:
+        symbols, bits = coder.refine(picture, level, 128, strength)
+        return sum(bits) / 1024 + 8 * float(np.square(exact - symbols).sum())
+
+    assert cost(8) < cost(0)
 
 
 def test_a_longer_prefix_of_a_segment_gives_more_residuals(coders: Coders, latents: Latents) -> None:

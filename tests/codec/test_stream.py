@@ -56,9 +56,9 @@ def reseal(data: bytes, number: int, change: Callable[[bytearray], None]) -> byt
 def test_a_stream_decodes_to_the_symbols_that_were_coded(
     slice_tiles: int, quality: float, random_codec: Codec, picture: npt.NDArray[np.int8]
 ) -> None:
-    data = pack_latents(random_codec, picture, WIDTH, HEIGHT, quality, slice_tiles=slice_tiles)
-    decoded = decode_stream(data, random_codec)
     coder, level = random_codec.coder, levels.from_quality(quality)
+    packer = Packer(random_codec, picture, WIDTH, HEIGHT, slice_tiles=slice_tiles)
+    decoded = decode_stream(packer.at(level), random_codec)
     symbols = coder.restore_order(coder.quantise(picture, level, 110))
     assert np.array_equal(decoded.symbols[..., coder.model.order[:21]], symbols[..., coder.model.order[:21]])
     assert (decoded.width, decoded.height, decoded.quality) == (WIDTH, HEIGHT, quality)

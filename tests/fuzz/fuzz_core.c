@@ -134,6 +134,7 @@ static void fuzz_round_trip(const uint8_t *data, size_t size) {
     uint8_t *out, *at;
     void *workspace;
     const uint8_t *segment[HG_MAX_LAYERS];
+    uint64_t bits[HG_MAX_LAYERS];
     hg_status status;
     if (size < 5) return;
     rows = 1 + data[0] % 12;
@@ -144,9 +145,11 @@ static void fuzz_round_trip(const uint8_t *data, size_t size) {
     latents = malloc(count);
     for (i = 0; i < count; i++) latents[i] = size > 5 ? (int8_t)data[5 + i % (size - 5)] : 0;
     symbols = malloc(count * sizeof *symbols);
-    hg_quantise(&model, latents, (size_t)rows * columns, level, data[4] >> 1, symbols);
     need = hg_workspace(&model, rows, columns, HG_ENCODE);
     workspace = calloc(1, need);
+    status = hg_refine(&model, latents, rows, columns, level, data[4] >> 1, data[1] >> 4, workspace, need, symbols, bits);
+    if (status != HG_OK) abort();
+    memset(workspace, 0, need);
     capacity = 4 * count + 4096;
     if (data[4] >> 1 == 5) capacity = size; /* too small: must be told, not overrun */
     out = malloc(capacity);

@@ -14,7 +14,7 @@ from heliograph.codec.model import TOTAL, EntropyModel
 from heliograph.codec.slices import Coder, load_core
 from heliograph.errors import TrainingError
 from heliograph.train.context_data import Quantiser, channel_order, fit_prediction, residuals
-from heliograph.train.context_fit import entropy, fit_contexts, tables_from
+from heliograph.train.context_fit import entropy, fit_contexts, savings, tables_from
 from heliograph.train.contexts import ContextSpec, macs_per_pixel
 from heliograph.train.loop import Budget
 
@@ -55,6 +55,9 @@ def test_contexts_save_a_fifth_on_pictures_they_have_not_seen(fitted: bytes) -> 
     ideal = sum(entropy(flat[:, c]) for c in range(CHANNELS)) * len(flat)
     bits = sum(8 * len(b) for s in symbols for b in coder.encode(s, level, merged=True))
     assert bits < 0.8 * ideal
+    assert savings(fitted, [textured(n) for n in range(100, 108)], [50])[50] == pytest.approx(
+        1 - bits / ideal, abs=0.01
+    )
 
 
 def test_the_model_is_canonical_and_complete(fitted: bytes) -> None:

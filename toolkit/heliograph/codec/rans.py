@@ -55,6 +55,15 @@ class Tables:
             self._lookup[table] = found
         return found
 
+    def costs_in(
+        self, residual: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.int64]:
+        """Return the bits of residuals under their tables, of equal shape, in 1/1024 bit."""
+        z, last = zigzag(residual), self.counts[table] - 1
+        cost = self.cost[self.at[table] + np.minimum(z, last)]
+        lengths = np.floor(np.log2(np.maximum(z - last + 1, 1))).astype(np.int64) + 1
+        return np.asarray(cost + np.where(z >= last, COST_UNIT * (3 + lengths), 0))
+
     def bits(self, z: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]) -> int:
         """Return the bits that symbols (zigzagged) take under their tables, in 1/1024 bit."""
         last = self.counts[table] - 1

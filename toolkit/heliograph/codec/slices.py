@@ -18,6 +18,7 @@ from heliograph.errors import StreamError
 
 Symbols = npt.NDArray[np.int16]  # [rows, columns, C], channels in coding order
 MAX_SYMBOL = 256
+CORE_INTERFACE = 1  # of the extension, see csrc/python.c: an editable install may lag behind its sources
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +32,12 @@ def load_core() -> ModuleType | None:
             "the C core is not built (%s): entropy coding runs in Python, about 20 times slower; "
             "install a C compiler and reinstall heliograph",
             error,
+        )
+        return None
+    if getattr(_core, "INTERFACE", 0) != CORE_INTERFACE:
+        _log.warning(
+            "the C core was built from other sources than these: entropy coding runs in Python, about 20 times "
+            "slower; reinstall heliograph"
         )
         return None
     return _core  # type: ignore[no-any-return, unused-ignore]
@@ -73,6 +80,54 @@ class Coder:
             return np.frombuffer(found, np.int16).reshape(latents.shape)
         ordered = latents[..., self.model.order]
         return rate.quantise(ordered, steps_at(self.model.steps, level), rounding)
+
+    def refine(
+        self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int
+    ) -> tuple[Symbols, list[int]]:
+        """Quantise a slice's latents with a look at the bits: symbols in coding order, bits of each layer.
+
+        A symbol moves by one towards its prediction (0 in most channels) where that saves more bits than the
+        error it adds is worth: `strength` bits for the square of a step. It stays within a step of its latent,
+        and contexts see what was decided before.
+        """
+        rows, columns, _ = latents.shape
+        if self._core is not None:
+            found, bits = self._core.refine(
+                self._handle, latents.tobytes(), rows, columns, level, rounding, strength
+            )
+            return np.frombuffer(found, np.int16).reshape(latents.shape), list(bits)
+        symbols = self.quantise(latents, level, rounding)
+        if strength:
+            symbols = self._refined(latents[..., self.model.order], symbols, level, strength)
+        return symbols, self.estimate(symbols, level)
+
+    def _refined(self, latents: npt.NDArray[np.int8], symbols: Symbols, level: int, strength: int) -> Symbols:
+        rows, columns, channels = symbols.shape
+        out, exact = (
+            symbols.reshape(-1, channels).astype(np.int64),
+            latents.reshape(-1, channels).astype(np.int64),
+        )
+        step = steps_at(self.model.steps, level).astype(np.int64)
+        state = contexts.Contexts(self.model, rows, columns, level)
+        out[:, ~state.sent] = 0
+        for layer in range(len(self.model.layers)):
+            start, stop = self.model.span(layer)
+            part, sent = step[start:stop], state.sent[start:stop]
+            for number, positions, taps in state.walk(layer):
+                table = state.tables(layer, number, positions, taps)
+                guess = state.predict(number, taps) if layer == 0 else None
+                k = out[positions, start:stop]
+                r = k.copy()
+                if guess is not None:
+                    r[:, : guess.shape[1]] -= guess
+                way = np.where(r < 0, 1, -1)
+                more = part - 2 * way * (16 * exact[positions, start:stop] - k * part)
+                saved = self._tables.costs_in(r, table) - self._tables.costs_in(r + way, table)
+                moved = (r != 0) & sent & (np.abs(k + way) <= MAX_SYMBOL) & (more <= part)
+                moved &= strength * rans.COST_UNIT * more < saved * part
+                out[positions, start:stop] = np.where(moved, k + way, k)
+                state.put(layer, positions, np.where(moved, r + way, r), guess)
+        return out.reshape(symbols.shape).astype(np.int16)
 
     def restore_order(self, symbols: Symbols) -> Symbols:
         """Return symbols in the encoder's channel order."""

@@ -27,8 +27,6 @@ static int32_t rds32(const uint8_t *p) {
     return v & 0x80000000u ? -(int32_t)(~v) - 1 : (int32_t)v;
 }
 
-static int32_t rds8(const uint8_t *p) { return *(const int8_t *)p; }
-
 /* Shift that rounds down for negative values too, which C leaves to the compiler. */
 static int32_t shift_down(int32_t v, uint32_t shift) { return v >= 0 ? v >> shift : ~(~v >> shift); }
 
@@ -224,6 +222,7 @@ typedef struct {
     uint8_t *index;      /* encode: [positions][C], table of each symbol */
     int16_t *residual;   /* encode: [positions][predicted] */
     uint16_t *cost;      /* encode: [entries], 1/1024 bit */
+    uint32_t *step;      /* encode: [C], of the level */
     uint8_t *hint;       /* decode: [tables][256], a token at or before the first of 64 slots */
 } context;
 
@@ -248,6 +247,7 @@ static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t col
         PLACE(index, uint8_t, n * channels);
         PLACE(residual, int16_t, n * m->predicted);
         PLACE(cost, uint16_t, m->entries);
+        PLACE(step, uint32_t, channels);
     } else {
         PLACE(hint, uint8_t, (size_t)m->tables * 256);
     }
@@ -342,6 +342,15 @@ static const hg_net *net_of(const hg_model *m, uint32_t layer, uint32_t pass) {
     return pass >= 3 ? &m->net[pass - 3] : NULL;
 }
 
+/* sum[i] += v * weight[i]. Zeros are frequent, and worth a branch; factors of 16 bits multiply faster. */
+static void add_scaled(int32_t *restrict sum, const uint8_t *weight, size_t count, int32_t v) {
+    const int8_t *restrict w = (const int8_t *)weight;
+    const int16_t factor = (int16_t)v;
+    size_t i;
+    if (v == 0) return;
+    for (i = 0; i < count; i++) sum[i] += factor * (int16_t)w[i];
+}
+
 /* First stage of a pass: features of every position from the channels seen so far. */
 static void mix(context *c, const hg_net *net) {
     const hg_model *m = c->m;
@@ -353,12 +362,7 @@ static void mix(context *c, const hg_net *net) {
         uint8_t *out = c->feature + (((size_t)y + 1) * (c->columns + 2) + 1) * first;
         for (x = 0; x < c->columns; x++, out += first, magnitude += m->channels) {
             for (j = 0; j < first; j++) sum[j] = rds32(net->mix_bias + 4 * j);
-            for (ch = 0; ch < net->known; ch++) {
-                int32_t v = magnitude[ch];
-                const uint8_t *w = net->mix + ch * first;
-                if (v == 0) continue;
-                for (j = 0; j < first; j++) sum[j] += v * rds8(w + j);
-            }
+            for (ch = 0; ch < net->known; ch++) add_scaled(sum, net->mix + ch * first, first, magnitude[ch]);
             for (j = 0; j < first; j++)
                 out[j] = (uint8_t)clamp(shift_down(sum[j] + half, net->mix_shift), 0, 127);
         }
@@ -367,12 +371,14 @@ static void mix(context *c, const hg_net *net) {
 
 /* Tables of a position's channels start..stop, from 3x3 features and the channel's own neighbours. */
 static void choose(context *c, uint32_t layer, uint32_t pass, uint32_t y, uint32_t x, const ptrdiff_t tap[4],
-                   uint8_t *index) {
+                   uint8_t *restrict index) {
     const hg_model *m = c->m;
     const hg_net *net = net_of(m, layer, pass);
-    size_t first = m->first, second = m->second, j, n, ch;
+    size_t first = m->first, second = m->second, j, n;
     size_t start = layer ? m->layer_end[layer - 1] : 0u, stop = m->layer_end[layer], count = stop - start;
-    int32_t *value = c->value, sum[HG_MAX_SECOND], top = 16 * m->tables - 1;
+    int32_t *restrict value = c->value;
+    const int32_t *restrict offset = c->offset + start;
+    int32_t sum[HG_MAX_SECOND], top = 16 * m->tables - 1;
     const uint8_t *own = NULL;
     uint32_t shift = COARSE_OWN_SHIFT;
     int t, dy;
@@ -384,32 +390,27 @@ static void choose(context *c, uint32_t layer, uint32_t pass, uint32_t y, uint32
             sum[j] = rds32(net->look_bias + 4 * j) + rds16(net->level + 2 * j) * (int32_t)c->level;
         for (dy = 0; dy < 3; dy++) {
             const uint8_t *f = c->feature + (((size_t)y + (size_t)dy) * (c->columns + 2) + x) * first;
-            for (n = 0; n < 3 * first; n++, w += second) {
-                int32_t v = f[n];
-                if (v == 0) continue;
-                for (j = 0; j < second; j++) sum[j] += v * rds8(w + j);
-            }
+            for (n = 0; n < 3 * first; n++, w += second) add_scaled(sum, w, second, f[n]);
         }
         for (j = 0; j < second; j++) {
             int32_t v = clamp(shift_down(sum[j] + half, net->look_shift), 0, 127);
-            w = net->choose + j * count;
-            if (v == 0) continue;
-            for (n = 0; n < count; n++) value[n] += v * rds8(w + n);
+            add_scaled(value, net->choose + j * count, count, v);
         }
         own = net->own;
         shift = net->choose_shift;
     } else if (pass) {
         own = m->coarse_own + 2 * (size_t)(pass - 1) * count;
     }
-    if (own)
-        for (t = 0; t < 4; t++) {
-            const uint8_t *near;
-            if (tap[t] < 0) continue;
-            near = c->magnitude + (size_t)tap[t] * m->channels + start;
-            for (n = 0; n < count; n++) value[n] += near[n] * rds16(own + 2 * n);
-        }
-    for (n = 0, ch = start; n < count; n++, ch++) {
-        int32_t v = shift_down(value[n] + (1 << (shift - 1)), shift) + c->offset[ch] + 8;
+    if (own) {
+        static const uint8_t nothing[HG_MAX_CHANNELS];
+        const uint8_t *restrict near[4];
+        for (t = 0; t < 4; t++)
+            near[t] = tap[t] < 0 ? nothing : c->magnitude + (size_t)tap[t] * m->channels + start;
+        for (n = 0; n < count; n++)
+            value[n] += (near[0][n] + near[1][n] + near[2][n] + near[3][n]) * rds16(own + 2 * n);
+    }
+    for (n = 0; n < count; n++) {
+        int32_t v = shift_down(value[n] + (1 << (shift - 1)), shift) + offset[n] + 8;
         index[n] = (uint8_t)(clamp(v, 0, top) >> 4);
     }
 }
@@ -427,45 +428,6 @@ static uint32_t zigzag(int32_t r) { return r > 0 ? 2 * (uint32_t)r - 1 : 2 * (ui
 static int32_t residual_at(const context *c, const int16_t *symbols, size_t position, size_t ch) {
     if (ch < c->m->predicted) return c->residual[position * c->m->predicted + ch];
     return c->sent[ch] ? symbols[position * c->m->channels + ch] : 0;
-}
-
-/* Fill index and residual of all layers. */
-static hg_status model_all(context *c, const int16_t *symbols) {
-    const hg_model *m = c->m;
-    size_t n = (size_t)c->rows * c->columns * m->channels, position, ch;
-    int32_t guess[HG_MAX_PREDICTED];
-    uint32_t layer, pass, y, x;
-    ptrdiff_t tap[4];
-    for (position = 0; position < n; position++)
-        if (symbols[position] > HG_MAX_SYMBOL || symbols[position] < -HG_MAX_SYMBOL) return HG_BAD_SYMBOL;
-    for (layer = 0; layer < m->layers; layer++) {
-        size_t start = layer ? m->layer_end[layer - 1] : 0u;
-        for (pass = 0; pass < passes_of(layer); pass++) {
-            if (net_of(m, layer, pass)) mix(c, net_of(m, layer, pass));
-            for (y = 0; y < c->rows; y++)
-                for (x = 0; x < c->columns; x++) {
-                    if (!in_pass(layer, pass, y, x)) continue;
-                    position = (size_t)y * c->columns + x;
-                    find_taps(c, layer, pass, y, x, tap);
-                    choose(c, layer, pass, y, x, tap, c->index + position * m->channels + start);
-                    if (layer == 0) {
-                        predict(c, pass, tap, symbols, guess);
-                        for (ch = 0; ch < m->predicted; ch++)
-                            c->residual[position * m->predicted + ch] =
-                                (int16_t)(symbols[position * m->channels + ch] - guess[ch]);
-                    }
-                }
-            for (y = 0; y < c->rows; y++) /* seen only by later passes */
-                for (x = 0; x < c->columns; x++) {
-                    if (!in_pass(layer, pass, y, x)) continue;
-                    position = (size_t)y * c->columns + x;
-                    for (ch = start; ch < m->layer_end[layer]; ch++)
-                        c->magnitude[position * m->channels + ch] =
-                            magnitude_of(m, residual_at(c, symbols, position, ch));
-                }
-        }
-    }
-    return HG_OK;
 }
 
 /* 1024 * (14 - log2 f), by squaring a 31-bit mantissa. */
@@ -504,6 +466,73 @@ static void fill_costs(context *c) {
         for (k = 0; k < c->m->count[t]; k++) c->cost[c->m->at[t] + k] = cost_of(frequency(c->m, t, k, &start));
 }
 
+/* Bits of a residual under a table, in 1/1024. */
+static uint32_t cost_in(const context *c, uint32_t t, int32_t residual) {
+    uint32_t end = c->m->count[t] - 1u, z = zigzag(residual);
+    if (z < end) return c->cost[c->m->at[t] + z];
+    return c->cost[c->m->at[t] + end] + 1024u * (3u + bit_length(z - end + 1));
+}
+
+/* Move symbols of a position one towards their prediction where the bits that saves outweigh the error it adds: an
+ * error of one step, squared, is worth `strength` bits. None ends more than a step away from its latent. */
+static void refine(const context *c, uint32_t layer, const int8_t *latents, uint32_t strength, const int32_t *guess,
+                   const uint8_t *index, int16_t *symbols) {
+    const hg_model *m = c->m;
+    size_t start = layer ? m->layer_end[layer - 1] : 0u, ch;
+    for (ch = start; ch < m->layer_end[layer]; ch++) {
+        int32_t k = symbols[ch], r = ch < m->predicted ? k - guess[ch] : k, way = r < 0 ? 1 : -1;
+        int64_t step = c->step[ch], more, saved;
+        if (!c->sent[ch]) symbols[ch] = 0;
+        if (r == 0 || !c->sent[ch] || k + way > HG_MAX_SYMBOL || k + way < -HG_MAX_SYMBOL) continue;
+        more = step - 2 * way * (16 * (int64_t)latents[m->order[ch]] - k * step); /* in squared steps, times the step */
+        saved = (int64_t)cost_in(c, index[ch - start], r) - (int64_t)cost_in(c, index[ch - start], r + way);
+        if (more <= step && (int64_t)strength * 1024 * more < saved * step) symbols[ch] = (int16_t)(k + way);
+    }
+}
+
+/* Fill index and residual of all layers; with `refined`, which is `symbols` then, refine them on the way. */
+static hg_status model_all(context *c, const int16_t *symbols, int16_t *refined, const int8_t *latents,
+                           uint32_t strength) {
+    const hg_model *m = c->m;
+    size_t n = (size_t)c->rows * c->columns * m->channels, position, ch;
+    int32_t guess[HG_MAX_PREDICTED];
+    uint32_t layer, pass, y, x;
+    ptrdiff_t tap[4];
+    for (position = 0; position < n; position++)
+        if (symbols[position] > HG_MAX_SYMBOL || symbols[position] < -HG_MAX_SYMBOL) return HG_BAD_SYMBOL;
+    for (layer = 0; layer < m->layers; layer++) {
+        size_t start = layer ? m->layer_end[layer - 1] : 0u;
+        for (pass = 0; pass < passes_of(layer); pass++) {
+            if (net_of(m, layer, pass)) mix(c, net_of(m, layer, pass));
+            for (y = 0; y < c->rows; y++)
+                for (x = 0; x < c->columns; x++) {
+                    if (!in_pass(layer, pass, y, x)) continue;
+                    position = (size_t)y * c->columns + x;
+                    find_taps(c, layer, pass, y, x, tap);
+                    choose(c, layer, pass, y, x, tap, c->index + position * m->channels + start);
+                    if (layer == 0) predict(c, pass, tap, symbols, guess);
+                    if (refined)
+                        refine(c, layer, latents + position * m->channels, strength, guess,
+                               c->index + position * m->channels + start, refined + position * m->channels);
+                    if (layer == 0) {
+                        for (ch = 0; ch < m->predicted; ch++)
+                            c->residual[position * m->predicted + ch] =
+                                (int16_t)(symbols[position * m->channels + ch] - guess[ch]);
+                    }
+                }
+            for (y = 0; y < c->rows; y++) /* seen only by later passes */
+                for (x = 0; x < c->columns; x++) {
+                    if (!in_pass(layer, pass, y, x)) continue;
+                    position = (size_t)y * c->columns + x;
+                    for (ch = start; ch < m->layer_end[layer]; ch++)
+                        c->magnitude[position * m->channels + ch] =
+                            magnitude_of(m, residual_at(c, symbols, position, ch));
+                }
+        }
+    }
+    return HG_OK;
+}
+
 /* Bits in 1/1024 of layers first..last; also whether any residual is not zero. */
 static uint64_t count_bits(const context *c, const int16_t *symbols, uint32_t first, uint32_t last, int *any) {
     const hg_model *m = c->m;
@@ -512,27 +541,50 @@ static uint64_t count_bits(const context *c, const int16_t *symbols, uint32_t fi
     *any = 0;
     for (position = 0; position < n; position++)
         for (ch = first ? m->layer_end[first - 1] : 0u; ch < m->layer_end[last]; ch++) {
-            uint32_t t = c->index[position * m->channels + ch], end = m->count[t] - 1u, z;
+            int32_t r = residual_at(c, symbols, position, ch);
             if (!c->sent[ch]) continue;
-            z = zigzag(residual_at(c, symbols, position, ch));
-            if (z) *any = 1;
-            bits += c->cost[m->at[t] + (z < end ? z : end)];
-            if (z >= end) bits += 1024u * (3u + bit_length(z - end + 1));
+            if (r) *any = 1;
+            bits += cost_in(c, c->index[position * m->channels + ch], r);
         }
     return bits;
+}
+
+static hg_status start_encoding(context *c, const hg_model *m, uint32_t rows, uint32_t columns, uint32_t level,
+                                void *workspace, size_t workspace_size) {
+    uint32_t ch;
+    hg_status status = begin(c, m, rows, columns, level, HG_ENCODE, workspace, workspace_size);
+    if (status != HG_OK) return status;
+    fill_costs(c);
+    for (ch = 0; ch < m->channels; ch++) c->step[ch] = hg_step(m, level, ch);
+    return HG_OK;
+}
+
+static void bits_of_layers(const context *c, const int16_t *symbols, uint64_t bits[HG_MAX_LAYERS]) {
+    uint32_t layer;
+    int any;
+    for (layer = 0; layer < c->m->layers; layer++) bits[layer] = count_bits(c, symbols, layer, layer, &any);
+}
+
+hg_status hg_refine(const hg_model *m, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
+                    uint32_t rounding, uint32_t strength, void *workspace, size_t workspace_size, int16_t *symbols,
+                    uint64_t bits[HG_MAX_LAYERS]) {
+    context c;
+    hg_status status;
+    if (level >= HG_LEVELS || rounding > 128) return HG_CORRUPT;
+    hg_quantise(m, latents, (size_t)rows * columns, level, rounding, symbols);
+    status = start_encoding(&c, m, rows, columns, level, workspace, workspace_size);
+    if (status == HG_OK) status = model_all(&c, symbols, strength ? symbols : NULL, latents, strength);
+    if (status == HG_OK) bits_of_layers(&c, symbols, bits);
+    return status;
 }
 
 hg_status hg_estimate(const hg_model *m, const int16_t *symbols, uint32_t rows, uint32_t columns, uint32_t level,
                       void *workspace, size_t workspace_size, uint64_t bits[HG_MAX_LAYERS]) {
     context c;
-    uint32_t layer;
-    int any;
-    hg_status status = begin(&c, m, rows, columns, level, HG_ENCODE, workspace, workspace_size);
-    if (status == HG_OK) status = model_all(&c, symbols);
-    if (status != HG_OK) return status;
-    fill_costs(&c);
-    for (layer = 0; layer < m->layers; layer++) bits[layer] = count_bits(&c, symbols, layer, layer, &any);
-    return HG_OK;
+    hg_status status = start_encoding(&c, m, rows, columns, level, workspace, workspace_size);
+    if (status == HG_OK) status = model_all(&c, symbols, NULL, NULL, 0);
+    if (status == HG_OK) bits_of_layers(&c, symbols, bits);
+    return status;
 }
 
 typedef struct {
@@ -635,10 +687,9 @@ hg_status hg_encode(const hg_model *m, const int16_t *symbols, uint32_t rows, ui
                     size_t length[HG_MAX_LAYERS]) {
     context c;
     uint32_t i, segments = merged ? 1u : m->layers;
-    hg_status status = begin(&c, m, rows, columns, level, HG_ENCODE, workspace, workspace_size);
-    if (status == HG_OK) status = model_all(&c, symbols);
+    hg_status status = start_encoding(&c, m, rows, columns, level, workspace, workspace_size);
+    if (status == HG_OK) status = model_all(&c, symbols, NULL, NULL, 0);
     if (status != HG_OK) return status;
-    fill_costs(&c);
     for (i = 0; i < segments; i++) {
         status = put_segment(&c, symbols, i, merged ? m->layers - 1u : i, out, capacity, &length[i]);
         if (status != HG_OK) return status;

@@ -93,12 +93,20 @@ static uint8_t *prepare(const hg_model *m, Py_ssize_t size, unsigned rows, unsig
     }
 }
 
+static PyObject *bits_list(const hg_model *m, const uint64_t *bits) {
+    PyObject *result = PyList_New(m->layers);
+    unsigned int i;
+    for (i = 0; result && i < m->layers; i++)
+        PyList_SetItem(result, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(bits[i]));
+    return result;
+}
+
 static PyObject *core_estimate(PyObject *self, PyObject *args) {
-    PyObject *capsule, *result;
+    PyObject *capsule;
     const hg_model *m;
     const char *symbols;
     Py_ssize_t size;
-    unsigned int rows, columns, level, i;
+    unsigned int rows, columns, level;
     size_t need;
     uint8_t *memory;
     uint64_t bits[HG_MAX_LAYERS];
@@ -112,10 +120,45 @@ static PyObject *core_estimate(PyObject *self, PyObject *args) {
     Py_END_ALLOW_THREADS
     free(memory);
     if (status != HG_OK) return fail(status);
-    result = PyList_New(m->layers);
-    for (i = 0; result && i < m->layers; i++)
-        PyList_SetItem(result, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(bits[i]));
-    return result;
+    return bits_list(m, bits);
+}
+
+static PyObject *core_refine(PyObject *self, PyObject *args) {
+    PyObject *capsule, *symbols, *list;
+    const hg_model *m;
+    const char *latents;
+    Py_ssize_t size;
+    unsigned int rows, columns, level, rounding, strength;
+    size_t need;
+    uint8_t *memory;
+    int16_t *out;
+    uint64_t bits[HG_MAX_LAYERS];
+    hg_status status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oy#IIIII", &capsule, &latents, &size, &rows, &columns, &level, &rounding, &strength))
+        return NULL;
+    if ((m = model_of(capsule)) == NULL) return NULL;
+    if ((memory = prepare(m, 2 * size, rows, columns, HG_ENCODE, 0, &need)) == NULL) return NULL;
+    symbols = PyBytes_FromStringAndSize(NULL, 2 * size);
+    if (symbols == NULL) {
+        free(memory);
+        return NULL;
+    }
+    out = (int16_t *)(void *)PyBytes_AsString(symbols);
+    Py_BEGIN_ALLOW_THREADS
+    status = hg_refine(m, (const int8_t *)latents, rows, columns, level, rounding, strength, memory, need, out, bits);
+    Py_END_ALLOW_THREADS
+    free(memory);
+    if (status != HG_OK) {
+        Py_DECREF(symbols);
+        return fail(status);
+    }
+    list = bits_list(m, bits);
+    if (list == NULL) {
+        Py_DECREF(symbols);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", symbols, list);
 }
 
 static PyObject *core_encode(PyObject *self, PyObject *args) {
@@ -202,10 +245,49 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
     return result;
 }
 
+static PyObject *core_parse(PyObject *self, PyObject *args) {
+    const char *data;
+    Py_ssize_t size;
+    hg_header h;
+    hg_status status;
+    size_t at;
+    uint32_t i, length;
+    PyObject *lengths;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y#", &data, &size)) return NULL;
+    status = hg_parse(&h, (const uint8_t *)data, (size_t)size);
+    if (status != HG_OK) return fail(status);
+    lengths = PyList_New(0);
+    for (i = 0, at = h.lengths_at; lengths && i < h.segments; i++) {
+        PyObject *one;
+        hg_next_length((const uint8_t *)data, (size_t)size, &at, &length);
+        one = PyLong_FromUnsignedLong(length);
+        if (one == NULL || PyList_Append(lengths, one) < 0) Py_CLEAR(lengths);
+        Py_XDECREF(one);
+    }
+    if (lengths == NULL) return NULL;
+    return Py_BuildValue("(y#IIIIIInIN)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
+                         h.level, h.parts, h.side, h.across * h.down, (Py_ssize_t)h.size, h.crc, lengths);
+}
+
+static PyObject *core_segment_crc(PyObject *self, PyObject *args) {
+    const char *data;
+    Py_ssize_t size;
+    unsigned int header_crc, number;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "IIy#", &header_crc, &number, &data, &size)) return NULL;
+    return PyLong_FromUnsignedLong(hg_segment_crc(header_crc, number, (const uint8_t *)data, (size_t)size));
+}
+
 static PyMethodDef methods[] = {
+    {"parse", core_parse, METH_VARARGS,
+     "parse(data): codec id, width, height, level, parts, side, slices, size, CRC, lengths of a header."},
+    {"segment_crc", core_segment_crc, METH_VARARGS, "segment_crc(header_crc, number, payload)."},
     {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
     {"quantise", core_quantise, METH_VARARGS, "quantise(model, latents, level, rounding): symbols."},
     {"estimate", core_estimate, METH_VARARGS, "estimate(model, symbols, rows, columns, level): bits of each layer."},
+    {"refine", core_refine, METH_VARARGS,
+     "refine(model, latents, rows, columns, level, rounding, strength): symbols, bits of each layer."},
     {"encode", core_encode, METH_VARARGS, "encode(model, symbols, rows, columns, level, merged): segments."},
     {"decode", core_decode, METH_VARARGS,
      "decode(model, segments, cut, rows, columns, level, merged): symbols, residuals read of each layer."},
@@ -214,4 +296,8 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_core", "Heliograph's integer core in C.", -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit__core(void) { return PyModule_Create(&definition); }
+PyMODINIT_FUNC PyInit__core(void) {
+    PyObject *module = PyModule_Create(&definition);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 1) < 0) Py_CLEAR(module);
+    return module;
+}

@@ -61,7 +61,8 @@ def savings(codec: Codec, maps: Sequence[Map]) -> None:
     print("quality    bpp  bytes  ideal static  saved")
     pixels = sum(m.width * m.height for m in maps)
     for quality in QUALITIES:
-        streams = [Packer(codec, m.latents, m.width, m.height).at(from_quality(quality)) for m in maps]
+        level = from_quality(quality)
+        streams = [Packer(codec, m.latents, m.width, m.height).at(level) for m in maps]
         ideal = ideal_bytes([decode_stream(s, codec).symbols for s in streams])
         size = sum(map(len, streams))
         print(f"{quality:7} {8 * size / pixels:6.3f} {size:6} {ideal:13.0f} {1 - size / ideal:6.1%}")
@@ -88,6 +89,27 @@ def speed(codec: Codec, maps: Sequence[Map]) -> None:
             a, b = between - began, ended - between
             rates = f"{symbols / a:17.1f} {size / a:5.2f} {symbols / b:17.1f} {size / b:5.2f}"
             print(f"{name:6} {quality:7} {rates}")
+
+
+def share_of_encode(codec: Codec, pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
+    """Print the CPU time of the network and of entropy coding in a whole encode, one thread each."""
+    from heliograph.device.encoder import Encoder
+
+    encoder = Encoder(codec)
+    encoder.latents(pictures[0])  # the first run also loads
+    network = coding = 0.0
+    for picture in pictures:
+        began = time.process_time()
+        latents = encoder.latents(picture)
+        between = time.process_time()
+        Packer(codec, latents, picture.shape[1], picture.shape[0]).at(from_quality(50))
+        network += between - began
+        coding += time.process_time() - between
+    n = len(pictures)
+    print(
+        f"whole encode at quality 50: network {1000 * network / n:.1f} ms a picture on {encoder.runtime}, "
+        f"entropy stage {1000 * coding / n:.1f} ms, {coding / (network + coding):.0%} of the time"
+    )
 
 
 def budgets(codec: Codec, maps: Sequence[Map]) -> None:
@@ -189,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ):
             print(f"\n{title}")
             part(codec, maps)
+            if part is speed and pictures:
+                share_of_encode(codec, pictures)
         print("\nPrefixes")
         prefixes(codec, maps, pictures if len(pictures) == len(maps) else [])
     except HeliographError as error:

@@ -1,0 +1,75 @@
+"""The C core by itself: no warnings, clean under sanitizers, and nothing that a microcontroller lacks."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from heliograph.codec.slices import load_core
+
+ROOT = Path(__file__).resolve().parents[2]
+CSRC = ROOT / "toolkit/heliograph/csrc"
+CORE, HEADER = CSRC / "heliograph.c", CSRC / "heliograph.h"
+FUZZ = ROOT / "tests/fuzz"
+
+
+@pytest.fixture(scope="module")
+def compiler() -> str:
+    """A C compiler."""
+    found = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found is None:
+        pytest.skip("no C compiler here")
+    return found
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=300)
+
+
+def test_it_compiles_as_c99_without_a_warning(compiler: str, tmp_path: Path) -> None:
+    warnings = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-pedantic", "-Werror"]
+    done = run(compiler, "-std=c99", "-O2", *warnings, "-c", CORE, "-o", tmp_path / "core.o")
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_needs_no_allocation_no_system_and_no_floating_point(compiler: str, tmp_path: Path) -> None:
+    assert not re.search(
+        r"\b(float|double|malloc|calloc|free|printf|assert)\b", CORE.read_text(encoding="utf-8")
+    )
+    included = re.findall(r"#include\s+(\S+)", CORE.read_text() + HEADER.read_text())
+    assert set(included) == {'"heliograph.h"', "<string.h>", "<stddef.h>", "<stdint.h>"}
+
+
+def test_the_fuzzers_corpus_is_clean_under_the_sanitizers(compiler: str, tmp_path: Path) -> None:
+    program, corpus = tmp_path / "fuzz", tmp_path / "corpus"
+    flags = ["-std=c99", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    done = run(compiler, *flags, f"-I{CSRC}", FUZZ / "fuzz_core.c", CORE, "-o", program)
+    if done.returncode and "asan" in done.stderr:
+        pytest.skip("the compiler has no sanitizer runtime")
+    assert done.returncode == 0, done.stderr
+    assert run(sys.executable, FUZZ / "corpus.py", corpus).returncode == 0
+    inputs = sorted(corpus.iterdir())
+    environment = ["env", f"HELIOGRAPH_ENTROPY={ROOT / 'tests/golden/codec/entropy.bin'}"]
+    done = run(*environment, program, *inputs)
+    assert (done.returncode, done.stdout) == (0, f"{len(inputs)} inputs\n"), done.stderr[-2000:]
+
+
+def test_the_extension_is_the_one_for_every_python() -> None:
+    core = load_core()
+    assert core is not None
+    assert ".abi3." in Path(str(core.__file__)).name
+
+
+def test_a_core_of_other_sources_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    core = load_core()
+    monkeypatch.setattr(core, "INTERFACE", 0)
+    assert load_core.__wrapped__() is None
+    assert "the C core was built from other sources than these" in caplog.text

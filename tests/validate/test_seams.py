@@ -1,0 +1,29 @@
+"""The measure of seams."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heliograph.validate.seams import near_borders, seam_errors
+
+
+def test_pixels_near_borders() -> None:
+    assert np.flatnonzero(near_borders(20, 8, reach=1)).tolist() == [7, 8, 15, 16]
+    assert np.flatnonzero(near_borders(20, 8, reach=1, start=4)).tolist() == [3, 4, 11, 12]
+    assert not near_borders(8, 8, reach=1).any()
+
+
+def test_even_error_is_no_seam_and_doubled_error_at_borders_is_four_times_as_much() -> None:
+    rng = np.random.default_rng(0)
+    original = rng.integers(40, 200, (512, 512, 3)).astype(np.uint8)  # content must cancel
+    seam, free = seam_errors(original, original + 2, original[128:, 128:] + 2, 256)
+    assert seam == free > 0
+
+    def seamed(picture: np.ndarray, border: int) -> np.ndarray:
+        out = picture + 2
+        for place in (np.s_[border - 16 : border + 16], np.s_[:, border - 16 : border + 16]):
+            out[place] = picture[place] + 4
+        return out
+
+    seam, free = seam_errors(original, seamed(original, 256), seamed(original[128:, 128:], 256), 256)
+    assert seam == 4 * free

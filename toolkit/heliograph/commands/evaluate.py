@@ -26,6 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="pictures to measure on")
     parser.add_argument("--decoder", choices=["server", "preview"], default="server", help="(%(default)s)")
     parser.add_argument("--qualities", type=int, nargs="+", metavar="Q", help="default: 5 15 ... 95")
+    parser.add_argument(
+        "--against",
+        nargs="*",
+        default=["jpeg", "webp", "avif"],
+        choices=["jpeg", "webp", "avif"],
+        help="what to compare with (all)",
+    )
     parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of the encoder")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to a file")
 
@@ -46,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         decode,
         qualities=arguments.qualities or module.QUALITIES,
         runtime=arguments.runtime,
+        against=arguments.against,
     )
     for line in lines(result):
         print(line)
@@ -65,7 +73,8 @@ def lines(result: dict[str, Any]) -> list[str]:
                 f"{'':<12} {quality:>7} {row['bpp']:6.3f} {row['psnr']:6.2f} {row['psnr_y']:7.2f} "
                 f"{row['ms_ssim']:8.4f} {1000 * row['encode_s']:10.1f} {decode}"
             )
-    out += ["", "BD-rate against JPEG (libjpeg-turbo, optimised Huffman tables, 4:2:0), PSNR over RGB"]
+    if result["bd_rate_against_jpeg"]:
+        out += ["", "BD-rate against JPEG (libjpeg-turbo, optimised Huffman tables, 4:2:0), PSNR over RGB"]
     for name, rate in result["bd_rate_against_jpeg"].items():
         out.append(
             f"{name:<12} {100 * rate['bd_rate']:+7.1f} %   from {rate['from_db']:.1f} to {rate['to_db']:.1f} dB"

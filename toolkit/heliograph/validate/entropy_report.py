@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,13 @@ from heliograph.codec.levels import from_quality
 from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.slices import Coder, load_core
-from heliograph.codec.stream import decode_stream
+from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.codec.tiles import STRIDE
-from heliograph.errors import HeliographError, PictureError
+from heliograph.errors import HeliographError, PictureError, StreamError
+from heliograph.validate.curves import Point, bd_rate
+
+if TYPE_CHECKING:
+    from heliograph.server.decoder import ServerDecoder
 
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 BUDGETS = (1, 2, 4, 8, 16, 32)  # kB of 1000 bytes
@@ -56,16 +61,44 @@ def ideal_bytes(symbols: Sequence[npt.NDArray[np.int16]]) -> float:
     return bits / 8
 
 
-def savings(codec: Codec, maps: Sequence[Map]) -> None:
-    """Print whole streams against ideal static tables at every tenth quality."""
+def server(codec: Codec) -> ServerDecoder | None:
+    """Return the codec's server decoder, None where it has none."""
+    if not (codec.folder / manifest.SERVER).is_file():
+        return None
+    from heliograph.server.decoder import ServerDecoder
+
+    return ServerDecoder(codec)
+
+
+def psnr(decoder: ServerDecoder, decoded: Decoded, picture: npt.NDArray[np.uint8]) -> float:
+    """Return the PSNR in dB of a decoded stream."""
+    error = np.square(decoder.decode(decoded) - picture.astype(np.float64)).mean()
+    return float(10 * np.log10(255**2 / error))
+
+
+def savings(
+    codec: Codec,
+    maps: Sequence[Map],
+    pictures: Sequence[npt.NDArray[np.uint8]],
+    decoder: ServerDecoder | None,
+) -> None:
+    """Print whole streams against ideal static tables at every tenth quality, and as a BD-rate of pictures."""
     print("quality    bpp  bytes  ideal static  saved")
     pixels = sum(m.width * m.height for m in maps)
+    ours, static = [], []
     for quality in QUALITIES:
         level = from_quality(quality)
         streams = [Packer(codec, m.latents, m.width, m.height).at(level) for m in maps]
-        ideal = ideal_bytes([decode_stream(s, codec).symbols for s in streams])
+        decoded = [decode_stream(s, codec) for s in streams]
+        ideal = ideal_bytes([d.symbols for d in decoded])
         size = sum(map(len, streams))
         print(f"{quality:7} {8 * size / pixels:6.3f} {size:6} {ideal:13.0f} {1 - size / ideal:6.1%}")
+        if decoder and pictures:
+            db = float(np.mean([psnr(decoder, d, p) for d, p in zip(decoded, pictures, strict=True)]))
+            ours.append(Point(8 * size / pixels, db))
+            static.append(Point(8 * ideal / pixels, db))
+    if ours:
+        print(f"BD-rate of contexts against ideal static tables: {100 * bd_rate(static, ours)[0]:+.1f} %")
 
 
 def speed(codec: Codec, maps: Sequence[Map]) -> None:
@@ -150,14 +183,15 @@ def overheads(codec: Codec, maps: Sequence[Map]) -> None:
         print(f"{quality:7} {one:6} {layered / one - 1:7.2%}        {costs}")
 
 
-def prefixes(codec: Codec, maps: Sequence[Map], pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
+def prefixes(
+    codec: Codec,
+    maps: Sequence[Map],
+    pictures: Sequence[npt.NDArray[np.uint8]],
+    decoder: ServerDecoder | None,
+) -> None:
     """Print the PSNR in dB of prefixes of streams, by the server decoder, else the SNR of latents."""
-    decoder = None
-    if pictures and (codec.folder / manifest.SERVER).is_file():
-        from heliograph.server.decoder import ServerDecoder
-
-        decoder = ServerDecoder(codec)
-    print(("PSNR" if decoder else "SNR of the latents") + " in dB of the first part of a stream")
+    shown = decoder if pictures else None
+    print(("PSNR" if shown else "SNR of the latents") + " in dB of the first part of a stream")
     print("quality  " + "  ".join(f"{p:5.0%}" for p in PREFIXES))
     for quality in (20, 50, 80):
         rows = []
@@ -165,10 +199,13 @@ def prefixes(codec: Codec, maps: Sequence[Map], pictures: Sequence[npt.NDArray[n
             data = Packer(codec, m.latents, m.width, m.height).at(from_quality(quality))
             row = []
             for share in PREFIXES:
-                decoded = decode_stream(data[: round(share * len(data))], codec, partial=True)
-                if decoder:
-                    error = np.square(decoder.decode(decoded) - pictures[number].astype(np.float64)).mean()
-                    row.append(10 * np.log10(255**2 / error))
+                try:
+                    decoded = decode_stream(data[: round(share * len(data))], codec, partial=True)
+                except StreamError:  # of so small a stream, this part ends within the header
+                    row.append(float("nan"))
+                    continue
+                if shown:
+                    row.append(psnr(shown, decoded, pictures[number]))
                 else:
                     fine = m.latents.astype(np.float64) * 16
                     row.append(10 * np.log10(np.square(fine).sum() / np.square(decoded.values - fine).sum()))
@@ -203,8 +240,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         codec = manifest.find(chosen.codec)
         maps, pictures = load(codec, chosen.pictures)
+        decoder = server(codec) if pictures else None
+        pictures = pictures if len(pictures) == len(maps) else []
+        print("\nBytes")
+        savings(codec, maps, pictures, decoder)
         for title, part in (
-            ("Bytes", savings),
             ("Speed", speed),
             ("Budgets", budgets),
             ("Layers and slices", overheads),
@@ -214,7 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if part is speed and pictures:
                 share_of_encode(codec, pictures)
         print("\nPrefixes")
-        prefixes(codec, maps, pictures if len(pictures) == len(maps) else [])
+        prefixes(codec, maps, pictures, decoder)
     except HeliographError as error:
         print(f"entropy_report: {error}", file=sys.stderr)
         return 2

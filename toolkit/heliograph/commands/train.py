@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all randomness (%(default)s)")
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops per step (%(default)s)")
     parser.add_argument(
-        "--learning-rate", type=float, default=6e-4, metavar="X", help="at the peak (%(default)g)"
+        "--learning-rate", type=float, default=1e-3, metavar="X", help="at the peak (%(default)g)"
     )
 
 

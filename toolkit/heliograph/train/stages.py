@@ -32,7 +32,7 @@ class Plan:
     seed: int = 1
     batch: int = 8
     size: int = 128
-    learning_rate: float = 6e-4
+    learning_rate: float = 1e-3
     table_pictures: int = 300  # photographs whose latents the entropy tables are counted on
     decoder: DecoderSpec = field(default_factory=DecoderSpec)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -34,13 +35,19 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 a HeliographError, 130 interrupted."""
+    """Run the command line and return its exit code: 0 done, 2 a HeliographError, 130 interrupted, 141 when its
+    output is read no further."""
     parsed = build_parser().parse_args(arguments)
     try:
         return int(parsed.run(parsed))
     except HeliographError as error:
         report_error(error)
         return EXIT_ERROR
+    except (
+        BrokenPipeError
+    ):  # whoever read the output has seen enough; the interpreter must not try to flush it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("heliograph: interrupted", file=sys.stderr)
         return 130

@@ -25,6 +25,10 @@ class DepthToSpace(layers.Layer):  # type: ignore[misc]
 
     def call(self, x: object) -> object:
         f = self.factor
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            return tf.nn.depth_to_space(x, f)  # one operation, which also converts to one
         _, h, w, c = ops.shape(x)
         x = ops.reshape(x, (-1, h, w, f, f, c // (f * f)))
         x = ops.transpose(x, (0, 1, 3, 2, 4, 5))

@@ -137,6 +137,13 @@ def train_decoder(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
     loop.save_weights(plan.out / "decoder_fitted.npz", decoder)
 
 
+def _inverse(plan: Plan) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    decoder = build_decoder(plan.decoder, ENCODERS[plan.codec].latent)
+    loop.load_weights(need(plan.out / "decoder_fitted.npz", "decoder"), decoder)
+    kernel, bias = decoder.get_layer("inverse").get_weights()
+    return kernel, bias
+
+
 def train_preview(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
     """Stage `preview`: the small decoder in float for two thirds of the budget, then quantised, then converted."""
     keras.utils.set_random_seed(plan.seed)
@@ -144,11 +151,17 @@ def train_preview(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
     _, unit = steps_and_unit(plan)
     network = preview.build_preview(channels, window=window)
     data = _latent_crops(plan, 5)
-    preview.start(network, unit, data[0][0]["values"])
+    preview.start(network, _inverse(plan), unit, data[0][0]["values"])
     first, second = budget.split(2 / 3)
-    peak = plan.learning_rate * 1.5
     loop.train(
-        Reconstruction(network), data, stage="preview", out=plan.out, budget=first, peak=peak, resume=resume
+        Reconstruction(network),
+        data,
+        stage="preview",
+        out=plan.out,
+        budget=first,
+        peak=plan.learning_rate,
+        resume=resume,
+        scales=preview.LAYER_SCALES,
     )
     quantised = preview.build_preview(channels, quantised=True, window=window)
     seen = np.concatenate([data[i][0]["values"] for i in range(8)]).astype(np.float32)
@@ -159,8 +172,9 @@ def train_preview(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
         stage="preview_qat",
         out=plan.out,
         budget=second,
-        peak=peak / 4,
+        peak=plan.learning_rate / 4,
         resume=resume,
+        scales=preview.LAYER_SCALES,
     )
     loop.save_weights(plan.out / "preview.npz", quantised)
     convert("preview", plan.codec, plan.out / "preview.npz", plan.out / "decoder.tflite")

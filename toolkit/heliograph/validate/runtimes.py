@@ -76,8 +76,14 @@ def other_latents(
     with tempfile.TemporaryDirectory() as folder:
         given, out = Path(folder) / "pictures.npz", Path(folder) / "latents.npz"
         np.savez(given, *pictures)
-        command = [python, "-c", _OTHER, str(codec.folder.resolve()), str(given), str(out)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        # Elsewhere than in the repository, so that the installed package is imported; the path to Python stays
+        # unresolved, since it is its place that makes an environment of it.
+        command = [str(Path(python).absolute()), "-c", _OTHER]
+        command += [str(codec.folder.resolve()), str(given), str(out)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+        except OSError as error:
+            raise RuntimeUnavailableError(f"cannot run {python}: {error.strerror}; check --python") from error
         if done.returncode:
             reason = (done.stderr.splitlines() or ["no message"])[-1]
             raise RuntimeUnavailableError(f"{python} cannot encode: {reason}; install heliograph there")

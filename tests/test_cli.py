@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -149,3 +151,17 @@ def test_a_quality_out_of_range_is_refused(photo: Path, capsys: pytest.CaptureFi
         main(["encode", str(photo), "--quality", "101"])
     assert stopped.value.code == 2
     assert "quality is 101, expected 0 to 100" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(codec_folder: Path) -> None:
+    program = "import sys; from heliograph.cli import main; sys.exit(main(sys.argv[1:]))"
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", program, "info", str(codec_folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

@@ -35,8 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 a HeliographError, 130 interrupted, 141 when its
-    output is read no further."""
+    """Run the command line and return its exit code: 0 done, 2 a HeliographError, 130 interrupted.
+
+    141 where whoever reads the output stops reading, as `head` does.
+    """
     parsed = build_parser().parse_args(arguments)
     try:
         return int(parsed.run(parsed))

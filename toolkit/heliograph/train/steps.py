@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import rate
+from heliograph.train.context_fit import entropy
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
 
 CANDIDATES = (80, 96, 104, 112, 120, 128)  # in 1/256 of a step; 128 is to nearest
@@ -40,11 +41,7 @@ def _magnitude(
 def _bits_per_pixel(symbols: Sequence[npt.NDArray[np.int16]]) -> float:
     """Ideal bits under one static table per channel, the tables counted over all maps."""
     flat = np.concatenate([k.reshape(-1, k.shape[-1]) for k in symbols])
-    bits = 0.0
-    for channel in flat.T:
-        _, count = np.unique(channel, return_counts=True)
-        bits -= float((count * np.log2(count / len(channel))).sum())
-    return bits / (256 * len(flat))
+    return sum(entropy(channel) for channel in flat.T) / 256
 
 
 def fit_rounding(

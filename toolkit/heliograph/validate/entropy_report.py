@@ -25,9 +25,10 @@ from heliograph.codec.levels import from_quality
 from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.slices import Coder, load_core
-from heliograph.codec.stream import Decoded, decode_stream
+from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError, PictureError, StreamError
+from heliograph.validate import metrics
 from heliograph.validate.curves import Point, bd_rate
 
 if TYPE_CHECKING:
@@ -70,12 +71,6 @@ def server(codec: Codec) -> ServerDecoder | None:
     return ServerDecoder(codec)
 
 
-def psnr(decoder: ServerDecoder, decoded: Decoded, picture: npt.NDArray[np.uint8]) -> float:
-    """Return the PSNR in dB of a decoded stream."""
-    error = np.square(decoder.decode(decoded) - picture.astype(np.float64)).mean()
-    return float(10 * np.log10(255**2 / error))
-
-
 def savings(
     codec: Codec,
     maps: Sequence[Map],
@@ -94,7 +89,9 @@ def savings(
         size = sum(map(len, streams))
         print(f"{quality:7} {8 * size / pixels:6.3f} {size:6} {ideal:13.0f} {1 - size / ideal:6.1%}")
         if decoder and pictures:
-            db = float(np.mean([psnr(decoder, d, p) for d, p in zip(decoded, pictures, strict=True)]))
+            db = float(
+                np.mean([metrics.psnr(p, decoder.decode(d)) for d, p in zip(decoded, pictures, strict=True)])
+            )
             ours.append(Point(8 * size / pixels, db))
             static.append(Point(8 * ideal / pixels, db))
     if ours:
@@ -205,7 +202,7 @@ def prefixes(
                     row.append(float("nan"))
                     continue
                 if shown:
-                    row.append(psnr(shown, decoded, pictures[number]))
+                    row.append(metrics.psnr(pictures[number], shown.decode(decoded)))
                 else:
                     fine = m.latents.astype(np.float64) * 16
                     row.append(10 * np.log10(np.square(fine).sum() / np.square(decoded.values - fine).sum()))

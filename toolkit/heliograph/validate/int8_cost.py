@@ -27,6 +27,7 @@ from heliograph.train.rate import RateDistortion
 from heliograph.train.stages import Plan
 from heliograph.validate import metrics
 from heliograph.validate.curves import Point, bd_rate
+from heliograph.validate.entropy_report import ideal_bytes
 from heliograph.validate.evaluate import baseline_rows, curve, load_folder, means
 
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)
@@ -69,12 +70,9 @@ def measure(model: RateDistortion, encode: Encode, pictures: Sequence[Picture], 
         height, width = picture.shape[:2]
         shown = np.asarray(model.decoder([(k * step)[None], condition], training=False))[0][:height, :width]
         decibels.append(metrics.psnr(picture, np.clip(np.round(shown * 255), 0, 255).astype(np.uint8)))
-        symbols.append(k.reshape(-1, k.shape[-1]))
-    flat, bits = np.concatenate(symbols), 0.0
-    for channel in flat.T:
-        count = np.unique(channel, return_counts=True)[1]
-        bits -= float((count * np.log2(count / count.sum())).sum())
-    return Point(bits / sum(p.shape[0] * p.shape[1] for p in pictures), float(np.mean(decibels)))
+        symbols.append(k.astype(np.int16))
+    pixels = sum(p.shape[0] * p.shape[1] for p in pictures)
+    return Point(8 * ideal_bytes(symbols) / pixels, float(np.mean(decibels)))
 
 
 def variants(plan: Plan) -> dict[str, tuple[RateDistortion, Encode]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,9 @@ from heliograph.errors import CodecError, PictureError
 
 class LatentEncoder:
     """An int8 encoder network on a runtime: pictures to latents, tile by tile.
+
+    Attributes:
+        runtime: the name of the runtime in use.
 
     Args:
         model: the bytes of encoder.tflite.
@@ -36,20 +41,17 @@ class LatentEncoder:
         threads: int = 1,
     ) -> None:
         self.tile, self.channels = tile, channels
-        self._model = Model(model, runtime=runtime, delegate=delegate, threads=threads)
+        network = Model(model, runtime=runtime, delegate=delegate, threads=threads)
         side = tile // tiles.STRIDE
         expected = (tile, tile, 3), (side, side, channels)
-        found = self._model.input_shape, self._model.output_shape
+        found = network.input_shape, network.output_shape
+        self.runtime = network.runtime
+        self._model: Any = network  # or what else computes int8 latents of an int8 tile
         if found != expected:
             raise CodecError(
                 f"encoder maps {found[0]} to {found[1]}, the manifest says {expected[0]} to {expected[1]}; "
                 "copy the codec folder again"
             )
-
-    @property
-    def runtime(self) -> str:
-        """The name of the runtime in use."""
-        return self._model.runtime
 
     def latents(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
         """Return the latents int8 [ceil(H/16), ceil(W/16), C] of a picture uint8 [H, W, 3], sRGB."""

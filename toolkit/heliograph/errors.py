@@ -20,7 +20,7 @@ class CodecError(HeliographError):
 
 
 class RuntimeUnavailableError(HeliographError):
-    """A TFLite runtime, delegate, or Keras backend that was asked for cannot be loaded."""
+    """A TFLite runtime, delegate, Keras backend or camera library that was asked for cannot be loaded."""
 
 
 class TrainingError(HeliographError):

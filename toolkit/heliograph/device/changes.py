@@ -43,7 +43,8 @@ def block_means(picture: Picture) -> npt.NDArray[np.float32]:
     """Return the means float32 [ceil(H/32), ceil(W/32), 3] of a picture's blocks, smaller at right and bottom."""
     height, width = picture.shape[:2]
     rows, columns = np.arange(0, height, BLOCK), np.arange(0, width, BLOCK)
-    sums = np.add.reduceat(picture, rows, axis=0, dtype=np.uint32)
+    # Row of blocks by row of blocks: all at once would take a copy of the picture in four times its bytes.
+    sums = np.stack([picture[y : y + BLOCK].sum(axis=0, dtype=np.uint32) for y in rows])  # [blocks, W, 3]
     sums = np.add.reduceat(sums, columns, axis=1)
     counts = np.outer(np.diff(rows, append=height), np.diff(columns, append=width))
     return np.asarray(sums / counts[..., None], np.float32)

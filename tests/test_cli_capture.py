@@ -136,6 +136,7 @@ def test_bad_values_are_refused(options: list[str], capsys: pytest.CaptureFixtur
 OPTIONS = [
     *("--source", "folder:in box", "--spool", "a $HOME 100%", "--every", "90s", "--count", "7"),
     *("--skip-unchanged", "--spool-bytes", "100M", "--port", "socket://[::1]:7000", "--max-bytes", "8000"),
+    "--send-options=--rtscts --key-file 'a b'",
     *("--slices", "2", "--delegate", "libedgetpu.so.1", "--threads", "2", "--size", "1920x1080"),
 ]
 
@@ -159,6 +160,8 @@ def test_the_units_command_does_what_was_asked_for(
     found, asked = (vars(build_parser().parse_args(a)) for a in (words[3:], ["capture", *OPTIONS]))
     assert found["source"] == f"folder:{tmp_path}/in box"
     assert found["spool"] == tmp_path / "a $HOME 100%"
+    assert found["send_options"] == ["--rtscts", "--key-file", "a b"]
+    assert service["WorkingDirectory"] == str(tmp_path)
     same = {"source": "", "spool": ""}
     assert found | same == asked | same
     assert service["Restart"] == "on-failure"  # it ends after seven pictures, and that is well
@@ -168,11 +171,11 @@ def test_the_units_command_does_what_was_asked_for(
 
 def test_the_units_rate_is_the_one_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     base = ["--source", "picamera", "--spool", "/srv/spool"]
-    assert "--quality 50" in unit(capsys, *base)
-    assert "--bpp 0.25" in unit(capsys, *base, "--bpp", "0.25")
+    assert "--quality=50" in unit(capsys, *base)
+    assert "--bpp=0.25" in unit(capsys, *base, "--bpp", "0.25")
     text = unit(capsys, *base, "--quality", "12.5", "--port", "/dev/ttyUSB0")
-    assert "--quality 12.5" in text
-    assert "--every 600s" in text
+    assert "--quality=12.5" in text
+    assert "--every=600s" in text
     assert "SupplementaryGroups=video dialout" in text
     assert "Restart=always" in text
 
@@ -227,7 +230,7 @@ def test_systemd_is_told_when_it_runs_lives_and_ends(tmp_path: Path, codec_folde
         )
         assert done.returncode == 0, done.stderr
         manager.settimeout(0.1)
-        states = []
+        states: list[str] = []
         while not states or states[-1] != "STOPPING=1":
             states.append(manager.recv(100).decode())
     assert states[0] == "READY=1"

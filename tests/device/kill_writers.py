@@ -3,8 +3,8 @@
     python kill_writers.py FOLDER KILLS SEED [MAX_BYTES]
 
 Each round forks a writer that adds streams as fast as it can and reports every name it was given over a pipe, and,
-with MAX_BYTES, a second one that removes the oldest, as a sender does. Both are killed after 0 to 15 ms. Then
-the spool is opened again and every promise is checked. Prints counts as JSON.
+with MAX_BYTES, a second one that removes the oldest, as a sender does. Both are killed after as long as 0 to 5 streams
+take to add here. Then the spool is opened again and every promise is checked. Prints counts as JSON.
 """
 
 from __future__ import annotations
@@ -51,6 +51,15 @@ def remove(folder: Path, max_bytes: int | None, pipe: int) -> None:
             os.write(pipe, f"= {name}\n".encode())
 
 
+def time_to_add(folder: Path) -> float:
+    """Return the seconds that adding one stream takes, on this disk, at this load."""
+    spool = Spool(folder)
+    began = time.perf_counter()
+    for seed in range(10):
+        spool.add(make_stream(seed))
+    return (time.perf_counter() - began) / 10
+
+
 def fork(work: object, *arguments: object) -> int:
     child = os.fork()
     if child == 0:
@@ -78,13 +87,14 @@ def main(folder: Path, kills: int, seed: int, max_bytes: int | None) -> None:
     gone: set[str] = set()
     unacknowledged = leftovers = thinned = dropped = 0
     last = ""
+    longest = 5 * time_to_add(folder.with_name("timing"))
     for number in range(kills):
         out, into = os.pipe()
         children = [fork(write, folder, max_bytes, number << 20, into)]
         if max_bytes is not None:
             children.append(fork(remove, folder, max_bytes, into))
         os.close(into)
-        time.sleep(r.uniform(0, 0.015))
+        time.sleep(r.uniform(0, longest))
         for child in r.sample(children, len(children)):
             os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)

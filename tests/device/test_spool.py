@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -249,6 +250,20 @@ def test_a_full_disk_gives_up_the_oldest_of_a_bounded_spool(small_disk: Path) ->
     assert held[-1] == streams[-1]
     for data, whole in zip(held, streams[-len(left) :], strict=True):
         assert data in (whole, thin(whole, 1))
+
+
+def test_a_full_disk_on_which_nothing_can_be_thinned_drops_for_the_bound(small_disk: Path) -> None:
+    streams = [make_stream(n, 9000, 9000) for n in range(4)]
+    spool = Spool(small_disk / "spool", max_bytes=4 * len(streams[0]))
+    names = [spool.add(data) for data in streams]
+    ballast = small_disk / "ballast"
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as handle:
+        while handle.write(bytes(4096)):
+            pass
+    new = make_stream(9, 9000, 3000)  # the first would be thinned for it, and there is no room to write that
+    names.append(spool.add(new))
+    assert spool.names() == names[1:]
+    assert [spool.read(n) for n in names[1:]] == [*streams[1:], new]
 
 
 def test_a_full_disk_makes_an_unbounded_spool_refuse_and_lose_nothing(small_disk: Path) -> None:

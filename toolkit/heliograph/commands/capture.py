@@ -6,6 +6,7 @@ import argparse
 import getpass
 import logging
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -101,6 +102,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", metavar="URL", help="also run heliograph send on this port, again whenever it ends"
     )
+    parser.add_argument(
+        "--send-options",
+        type=shlex.split,
+        metavar="OPTIONS",
+        help='more of its options, as one word: --send-options="--baud 9600 --key-file FILE"',
+    )
     encoding.add_options(parser)
     parser.add_argument(
         "--print-systemd-unit",
@@ -131,7 +138,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     sender = None
     if arguments.port is not None:
-        sender = Sender(["send", "--port", arguments.port, "--spool", str(arguments.spool)])
+        command = ["send", "--port", arguments.port, "--spool", str(arguments.spool)]
+        sender = Sender(command + (arguments.send_options or []))
 
     def look() -> None:
         systemd.notify("WATCHDOG=1")
@@ -187,6 +195,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         "skip-unchanged": arguments.skip_unchanged,
         "spool-bytes": arguments.spool_bytes,
         "port": arguments.port,
+        "send-options": None if arguments.send_options is None else shlex.join(arguments.send_options),
         "codec": codec.absolute() if codec.is_dir() else codec,
         "slices": arguments.slices or None,
         "runtime": arguments.runtime,
@@ -199,5 +208,5 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         options["bpp"] = arguments.bpp
     else:
         options["quality"] = arguments.quality
-    given = {f"--{name}": str(value) for name, value in options.items() if value is not None}
-    return [NAME, *(word for option in given.items() for word in option)]
+    # One word each: a value may itself begin with a dash.
+    return [NAME, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

@@ -9,7 +9,7 @@ Room. With `max_bytes` the streams in the folder never take more together. To ma
 
 1. the oldest stream that has upper layers loses its uppermost one, again and again: first the oldest is
    thinned down to its base layer, then the next, the new one last;
-2. only when every stream is at its base layer is the oldest dropped, then the next.
+2. only when not even the base layer of the new one fits is the oldest dropped, then the next.
 
 A stream of one segment, or bytes that are no stream, cannot be thinned and wait whole for step 2. A disk that is full
 before `max_bytes` is reached is treated alike, but no more is given up than the new stream needs: what another
@@ -182,7 +182,7 @@ class Spool:
             except OSError as error:
                 if error.errno not in _NO_ROOM:
                     raise
-                if given.size > len(data) + _SLACK or not self._give_up_one(given):
+                if given.size > len(data) + _SLACK or not self._give_up_one(len(data), given):
                     self._report(given)
                     raise SpoolError(
                         f"the disk of the spool {self.folder} is full: no room for {len(data)} bytes after "
@@ -194,76 +194,85 @@ class Spool:
 
     def _make_room(self, data: bytes, bound: int) -> bytes:
         """Give up what is needed to keep the bound and return the new stream, itself thinned if need be."""
-        base = data
-        while (lighter := _without_top(base)) is not None:
-            base = lighter
-        if len(base) > bound:
+        versions = [data]
+        while (lighter := _without_top(versions[-1])) is not None:
+            versions.append(lighter)
+        base = len(versions[-1])
+        if base > bound:
             raise SpoolError(
-                f"a stream of {len(data)} bytes, {len(base)} in its base layer, is more than the spool "
+                f"a stream of {len(data)} bytes, {base} in its base layer, is more than the spool "
                 f"{self.folder} may hold: {bound}; give a smaller budget for each picture, or a larger spool"
             )
         sizes = self._sizes()
         self._at_base &= sizes.keys()
         total, given = sum(sizes.values()), _Given()
         for name in sorted(sizes):
-            while total + len(data) > bound and name not in self._at_base:
-                smaller = self._thin(name, given)
-                total -= sizes[name] - smaller
-                sizes[name] = smaller
-        while total + len(data) > bound and (lighter := _without_top(data)) is not None:
-            data = lighter
-        for name in sorted(sizes):
             if total + len(data) <= bound:
                 break
-            self._drop(name, given)
-            total -= sizes[name]
+            if name not in self._at_base:
+                try:
+                    total -= self._thin(name, total + len(data) - bound, given)
+                except OSError as error:
+                    if error.errno not in _NO_ROOM:
+                        raise
+                    break  # a full disk has no room for a lighter stream beside the old one: drop the oldest
+        for name in sorted(sizes):
+            if total + base <= bound:
+                break
+            total -= self._drop(name, given)
         self._report(given)
-        return data
+        return next(v for v in versions if total + len(v) <= bound)
 
     def _sizes(self) -> dict[str, int]:
         return {e.name: e.stat().st_size for e in os.scandir(self.folder) if _NAME.fullmatch(e.name)}
 
-    def _give_up_one(self, given: _Given) -> bool:
+    def _give_up_one(self, need: int, given: _Given) -> bool:
         """Thin the oldest stream that can be, or drop the oldest of all; return whether there was anything."""
         names = self.names()
         for name in names:
             if name in self._at_base:
                 continue
-            before = given.size
             try:
-                self._thin(name, given)
+                saved = self._thin(name, need, given)
             except OSError as error:
                 # The lighter stream is written beside the old one. If not even that fits, one is dropped
                 # for it where dropping is allowed; else there is nothing to be won.
                 if error.errno not in _NO_ROOM:
                     raise
                 break
-            if given.size > before:
+            if saved:
                 return True
         if self.max_bytes is None or not names:
             return False
         self._drop(names[0], given)
         return True
 
-    def _thin(self, name: str, given: _Given) -> int:
-        """Take the uppermost layer off a stream, if it has one above its base, and return its size."""
-        data = (self.folder / name).read_bytes()
-        lighter = _without_top(data)
-        if lighter is None:
+    def _thin(self, name: str, need: int, given: _Given) -> int:
+        """Take layers off a stream until that saves `need` bytes or its base is left; return what it saves."""
+        data = kept = (self.folder / name).read_bytes()
+        layers = 0
+        while len(data) - len(kept) < need:
+            lighter = _without_top(kept)
+            if lighter is None:
+                break
+            kept, layers = lighter, layers + 1
+        if layers:
+            self._write(name, kept)
+        if len(data) - len(kept) < need:
             self._at_base.add(name)
-            return len(data)
-        self._write(name, lighter)
-        given.thinned += 1
-        given.size += len(data) - len(lighter)
-        return len(lighter)
+        given.thinned += layers
+        given.size += len(data) - len(kept)
+        return len(data) - len(kept)
 
-    def _drop(self, name: str, given: _Given) -> None:
+    def _drop(self, name: str, given: _Given) -> int:
         path = self.folder / name
-        given.size += path.stat().st_size
-        given.dropped += 1
+        size = path.stat().st_size
         path.unlink()
         _sync(self.folder)
         self._at_base.discard(name)
+        given.dropped += 1
+        given.size += size
+        return size
 
     def _report(self, given: _Given) -> None:
         if given.size:

@@ -19,6 +19,7 @@ StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart={command}
+WorkingDirectory={folder}
 User={user}
 {groups}Restart={restart}
 RestartSec=5
@@ -46,7 +47,7 @@ def quote(word: str) -> str:
 def make_unit(
     command: Sequence[str], *, spool: Path, user: str, groups: Sequence[str], is_endless: bool
 ) -> str:
-    """Return the text of a service unit that runs a command from boot on, and again whenever it ends.
+    """Return the text of a service unit that runs a command in this folder from boot on, again whenever it ends.
 
     Args:
         command: program, an absolute path, and arguments.
@@ -57,6 +58,7 @@ def make_unit(
     place = str(spool).replace("%", "%%")
     return _UNIT.format(
         spool=place,
+        folder=str(Path.cwd()).replace("%", "%%"),
         mount=quote(str(spool)).replace("$$", "$"),
         command=" ".join(map(quote, command)),
         user=user,

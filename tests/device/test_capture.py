@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import subprocess
 import sys
@@ -11,13 +12,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from heliograph.cli import main
 from heliograph.codec import format as container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import filled_parts
+from heliograph.commands import encoding
 from heliograph.device.cameras import EndOfPictures, make_camera
 from heliograph.device.cameras.camera import Camera, Picture
 from heliograph.device.capture import Captured, CaptureLoop
@@ -123,10 +127,56 @@ def test_a_camera_that_fails_is_opened_again_and_nothing_else_happens(
 def test_a_missing_library_is_not_tried_again(
     tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes]
 ) -> None:
-    camera = Script(RuntimeUnavailableError("OpenCV is not installed"))
+    class Missing(Script):
+        def open(self) -> None:
+            raise RuntimeUnavailableError("OpenCV is not installed")
+
+    camera = Missing()
     with pytest.raises(RuntimeUnavailableError):
         CaptureLoop(camera, encode, Spool(tmp_path), every=0).run(stop)
-    assert camera.calls[-1] == "close"
+    assert camera.calls == ["close"]
+
+
+def test_a_camera_that_cannot_even_be_closed_is_opened_again(
+    tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes], caplog: Logs
+) -> None:
+    class Unplugged(Script):
+        def close(self) -> None:
+            raise RuntimeError("no such device")
+
+    spool = Spool(tmp_path)
+    CaptureLoop(Unplugged(CameraError("unplugged"), 1), encode, spool, every=0).run(stop)
+    assert len(spool.names()) == 1
+    assert "closing the camera failed: RuntimeError: no such device" in caplog.text
+
+
+def test_an_accelerator_that_fails_is_loaded_again(
+    tmp_path: Path, codec_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: Logs
+) -> None:
+    made: list[Encoder] = []
+    make = encoding.make_encoder
+
+    def count(arguments: argparse.Namespace) -> Encoder:
+        made.append(make(arguments))
+        if len(made) == 2:
+            raise RuntimeUnavailableError("cannot load delegate: no device")  # it is not back yet
+        return made[-1]
+
+    latents, is_lost = Encoder.latents, iter([False, True])
+
+    def lose_it(self: Encoder, picture: Picture) -> npt.NDArray[np.int8]:
+        if next(is_lost, False):
+            raise RuntimeError("Node number 3 (EdgeTpuDelegateForCustomOp) failed to invoke")
+        return latents(self, picture)
+
+    monkeypatch.setattr(encoding, "make_encoder", count)
+    monkeypatch.setattr(Encoder, "latents", lose_it)
+    options = ["--every", "0", "--count", "3", "--spool", str(tmp_path), "--codec", str(codec_folder)]
+    assert main(["capture", "--source", "synthetic:32x32", *options]) == 0
+    assert len(Spool(tmp_path).names()) == 3
+    assert len(made) == 3
+    assert "tried again: RuntimeError: Node number 3" in caplog.text
+    assert "tried again: cannot load delegate: no device" in caplog.text
 
 
 def test_a_picture_that_the_spool_did_not_take_is_not_marked_as_taken(

@@ -14,13 +14,14 @@ from heliograph.codec import format as container
 from heliograph.codec import levels
 from heliograph.commands import encoding
 from heliograph.device import systemd
-from heliograph.device.cameras import SOURCES, make_camera, parse_size
+from heliograph.device.cameras import SOURCES, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import THRESHOLD, ChangeDetector
+from heliograph.device.encoder import Encoder
 from heliograph.device.schedule import Stop
 from heliograph.device.sender import Sender
 from heliograph.device.spool import Spool
-from heliograph.errors import CameraError
+from heliograph.errors import CameraError, PictureError
 
 NAME = "capture"
 HELP = "camera to spool, again and again, on the device"
@@ -69,7 +70,9 @@ def level(text: str) -> float:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--source", required=True, metavar="SRC", help=SOURCES)
+    parser.add_argument(
+        "--source", required=True, metavar="SRC", help=f"{SOURCES}; a video comes frame by frame"
+    )
     parser.add_argument(
         "--spool", required=True, type=Path, metavar="DIR", help="folder in which streams wait to be sent"
     )
@@ -123,13 +126,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     logging.basicConfig(format="heliograph: %(message)s", level=logging.WARNING)
     camera = make_camera(arguments.source, size=arguments.size, memory=arguments.spool)
-    encoder = encoding.make_encoder(arguments)
+    encode = _LastingEncoder(arguments)
     spool = Spool(arguments.spool, max_bytes=arguments.spool_bytes)
     threshold = arguments.skip_unchanged
     loop = CaptureLoop(
         camera,
-        # A segment for each layer: the spool can thin such streams, and the link sends their base layers first.
-        lambda picture: encoding.encode(encoder, picture, arguments, layered=True),
+        encode,
         spool,
         every=arguments.every,
         count=arguments.count,
@@ -155,6 +157,26 @@ def run(arguments: argparse.Namespace) -> int:
             if sender is not None:
                 sender.close()
     return 0
+
+
+class _LastingEncoder:
+    """Encodes pictures; made anew after an accelerator failed, which may have been unplugged and be back."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._encoder: Encoder | None = encoding.make_encoder(arguments)
+
+    def __call__(self, picture: Picture) -> bytes:
+        encoder = self._encoder or encoding.make_encoder(self._arguments)
+        self._encoder = None
+        try:
+            # A segment for each layer: the spool can thin such streams, the link sends their base layers first.
+            data = encoding.encode(encoder, picture, self._arguments, layered=True)
+        except PictureError:
+            self._encoder = encoder
+            raise
+        self._encoder = encoder
+        return data
 
 
 def _report(captured: Captured) -> None:

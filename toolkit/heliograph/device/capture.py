@@ -74,16 +74,13 @@ class CaptureLoop:
                         self._camera.open()
                         is_open = True
                     took = self._take()
-                except (EndOfPictures, RuntimeUnavailableError) as end:
-                    if isinstance(end, RuntimeUnavailableError):
-                        raise
-                    _log.info("%s", end)
+                except EndOfPictures:
                     return
-                except (
-                    Exception
-                ) as error:  # whatever a camera's library, a driver or a full disk comes up with
+                except Exception as error:  # of a camera's library, a driver, a full disk
+                    if isinstance(error, RuntimeUnavailableError) and not is_open:
+                        raise
                     _log.warning("a capture failed, it will be tried again: %s", _text(error))
-                    self._camera.close()
+                    self._close()
                     is_open = False
                     if stop.wait(min(delay, schedule.until_next()) if self._every else delay):
                         return
@@ -94,7 +91,13 @@ class CaptureLoop:
                     continue
                 stop.wait(schedule.until_next())
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        try:
             self._camera.close()
+        except Exception as error:  # of a camera that was unplugged; it is opened anew all the same
+            _log.warning("closing the camera failed: %s", _text(error))
 
     def _take(self) -> bool:
         """Take one picture; return whether there was one."""

@@ -248,6 +248,19 @@ def test_a_signal_finishes_the_picture_in_hand_and_exits_with_0(
     assert all(container.unpack(Spool(tmp_path).read(n)).total <= 3000 for n in names)
 
 
+def test_a_reader_that_has_seen_enough_ends_it(tmp_path: Path, codec_folder: Path) -> None:
+    process = start(
+        *("--source", "synthetic", "--every", "0", "--spool", str(tmp_path), "--codec", str(codec_folder))
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=60) == 141
+    assert "Error" not in process.stderr.read()
+    process.stderr.close()
+
+
 def test_a_signal_ends_a_long_wait_at_once(tmp_path: Path, codec_folder: Path) -> None:
     process = start(
         *("--source", "synthetic", "--every", "10h", "--spool", str(tmp_path), "--codec", str(codec_folder))

@@ -83,7 +83,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="between two pictures, such as 30s, 10m, 2h; 0: without a pause (10m)",
     )
-    parser.add_argument("--count", type=positive, metavar="N", help="end after N pictures in the spool")
+    parser.add_argument(
+        "--count",
+        type=positive,
+        metavar="N",
+        help="end after N pictures; what is not sent then stays in the spool",
+    )
     parser.add_argument(
         "--size", type=size, metavar="WxH", help="to ask a picamera or V4L2 camera for; default: its own"
     )

@@ -64,6 +64,7 @@ class CaptureLoop:
 
         Raises:
             RuntimeUnavailableError: the camera's library is not installed: trying again would not help.
+            BrokenPipeError: `report` writes to someone who has gone.
         """
         schedule = Schedule(self._every)
         is_open, delay = False, FIRST_DELAY
@@ -77,7 +78,8 @@ class CaptureLoop:
                 except EndOfPictures:
                     return
                 except Exception as error:  # of a camera's library, a driver, a full disk
-                    if isinstance(error, RuntimeUnavailableError) and not is_open:
+                    is_hopeless = isinstance(error, RuntimeUnavailableError) and not is_open
+                    if is_hopeless or isinstance(error, BrokenPipeError):
                         raise
                     _log.warning("a capture failed, it will be tried again: %s", _text(error))
                     self._close()

@@ -88,7 +88,7 @@ class Spool:
                     _write_time(lock, newest)
 
     def add(self, data: bytes) -> str:
-        """Keep a stream and return its name; it is on the disk when this returns, and not at all if it raises.
+        """Keep a stream and return its name; it is on the disk, whole, when this returns.
 
         Raises:
             SpoolError: there is no room for it after all that may be given up for it was.

@@ -25,7 +25,7 @@ from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import available
 from heliograph.errors import RuntimeUnavailableError
 from heliograph.validate import baselines
-from heliograph.validate.evaluate import load_folder
+from heliograph.validate.rate_distortion import load_folder
 
 Picture = npt.NDArray[np.uint8]
 REPEATS = 3

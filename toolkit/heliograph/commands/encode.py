@@ -15,6 +15,7 @@ from heliograph.commands import batch
 from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import RUNTIMES
 from heliograph.pictures import load_srgb
+from heliograph.validate import digests
 
 NAME = "encode"
 HELP = "pictures to .helio streams, on the device"
@@ -70,6 +71,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--delegate", metavar="LIB", help="accelerator's library, for example libedgetpu.so.1"
     )
+    parser.add_argument(
+        "--with-digest",
+        action="store_true",
+        help="also write STREAM.digest: what this machine reads from its stream, for heliograph validate --streams",
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (%(default)s)")
 
 
@@ -86,6 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
         picture = load_srgb(source)
         data = _encode(encoder, picture, arguments)
         batch.store(target, data)
+        if arguments.with_digest:
+            batch.store(digests.beside(target), digests.record(data, codec, encoder.runtime))
         return batch.Result.of(data, time.perf_counter() - began)
 
     return batch.run_each(pairs, encode, as_json=arguments.json)

@@ -16,6 +16,8 @@ SEED = 7
 DRAWN = 512, 384  # width and height of drawn pictures
 TINY = ((1, 1), (7, 5), (16, 16), (33, 17))
 ODD = ((257, 255), (511, 3), (250, 131))
+PLAIN = ((0, 0, 0), (255, 255, 255), (40, 90, 200))
+PURE = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255), (255, 0, 255))
 _WORDS = (
     "Water level 2.41 m, rising 3 cm an hour. Battery 11.9 V, modem -97 dBm. Gate 4 closed at 06:12; pump B is "
     "running. Camera cleaned on Tuesday. Next visit: bring a 7 mm key, silicone and two 10 A fuses."
@@ -156,10 +158,10 @@ def gratings() -> Picture:
     return np.repeat((60 + 130 * sheet).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def flat() -> list[Picture]:
-    """Return pictures of one colour: black, white, and a blue."""
+def flat(colours: Sequence[tuple[int, int, int]]) -> list[Picture]:
+    """Return pictures of one colour each."""
     width, height = DRAWN
-    return [np.full((height, width, 3), c, np.uint8) for c in ((0, 0, 0), (255, 255, 255), (40, 90, 200))]
+    return [np.full((height, width, 3), colour, np.uint8) for colour in colours]
 
 
 FINE = "sharp edges are the finest coefficients of a block, and a small latent has no channels for those"
@@ -198,11 +200,11 @@ CONTENTS = (
     Content(
         "saturated",
         "saturated colours",
-        "colours at the corners of the cube, rare in photographs",
-        lambda p: [saturated()],
+        "colours at the corners of the cube, rare in photographs: latents beyond int8 are clipped",
+        lambda p: [saturated(), *flat(PURE)],
     ),
     Content("gratings", "finest gratings", FINE, lambda p: [gratings()]),
-    Content("flat", "one colour", "the smallest file a codec makes", lambda p: flat()),
+    Content("flat", "one colour", "the smallest file a codec makes", lambda p: flat(PLAIN)),
     Content(
         "tiny", "tiny pictures", "what is in a file beside the picture decides", lambda p: crops(p, TINY)
     ),

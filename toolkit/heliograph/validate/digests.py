@@ -35,6 +35,11 @@ def digest(decoded: Decoded) -> str:
     return hashlib.sha256(head + np.ascontiguousarray(decoded.symbols, "<i2").tobytes()).hexdigest()
 
 
+def beside(stream: Path) -> Path:
+    """Return the place of a stream's digest."""
+    return stream.with_name(stream.name + SUFFIX)
+
+
 def record(data: bytes, codec: Codec, runtime: str) -> bytes:
     """Return the digest file of a stream just made; the stream is decoded here, by the maker's own coder."""
     decoded = decode_stream(data, codec)
@@ -62,16 +67,16 @@ class Checked:
 
 def check(path: Path, extra: Codec | None = None) -> Checked:
     """Decode a stream made elsewhere and compare it with the digest beside it."""
-    beside = path.with_name(path.name + SUFFIX)
+    place = beside(path)
     try:
-        facts: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
         expected = str(facts["symbols_sha256"])
         made_by = (
             f"{facts.get('machine')}, {facts.get('runtime')}, {facts.get('coder')} coder, "
             f"Python {facts.get('python')}, numpy {facts.get('numpy')}"
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"cannot read {beside.name}: {error!r}; encode with --with-digest"
+        problem = f"cannot read {place.name}: {error!r}; encode with --with-digest"
         return Checked(str(path), "unknown", problem)
     try:
         data = path.read_bytes()

@@ -17,6 +17,7 @@ _WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _TAPS = np.exp(-(np.arange(-5, 6, dtype=np.float32) ** 2) / np.float32(2 * 1.5**2))
 _TAPS /= _TAPS.sum()
+SSIMULACRA2_SIDE = 8  # below it the package has no scale to look at
 MS_SSIM_SIDE = 161  # below it the coarsest of the five scales does not hold the 11-tap window
 
 

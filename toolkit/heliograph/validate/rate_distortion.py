@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -51,13 +52,14 @@ def measure(picture: Picture, size: int, shown: Picture, perceptual: bool = Fals
     Equal pictures count as 100 dB; MS-SSIM is None below 161 pixels a side, SSIMULACRA2 unless `perceptual`.
     """
     similarity = metrics.ms_ssim(picture, shown)
+    is_large = min(picture.shape[:2]) >= metrics.SSIMULACRA2_SIDE
     return {
         "bytes": size,
         "bpp": 8 * size / (picture.shape[0] * picture.shape[1]),
         "psnr": min(EQUAL_DB, metrics.psnr(picture, shown)),
         "psnr_y": min(EQUAL_DB, metrics.psnr_y(picture, shown)),
         "ms_ssim": None if math.isnan(similarity) else similarity,
-        "ssimulacra2": metrics.ssimulacra2(picture, shown) if perceptual else None,
+        "ssimulacra2": metrics.ssimulacra2(picture, shown) if perceptual and is_large else None,
     }
 
 
@@ -71,6 +73,37 @@ def measure_baseline(name: str, picture: Picture, quality: int, perceptual: bool
         row["default_bytes"] = len(baselines.encode_default_jpeg(picture, quality))
         row["table_bytes"] = baselines.jpeg_table_bytes(data)
     return row
+
+
+class _Gathered:
+    """Rows in the order asked for, kept in the cache as they come, so that an interrupted run loses little."""
+
+    def __init__(self, qualities: Sequence[int], cache: Cache, advance: Advance) -> None:
+        self.rows: Rows = {q: [] for q in qualities}
+        self._cache, self._advance = cache, advance
+        self._pending: deque[tuple[int, str, Future[Row]]] = deque()
+
+    def known(self, quality: int, row: Row) -> None:
+        """Add a row that need not be measured."""
+        done: Future[Row] = Future()
+        done.set_result(row)
+        self._pending.append((quality, "", done))
+        self.take()
+
+    def measured(self, quality: int, key: str, row: Future[Row]) -> None:
+        """Add a row that is being measured."""
+        self._pending.append((quality, key, row))
+        self.take()
+
+    def take(self, *, wait: bool = False) -> None:
+        """Take what is done from the front, or with `wait` everything."""
+        while self._pending and (wait or self._pending[0][2].done()):
+            quality, key, future = self._pending.popleft()
+            row = future.result()
+            if key:
+                self._cache.put(key, row)
+            self.rows[quality].append(row)
+            self._advance()
 
 
 def baseline_rows(
@@ -89,16 +122,19 @@ def baseline_rows(
     cache = cache or Cache(None)
     baseline = BASELINES[name]
     facts = {"options": baseline.options, "library": baseline.version, "perceptual": perceptual}
-    pending: list[tuple[int, str, Row | Future[Row]]] = []
+    gathered = _Gathered(baseline.qualities, cache, advance)
     for picture in pictures:
         digest = picture_hash(picture)
         for quality in baseline.qualities:
             key = cache.key("baseline", {**facts, "picture": digest, "setting": baseline.at(quality)})
             found = cache.get(key)
-            pending.append(
-                (quality, key, found or pool.submit(measure_baseline, name, picture, quality, perceptual))
-            )
-    return _collect(pending, baseline.qualities, cache, advance)
+            if found is not None:
+                gathered.known(quality, found)
+                continue
+            task = pool.submit(measure_baseline, name, picture, quality, perceptual)
+            gathered.measured(quality, key, task)
+    gathered.take(wait=True)
+    return gathered.rows
 
 
 def codec_rows(
@@ -115,14 +151,14 @@ def codec_rows(
     """Encode pictures with the int8 encoder at several qualities and decode the files; one row a picture."""
     cache = cache or Cache(None)
     facts = {**subject.facts(decoder), "perceptual": perceptual}
-    pending: list[tuple[int, str, Row | Future[Row]]] = []
+    gathered = _Gathered(qualities, cache, advance)
     for picture in pictures:
         digest, packer, inference = picture_hash(picture), None, 0.0
         for quality in qualities:
             key = cache.key("codec", {**facts, "picture": digest, "quality": quality})
             found = cache.get(key)
             if found is not None:
-                pending.append((quality, key, found))
+                gathered.known(quality, found)
                 continue
             if packer is None:
                 began = time.perf_counter()
@@ -133,32 +169,16 @@ def codec_rows(
             packed = time.perf_counter()
             shown = subject.decode(decode_stream(data, subject.codec), decoder)
             times = (inference + packed - began, time.perf_counter() - packed)
-            pending.append(
-                (quality, key, pool.submit(_measure_timed, picture, len(data), shown, perceptual, times))
-            )
-    return _collect(pending, qualities, cache, advance)
+            task = pool.submit(_measure_timed, picture, len(data), shown, perceptual, times)
+            gathered.measured(quality, key, task)
+    gathered.take(wait=True)
+    return gathered.rows
 
 
 def _measure_timed(
     picture: Picture, size: int, shown: Picture, perceptual: bool, times: tuple[float, float]
 ) -> Row:
     return measure(picture, size, shown, perceptual) | {"encode_s": times[0], "decode_s": times[1]}
-
-
-def _collect(
-    pending: list[tuple[int, str, Row | Future[Row]]],
-    qualities: Sequence[int],
-    cache: Cache,
-    advance: Advance,
-) -> Rows:
-    rows: Rows = {q: [] for q in qualities}
-    for quality, key, found in pending:
-        if isinstance(found, Future):
-            found = found.result()
-            cache.put(key, found)
-        rows[quality].append(found)
-        advance()
-    return rows
 
 
 def jpeg_variants(rows: Rows) -> dict[str, Rows]:

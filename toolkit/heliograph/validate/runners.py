@@ -226,9 +226,9 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
     if python:
         found.append(
             Runner(
-                f"{python}",
+                "another environment",
                 f"{Path(python).absolute()} {Path(python).stat().st_mtime if Path(python).exists() else 0}",
-                "the first runtime of another environment",
+                "the first runtime of --python",
                 lambda picture: other_latents(python, codec, [picture])[1][0],
             )
         )

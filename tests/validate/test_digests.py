@@ -91,7 +91,7 @@ def test_all_as_recorded_is_exit_code_0(made: Path, codec_folder: Path) -> None:
 
 
 def test_a_folder_without_streams_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StreamError, match="no .helio streams in .*--with-digest"):
+    with pytest.raises(StreamError, match=r"no \.helio streams in .*--with-digest"):
         digests.check_folder(tmp_path)
 
 
@@ -101,7 +101,18 @@ def test_the_other_environment_agrees(photo: Path, codec_folder: Path, codec: Co
         pytest.skip("no .venv-device: scripts/setup makes it")
     out = tmp_path / "device"
     program = "import sys; from heliograph.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [python, "-c", program, "encode", photo, "-o", f"{out}/", "--codec", codec_folder, "--with-digest"]
+    command = [
+        python,
+        "-c",
+        program,
+        "encode",
+        photo,
+        "-o",
+        f"{out}/",
+        "--codec",
+        codec_folder,
+        "--with-digest",
+    ]
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (found,) = digests.check_folder(out, codec)

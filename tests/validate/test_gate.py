@@ -54,7 +54,7 @@ def test_files_that_say_nothing_clear_are_refused(tmp_path: Path, text: str, mes
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CodecError, match="cannot read thresholds .*none.toml"):
+    with pytest.raises(CodecError, match=r"cannot read thresholds .*none\.toml"):
         gate.load(tmp_path / "none.toml")
 
 

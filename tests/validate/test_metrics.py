@@ -38,9 +38,10 @@ def test_ms_ssim_falls_with_distortion(paint: Paint) -> None:
     assert 1 > ms_ssim(a, coarse) > ms_ssim(a, coarser) > 0
 
 
-def test_ms_ssim_needs_161_pixels() -> None:
-    small = np.zeros((160, 300, 3), np.uint8)
+def test_ms_ssim_needs_176_pixels() -> None:
+    small, enough = np.zeros((175, 300, 3), np.uint8), np.zeros((176, 300, 3), np.uint8)
     assert np.isnan(ms_ssim(small, small))
+    assert ms_ssim(enough, enough) == 1
 
 
 def test_pictures_of_different_shape_are_refused() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.cli import main
 from heliograph.validate import entropy_report, runtimes
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from heliograph.codec import format as container
 from heliograph.codec import levels, manifest
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(line)
     if original is not None:
         print(f"{'PSNR':16} {metrics.psnr(original, shown):.2f} dB")
-    made = {
+    made: dict[str, Callable[[], npt.NDArray[np.uint8]]] = {
         "picture": lambda: shown,
         "bits": lambda: maps.bit_map(found, decoded.width, decoded.height),
         "channels": lambda: maps.montage(decoded),
@@ -87,7 +89,7 @@ def _targets(arguments: argparse.Namespace) -> dict[str, Path]:
     return targets
 
 
-def _original(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+def _original(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     picture = load_srgb(path)
     if picture.shape != shape:
         raise PictureError(

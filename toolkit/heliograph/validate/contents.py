@@ -55,7 +55,7 @@ def noisy(picture: Picture, electrons: float, read: float, gain: float = 1.0) ->
 
     Args:
         read: deviation of the read noise in electrons.
-        gain: amplification afterwards, above 1 for over-exposure; below 1 leaves it dark.
+        gain: amplification afterwards, above 1 for over-exposure; below 1 leaves dark what few electrons made.
     """
     rng = np.random.default_rng(SEED)
     light = to_linear(picture) * electrons
@@ -182,8 +182,8 @@ CONTENTS = (
     Content(
         "low-light",
         "low light",
-        "3 % of the light, with read noise",
-        lambda p: [noisy(x, electrons=4000, read=8, gain=0.03) for x in p],
+        "3 % of the light: 120 electrons at white, 8 of read noise, left dark",
+        lambda p: [noisy(x, electrons=120, read=8, gain=0.03) for x in p],
     ),
     Content(
         "over-exposure",

@@ -18,7 +18,7 @@ _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 _TAPS = np.exp(-(np.arange(-5, 6, dtype=np.float32) ** 2) / np.float32(2 * 1.5**2))
 _TAPS /= _TAPS.sum()
 SSIMULACRA2_SIDE = 8  # below it the package has no scale to look at
-MS_SSIM_SIDE = 161  # below it the coarsest of the five scales does not hold the 11-tap window
+MS_SSIM_SIDE = 176  # halved four times it is 11, the window of the coarsest scale
 
 
 def _same(a: Picture, b: Picture) -> None:
@@ -63,7 +63,7 @@ def _blur(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def ms_ssim(a: Picture, b: Picture) -> float:
-    """Return the multi-scale structural similarity, mean over RGB, in [0, 1]; NaN below 161 pixels a side.
+    """Return the multi-scale structural similarity, mean over RGB, in [0, 1]; NaN below 176 pixels a side.
 
     Wang, Simoncelli and Bovik 2003: five scales, 11-tap Gaussian window of deviation 1.5, 2x2 means between.
     """

@@ -49,7 +49,7 @@ def workers(jobs: int) -> Iterator[Executor]:
 def measure(picture: Picture, size: int, shown: Picture, perceptual: bool = False) -> Row:
     """Return bytes, bits per pixel, PSNR over RGB, PSNR of luminance, MS-SSIM and SSIMULACRA2 of one file.
 
-    Equal pictures count as 100 dB; MS-SSIM is None below 161 pixels a side, SSIMULACRA2 unless `perceptual`.
+    Equal pictures count as 100 dB; MS-SSIM is None below 176 pixels a side, SSIMULACRA2 unless `perceptual`.
     """
     similarity = metrics.ms_ssim(picture, shown)
     is_large = min(picture.shape[:2]) >= metrics.SSIMULACRA2_SIDE

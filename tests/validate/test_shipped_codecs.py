@@ -56,13 +56,13 @@ def seal(folder: Path) -> None:
 
 
 def spoil_server(folder: Path) -> None:
-    """One of the server decoder's layers a tenth too strong."""
+    """The server decoder's linear inverse 3 % too strong."""
     path = folder / manifest.SERVER
     with np.load(path) as stored:
         arrays = {k: stored[k] for k in stored.files}
-    name = next(k for k in arrays if "level0_block0_out" in k and k.endswith("kernel"))
-    arrays[name] = (arrays[name] * 1.5).astype(arrays[name].dtype)
-    np.savez_compressed(path, **arrays)
+    name = next(k for k in arrays if k.endswith("inverse/kernel"))
+    arrays[name] = (arrays[name] * 1.03).astype(arrays[name].dtype)
+    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
 
 
 def spoil_entropy(folder: Path) -> None:

@@ -62,7 +62,7 @@ def spoil_server(folder: Path) -> None:
         arrays = {k: stored[k] for k in stored.files}
     name = next(k for k in arrays if k.endswith("inverse/kernel"))
     arrays[name] = (arrays[name] * 1.03).astype(arrays[name].dtype)
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(path, **arrays)
 
 
 def spoil_entropy(folder: Path) -> None:

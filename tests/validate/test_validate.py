@@ -98,12 +98,18 @@ def test_a_second_run_measures_nothing(
     options: list[str], report: Path, tmp_path: Path, figures: dict[str, Any]
 ) -> None:
     again = tmp_path / "again"
-    assert main([*options, "--parts", "rate-distortion", "robustness", "--report", str(again)]) == 0
+    assert main([*options, "--parts", "rate-distortion", "robustness", "maps", "--report", str(again)]) == 0
     found = json.loads((again / "report.json").read_text(encoding="utf-8"))
     assert found["cache"]["misses"] == 0
     assert found["cache"]["hits"] > 100
     assert found["rate_distortion"] == figures["rate_distortion"]
     assert found["robustness"] == figures["robustness"]
+    sheets = [
+        re.findall(r'id="sheets">(.*)</script>', (folder / "report.html").read_text(encoding="utf-8"))
+        for folder in (report, again)
+    ]
+    assert sheets[0] == sheets[1]
+    assert len(sheets[0]) == 1
 
 
 def test_the_page_needs_no_network_and_escapes_names(report: Path) -> None:

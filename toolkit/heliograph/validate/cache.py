@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import Codec
 from heliograph.errors import OutputError
 
 # Whatever decides what a stream decodes to, or how that is measured; a change to it makes old results unknown.
 _MEASURING = (
     "baselines",
     "contents",
+    "gallery",
+    "maps",
     "metrics",
     "parity",
     "rate_distortion",
@@ -54,12 +55,6 @@ def code_hash() -> str:
     for path in sorted(package.glob("_core*.so")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def codec_hash(codec: Codec) -> str:
-    """Return a SHA-256 over a codec's id and the hashes of all its files, decoders included."""
-    facts = {"id": codec.id.hex(), "files": codec.hashes, "server": codec.manifest.get("server_decoder")}
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 class Cache:

@@ -32,6 +32,11 @@ def version(package: str) -> str | None:
         return None
 
 
+def versions(*packages: str) -> dict[str, str | None]:
+    """Return the versions of distributions by name."""
+    return {name: version(name) for name in packages}
+
+
 def processor() -> str:
     """Return the processor's name as the kernel tells it, or the architecture."""
     try:

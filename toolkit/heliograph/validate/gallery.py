@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ from heliograph.codec.levels import from_quality
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.validate import baselines, maps, metrics
 from heliograph.validate.baselines import BASELINES
+from heliograph.validate.cache import Cache, picture_hash
 from heliograph.validate.subject import Subject
 
 QUALITIES = (15, 50)
@@ -31,6 +34,20 @@ class Panel:
     mime: str
     data: bytes
     caption: str
+
+    @property
+    def base64(self) -> str:
+        """The bytes as text."""
+        return base64.b64encode(self.data).decode()
+
+    def as_dict(self) -> dict[str, str]:
+        """Return what JSON can hold."""
+        return asdict(self) | {"data": self.base64}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, str]) -> Panel:
+        """Return the panel that `as_dict` wrote down."""
+        return cls(**stored | {"data": base64.b64decode(stored["data"])})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -163,10 +180,38 @@ def map_panels(
     ]
 
 
-def sheets(subject: Subject, names: Sequence[str], pictures: Sequence[Picture], shown: int) -> list[Sheet]:
+def sheets(
+    subject: Subject,
+    names: Sequence[str],
+    pictures: Sequence[Picture],
+    shown: int,
+    *,
+    cache: Cache,
+    advance: Callable[[], object] = lambda: None,
+) -> list[Sheet]:
     """Return sheets of some pictures, evenly spread over the set, at each quality."""
     out = []
     for number in choose(len(pictures), shown):
+        picture = middle(pictures[number])
         for quality in QUALITIES:
-            out.append(sheet(subject, names[number], middle(pictures[number]), quality))
+            facts = {"picture": picture_hash(picture), "name": names[number], "quality": quality}
+            key = cache.key("sheet", {**facts, "decoders": [subject.facts(d) for d in subject.decoders]})
+            known = cache.get(key)
+            if known is None:
+                found = sheet(subject, names[number], picture, quality)
+                cache.put(key, _stored(found))
+            else:
+                found = _restored(known)
+            out.append(found)
+            advance()
     return out
+
+
+def _stored(found: Sheet) -> dict[str, Any]:
+    parts = {"panels": [p.as_dict() for p in found.panels], "maps": [p.as_dict() for p in found.maps]}
+    return {"title": found.title, "width": found.width, "height": found.height, **parts}
+
+
+def _restored(known: dict[str, Any]) -> Sheet:
+    panels, drawn = ([Panel.from_dict(p) for p in known[part]] for part in ("panels", "maps"))
+    return Sheet(known["title"], known["width"], known["height"], panels, drawn)

@@ -160,6 +160,18 @@ def _robustness(subject: Subject, pictures: Sequence[Picture], cache: Cache) -> 
         return robustness.measure(subject, some, cache=cache, advance=bar.update)
 
 
+def _sheets(
+    subject: Subject,
+    names: Sequence[str],
+    pictures: Sequence[Picture],
+    settings: Settings,
+    cache: Cache,
+) -> list[Sheet]:
+    shown = min(settings.shown, len(pictures))
+    with _progress(shown * len(gallery.QUALITIES), "maps") as bar:
+        return gallery.sheets(subject, names, pictures, shown, cache=cache, advance=bar.update)
+
+
 def check_streams(folder: Path, subject: Subject) -> dict[str, Any]:
     """Return the part about streams that another machine made."""
     checked = digests.check_folder(folder, subject.codec)
@@ -224,7 +236,7 @@ def validate(
             if "robustness" in settings.parts:
                 figures["robustness"] = timed("robustness", lambda: _robustness(subject, pictures, cache))
             if "maps" in settings.parts:
-                found = timed("maps", lambda: gallery.sheets(subject, names, pictures, settings.shown))
+                found = timed("maps", lambda: _sheets(subject, names, pictures, settings, cache))
         figures["cache"] = {"hits": cache.hits, "misses": cache.misses}
     seconds["all"] = round(time.perf_counter() - began, 2)
     figures["seconds"] = seconds

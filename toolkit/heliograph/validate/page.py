@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Iterator, Sequence
@@ -306,7 +305,7 @@ def _gallery(sheets: list[Sheet]) -> Iterator[str]:
     files: dict[str, int] = {}  # the original is in the sheets of several qualities
 
     def panel(p: Panel) -> dict[str, str | int]:
-        source = f"data:{p.mime};base64,{base64.b64encode(p.data).decode()}"
+        source = f"data:{p.mime};base64,{p.base64}"
         file = files.setdefault(source, len(files))
         return {"name": p.name, "label": p.label, "caption": p.caption, "file": file}
 

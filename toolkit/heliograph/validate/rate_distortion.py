@@ -22,6 +22,7 @@ from heliograph.validate import baselines, metrics
 from heliograph.validate.baselines import BASELINES, JPEG_VARIANTS
 from heliograph.validate.cache import Cache, picture_hash
 from heliograph.validate.curves import Point, compare
+from heliograph.validate.environment import version
 from heliograph.validate.subject import Subject
 
 QUALITIES = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
@@ -106,6 +107,11 @@ class _Gathered:
             self._advance()
 
 
+def _perceptual(wished: bool) -> str | bool | None:
+    """What SSIMULACRA2 values depend on, for the cache."""
+    return version("ssimulacra2") if wished else False
+
+
 def baseline_rows(
     name: str,
     pictures: Sequence[Picture],
@@ -121,7 +127,7 @@ def baseline_rows(
             return baseline_rows(name, pictures, pool=threads, cache=cache, advance=advance)
     cache = cache or Cache(None)
     baseline = BASELINES[name]
-    facts = {"options": baseline.options, "library": baseline.version, "perceptual": perceptual}
+    facts = {"options": baseline.options, "library": baseline.version, "perceptual": _perceptual(perceptual)}
     gathered = _Gathered(baseline.qualities, cache, advance)
     for picture in pictures:
         digest = picture_hash(picture)
@@ -150,7 +156,7 @@ def codec_rows(
 ) -> Rows:
     """Encode pictures with the int8 encoder at several qualities and decode the files; one row a picture."""
     cache = cache or Cache(None)
-    facts = {**subject.facts(decoder), "perceptual": perceptual}
+    facts = {**subject.facts(decoder), "perceptual": _perceptual(perceptual)}
     gathered = _Gathered(qualities, cache, advance)
     for picture in pictures:
         digest, packer, inference = picture_hash(picture), None, 0.0

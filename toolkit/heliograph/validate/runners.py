@@ -31,12 +31,10 @@ _OTHER = """
 import sys, numpy as np
 from heliograph.codec import manifest
 from heliograph.device.encoder import Encoder
-from heliograph.device.runtime import available
 codec, pictures, out = sys.argv[1:]
-name = available()[0]
-encoder = Encoder(manifest.find(codec), runtime=name)
+encoder = Encoder(manifest.find(codec))
 with np.load(pictures) as stored:
-    np.savez(out, name=name, **{k: encoder.latents(stored[k]) for k in stored.files})
+    np.savez(out, name=encoder.runtime, **{k: encoder.latents(stored[k]) for k in stored.files})
 """
 
 

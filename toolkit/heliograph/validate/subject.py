@@ -14,10 +14,14 @@ from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import Decoded
 from heliograph.device.encoder import Encoder
+from heliograph.validate.environment import versions
 
 Picture = npt.NDArray[np.uint8]
 Decode = Callable[[Decoded], Picture]
 FILES = {"server": manifest.SERVER, "preview": manifest.PREVIEW}
+# Distributions that an encoder's and a decoder's results depend on.
+_RUNTIMES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "tf.lite": "tensorflow"}
+_BACKENDS = ("keras", "tensorflow", "jax")
 
 
 @dataclass
@@ -59,7 +63,9 @@ class Subject:
     def facts(self, decoder: str | None = None) -> dict[str, Any]:
         """Return what a measurement with a decoder depends on, for the cache."""
         name = decoder or self.main
+        runtime = _RUNTIMES[self.encoder.runtime]
         return {
+            "versions": versions(runtime, *(_BACKENDS if name == "server" else ())),
             "codec": self.codec.id.hex(),
             "runtime": self.encoder.runtime,
             "decoder": name,

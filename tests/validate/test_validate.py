@@ -191,3 +191,30 @@ def test_the_names_offered_are_those_there_are() -> None:
 
     assert tuple(BASELINES) == validate.BASELINES
     assert validate.PARTS == PARTS
+
+
+def test_tiny_pictures_and_no_baselines_make_a_page_too(
+    codec_folder: Path, paint: Paint, tmp_path: Path
+) -> None:
+    for width, height in ((1, 1), (33, 17)):
+        Image.fromarray(paint(width, height)).save(tmp_path / f"{width}.png")
+    command = [
+        "validate",
+        "--codec",
+        str(codec_folder),
+        "--images",
+        str(tmp_path),
+        "--no-cache",
+        "--jobs",
+        "1",
+    ]
+    command += ["--decoder", "preview", "--qualities", "10", "90", "--parts", "rate-distortion", "maps"]
+    assert main([*command, "--against", "--report", str(tmp_path / "report")]) == 0
+    found = json.loads((tmp_path / "report/report.json").read_text(encoding="utf-8"))
+    assert set(found["rate_distortion"]["curves"]) == {"preview"}
+    assert found["rate_distortion"]["curves"]["preview"]["90"]["ms_ssim"] is None
+    assert found["rate_distortion"]["differences"] == {}
+    assert main([*command, "--against", "jpeg", "jpeg2000", "--report", str(tmp_path / "other")]) == 0
+    found = json.loads((tmp_path / "other/report.json").read_text(encoding="utf-8"))
+    assert "at least 4 points" in found["rate_distortion"]["differences"]["preview"]["psnr"]["reason"]
+    assert "NaN" not in (tmp_path / "other/report.json").read_text(encoding="utf-8")

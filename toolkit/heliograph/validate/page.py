@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from heliograph.validate import charts
+from heliograph.validate import charts, page_checks
 from heliograph.validate.gallery import Panel, Sheet
 from heliograph.validate.harness import Report
+from heliograph.validate.tables import number, table
 
 CURVES = (
     ("psnr", "PSNR over RGB, dB"),
@@ -19,21 +20,6 @@ CURVES = (
     ("ms_ssim", "MS-SSIM, dB (-10 log10(1 - x))"),
     ("ssimulacra2", "SSIMULACRA2"),
 )
-
-
-def number(value: Any, form: str = ".2f") -> str:
-    """Return a number as text, a dash where there is none."""
-    return "–" if value is None else format(value, form)
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], text: Sequence[int] = ()) -> str:
-    """Return an HTML table; cells are HTML already, columns in `text` are aligned to the left."""
-    out = ["<table><thead><tr>", *(f"<th>{escape(h)}</th>" for h in head), "</tr></thead><tbody>"]
-    for row in rows:
-        cells = (f'<td class="text">{c}</td>' if n in text else f"<td>{c}</td>" for n, c in enumerate(row))
-        out += ["<tr>", *cells, "</tr>"]
-    out.append("</tbody></table>")
-    return "".join(out)
 
 
 def curve_chart(part: dict[str, Any], quantity: str, label: str, title: str) -> str | None:
@@ -57,19 +43,6 @@ def chart_title(figures: dict[str, Any]) -> str:
     """Return what the curves were measured on."""
     count = len(figures["pictures"])
     return f"{figures['codec']['name']}: means over {count} picture{'s' if count > 1 else ''}"
-
-
-def _verdict(figures: dict[str, Any]) -> Iterator[str]:
-    gate = figures.get("gate")
-    if gate is None:
-        return
-    yield '<h2 id="gate">Gate</h2>'
-    if gate["missed"]:
-        yield f'<p class="bad">{len(gate["missed"])} of {gate["requirements"]} requirements missed</p><ul>'
-        yield from (f'<li class="bad">{escape(line)}</li>' for line in gate["missed"])
-        yield "</ul>"
-    else:
-        yield f'<p class="good">all {gate["requirements"]} requirements met</p>'
 
 
 def _difference(found: dict[str, Any]) -> list[str]:
@@ -162,132 +135,6 @@ def _by_picture(figures: dict[str, Any], part: dict[str, Any]) -> Iterator[str]:
     yield table(["picture", *(part["labels"][s] for s in known)], rows) + "</details>"
 
 
-def _parity(figures: dict[str, Any]) -> Iterator[str]:
-    part = figures.get("parity")
-    if part is None:
-        return
-    yield '<h2 id="parity">Parity</h2>'
-    yield (
-        f"<p>Latents of {part['pictures']} pictures against {escape(part['reference'])}. A stream carries integers: a "
-        "difference changes what is sent, never how it is decoded. BD-rate is what it costs.</p>"
-    )
-    rows = []
-    for name, r in part["runtimes"].items():
-        rows.append(
-            [
-                escape(name),
-                escape(r["note"]),
-                f"{r['equal']:.2%}",
-                f"{r['beyond_one']:.3%}",
-                number(r["largest"], ".0f"),
-                "–" if r["bd_rate"] is None else f"{100 * r['bd_rate']:+.2f} %",
-                escape(r.get("parts_at") or ("nowhere" if "layers" in r else "–")),
-            ]
-        )
-    yield table(
-        ["runtime", "what it is", "equal", "more than 1 apart", "largest", "BD-rate", "first differs at"],
-        rows,
-        text=(1,),
-    )
-    for name, r in part["runtimes"].items():
-        if r.get("parts_at"):
-            yield f"<details><summary>Layers: {escape(name)}</summary>"
-            rows = [
-                [
-                    escape(e["layer"]),
-                    "x".join(map(str, e["shape"])),
-                    f"{e['equal']:.2%}",
-                    f"{e['largest']:.0f}",
-                ]
-                for e in r["layers"]
-            ]
-            yield table(["layer", "shape", "equal", "largest"], rows) + "</details>"
-    for name, why in part["unavailable"].items():
-        yield f'<p class="note">{escape(name)} did not run: {escape(why)}</p>'
-
-
-def _robustness(figures: dict[str, Any]) -> Iterator[str]:
-    part = figures.get("robustness")
-    if part is None:
-        return
-    yield '<h2 id="robustness">Robustness</h2>'
-    yield "<p>Against JPEG's best file of at most as many bytes, by class of content; gains in dB of PSNR.</p>"
-    for decoder in figures["codec"]["decoders"]:
-        rows = []
-        for entry in part["classes"].values():
-            row = [escape(entry["label"]), str(entry["pictures"])]
-            for m in (m for q, m in entry[decoder].items() if q != "shocks"):
-                cannot = f" ({m['jpeg_cannot']} too small for JPEG)" if m["jpeg_cannot"] else ""
-                row += [
-                    number(m["bytes"], ".0f"),
-                    number(m["psnr"]),
-                    number(m["gain_db"], "+.2f") + cannot,
-                    number(m["gain_ms_ssim"], "+.4f"),
-                ]
-            why = "; ".join(entry[decoder]["shocks"])
-            row.append(
-                f'<span class="bad">{escape(why)}</span> <span class="note">{escape(entry["note"])}</span>'
-                if why
-                else ""
-            )
-            rows.append(row)
-        qualities = [q for q in next(iter(part["classes"].values()))[decoder] if q != "shocks"]
-        head = ["class", "pictures"]
-        for q in qualities:
-            head += [f"bytes at {q}", "dB", "gain", "MS-SSIM gain"]
-        yield f"<h3>{escape(decoder.capitalize())} decoder</h3>"
-        yield table([*head, "what would shock"], rows, text=(len(head),))
-    yield "<h3>Lost slices and cut streams</h3>"
-    rows = []
-    for decoder, shares in part["damage"]["lost-slices"].items():
-        for share, m in shares.items():
-            rows.append(
-                [
-                    escape(decoder),
-                    f"{share} of slices lost ({number(m['lost'], '.1f')} of {number(m['slices'], '.1f')})",
-                    number(m["psnr_whole"]),
-                    number(m["psnr"]),
-                    number(m["psnr_of_lost"]),
-                    number(m["changed_far_away"], ".0f"),
-                ]
-            )
-    yield table(
-        ["decoder", "damage", "whole, dB", "damaged, dB", "lost parts, dB", "values changed far away"],
-        rows,
-        text=(1,),
-    )
-    rows = [
-        [
-            escape(decoder),
-            f"{share} of the bytes",
-            number(m["bytes"], ".0f"),
-            number(m["psnr"]),
-            number(m.get("jpeg_psnr")),
-        ]
-        for decoder, shares in part["damage"]["cut-streams"].items()
-        for share, m in shares.items()
-    ]
-    yield table(["decoder", "what arrived", "bytes", "dB", "a JPEG made for that size, dB"], rows, text=(1,))
-
-
-def _streams(figures: dict[str, Any]) -> Iterator[str]:
-    part = figures.get("streams")
-    if part is None:
-        return
-    yield '<h2 id="streams">Streams made elsewhere</h2>'
-    rows = [
-        [
-            escape(c["stream"]),
-            escape(c["made_by"]),
-            f'<span class="bad">{escape(c["problem"])}</span>'
-            if c["problem"]
-            else '<span class="good">symbols as recorded</span>',
-        ]
-        for c in part["checked"]
-    ]
-    yield table(["stream", "made by", "verdict"], rows, text=(1, 2))
-
-
 def _gallery(sheets: list[Sheet]) -> Iterator[str]:
     if not sheets:
         return
@@ -345,12 +192,12 @@ def render(report: Report) -> str:
     figures, here = report.figures, Path(__file__).parent
     codec = figures["codec"]
     parts = [
-        *_verdict(figures),
+        *page_checks.verdict(figures),
         *_curves(figures),
         *_gallery(report.sheets),
-        *_robustness(figures),
-        *_parity(figures),
-        *_streams(figures),
+        *page_checks.robustness(figures),
+        *page_checks.parity(figures),
+        *page_checks.streams(figures),
         *_environment(figures),
     ]
     title = f"Validation of {codec['name']} {codec['id']}"

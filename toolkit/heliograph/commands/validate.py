@@ -184,6 +184,8 @@ def _command(arguments: argparse.Namespace, codec: str) -> str:
     for name in ("parts", "qualities", "against"):
         if getattr(arguments, name):
             words += [f"--{name}", *map(str, getattr(arguments, name))]
+    words += ["--run", "RUN"] if arguments.trained_in else []
+    words += ["--python", "PYTHON"] if arguments.python else []
     if arguments.decoder != "both":
         words += ["--decoder", arguments.decoder]
     return shlex.join(words)

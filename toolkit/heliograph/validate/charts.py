@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 720, 440
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 190, 34, 52
+WIDTH, HEIGHT = 820, 440
+_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 290, 34, 52
 # Okabe and Ito's colours, told apart by colour-blind readers too; the dashes do so in print.
 _COLOURS = ("#d55e00", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#000000", "#777777")
 _DASHES = ("", "6 3", "", "2 3", "8 3 2 3", "4 2", "1 3", "10 4")

@@ -57,5 +57,6 @@ def describe() -> dict[str, str]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": str(os.cpu_count()),
+        "load average": f"{os.getloadavg()[0]:.1f}",  # other work slows every time in a report
     }
     return found | {name: v for name in PACKAGES if (v := version(name))}

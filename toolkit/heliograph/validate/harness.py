@@ -155,9 +155,10 @@ def _parity(
 
 
 def _robustness(subject: Subject, pictures: Sequence[Picture], cache: Cache) -> dict[str, Any]:
-    some = [gallery.middle(pictures[n]) for n in gallery.choose(len(pictures), ROBUSTNESS_PICTURES)]
+    whole = [pictures[n] for n in gallery.choose(len(pictures), ROBUSTNESS_PICTURES)]
+    some = [gallery.middle(picture) for picture in whole]
     with _progress(len(CONTENTS) + 2, "robustness") as bar:
-        return robustness.measure(subject, some, cache=cache, advance=bar.update)
+        return robustness.measure(subject, some, whole, cache=cache, advance=bar.update)
 
 
 def _sheets(
@@ -244,16 +245,29 @@ def validate(
 
 
 def summary(figures: dict[str, Any]) -> dict[str, Any]:
-    """Return what is worth keeping beside a codec: means and differences, without rows and layers of each picture."""
-    kept = {k: v for k, v in figures.items() if k not in ("cache", "pictures", "streams", "gate")}
+    """Return what is worth keeping beside a codec: means and differences, without rows and layers of each picture.
+
+    Times are left out: they are the machine's, and its other work's.
+    """
+    kept: dict[str, Any] = {k: figures[k] for k in ("command", "codec", "environment")}
     kept["pictures"] = len(figures["pictures"])
-    if "parity" in kept:
-        runs = kept["parity"]["runtimes"].items()
+    if "rate_distortion" in figures:
+        part = {k: v for k, v in figures["rate_distortion"].items() if k != "rows"}
+        curves = part["curves"].items()
+        kept["rate_distortion"] = part | {
+            "curves": {n: {q: _lasting(row) for q, row in curve.items()} for n, curve in curves}
+        }
+    if "parity" in figures:
+        runs = figures["parity"]["runtimes"].items()
         short = {name: {k: v for k, v in r.items() if k != "layers"} for name, r in runs}
-        kept["parity"] = kept["parity"] | {"runtimes": short}
-    if "rate_distortion" in kept:
-        kept["rate_distortion"] = {k: v for k, v in kept["rate_distortion"].items() if k != "rows"}
+        kept["parity"] = figures["parity"] | {"runtimes": short}
+    if "robustness" in figures:
+        kept["robustness"] = figures["robustness"]
     return _rounded(kept)  # type: ignore[no-any-return]
+
+
+def _lasting(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if v is not None and not k.endswith("_s")}
 
 
 def _rounded(value: Any) -> Any:

@@ -26,7 +26,7 @@
     }
     left.value = kept[0] || Math.max(0, sheets[sheet.value].panels.findIndex((p) => p.name === "jpeg"));
     right.value = kept[1] || 1;
-    byId("slider").style.maxWidth = `${sheets[sheet.value].width}px`;
+    byId("compared").style.maxWidth = `${sheets[sheet.value].width}px`;
     const maps = byId("maps");
     maps.replaceChildren(...sheets[sheet.value].maps.map((m) => {
       const figure = document.createElement("figure"), image = document.createElement("img"), text = document.createElement("figcaption");

@@ -142,10 +142,10 @@ def _gallery(sheets: list[Sheet]) -> Iterator[str]:
     yield (
         '<div class="controls"><label>picture <select id="sheet"></select></label>'
         '<label>left <select id="left"></select></label><label>right <select id="right"></select></label></div>'
-        '<div class="slider" id="slider"><img id="under" alt=""><img id="over" class="over" alt="">'
+        '<div id="compared"><div class="slider" id="slider"><img id="under" alt=""><img id="over" class="over" alt="">'
         '<div class="edge" id="edge"></div></div>'
         '<input type="range" id="place" min="0" max="100" value="50" aria-label="border between left and right">'
-        '<div class="captions"><span id="left-caption"></span><span id="right-caption"></span></div>'
+        '<div class="captions"><span id="left-caption"></span><span id="right-caption"></span></div></div>'
         '<h2 id="why">What the stream says</h2><div class="maps" id="maps"></div>'
     )
 

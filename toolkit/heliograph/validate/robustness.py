@@ -231,10 +231,20 @@ def _plain_means(rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
 
 
 def measure(
-    subject: Subject, pictures: Sequence[Picture], *, cache: Cache, advance: Advance = lambda: None
+    subject: Subject,
+    pictures: Sequence[Picture],
+    whole: Sequence[Picture],
+    *,
+    cache: Cache,
+    advance: Advance = lambda: None,
 ) -> dict[str, Any]:
-    """Return the whole robustness part of a report."""
+    """Return the whole robustness part of a report.
+
+    Args:
+        pictures: what content is made of, uint8 [H, W, 3].
+        whole: pictures large enough for several slices, whose streams are damaged.
+    """
     return {
         "classes": contents(subject, pictures, cache=cache, advance=advance),
-        "damage": damage(subject, pictures, cache=cache, advance=advance),
+        "damage": damage(subject, whole, cache=cache, advance=advance),
     }

@@ -28,6 +28,10 @@ class _Trained:
         from heliograph.train import convert, loop
         from heliograph.train.networks import ENCODERS, build_encoder
 
+        if self._codec.name not in ENCODERS:
+            raise TrainingError(
+                f"codec {self._codec.name} is of no known architecture: expected one of {', '.join(ENCODERS)}"
+            )
         if self._quantised:
             return convert.build("encoder", self._codec.name, self._checkpoint)
         model = build_encoder(ENCODERS[self._codec.name], tile=self._codec.tile)
@@ -50,21 +54,11 @@ def runners(codec: Codec, run: Path) -> list[Runner]:
     """Return runners of a run's encoder: fake-quantised, and the same weights in float, rounded at the end only.
 
     Raises:
-        TrainingError: the run has no checkpoint, or it is of an architecture that is not known here.
+        TrainingError: the run has no checkpoint; as they run, also of an architecture that is not known here.
     """
     checkpoint = run / CHECKPOINT
     if not checkpoint.is_file():
         raise TrainingError(f"{checkpoint} is missing: give the folder of a finished training run with --run")
-    try:
-        from heliograph.train.networks import ENCODERS
-    except ImportError as error:
-        raise TrainingError(
-            f"the trained encoder needs Keras ({error}): pip install 'heliograph[train]', or leave --run out"
-        ) from error
-    if codec.name not in ENCODERS:
-        raise TrainingError(
-            f"codec {codec.name} is of no known architecture: expected one of {', '.join(ENCODERS)}"
-        )
     digest = sha256(checkpoint.read_bytes())[:16]
 
     def one(name: str, note: str, *, quantised: bool) -> Runner:

@@ -20,7 +20,7 @@ class CodecError(HeliographError):
 
 
 class RuntimeUnavailableError(HeliographError):
-    """A TFLite runtime, delegate, or Keras backend that was asked for cannot be loaded."""
+    """A TFLite runtime, delegate, Keras backend or camera library that was asked for cannot be loaded."""
 
 
 class TrainingError(HeliographError):
@@ -33,3 +33,11 @@ class ConversionError(HeliographError):
 
 class OutputError(HeliographError):
     """An output file cannot be written; nothing half-written was left behind."""
+
+
+class SpoolError(HeliographError):
+    """A spool's folder cannot be used or has no room, or a picture is no longer in it."""
+
+
+class CameraError(HeliographError):
+    """A picture source cannot be opened, or gave no picture."""

@@ -19,6 +19,14 @@ def test_every_package_is_listed() -> None:
     assert listed == found | {"heliograph.calibration", "heliograph.firmware_models"}
 
 
+def test_files_beside_the_code_are_listed() -> None:
+    data = SETTINGS["tool"]["setuptools"]["package-data"]
+    for part in ("heliograph", "heliograph.validate"):
+        folder = ROOT / "toolkit" / Path(*part.split("."))
+        beside = {p.name for p in folder.iterdir() if p.is_file() and p.suffix not in (".py", ".so")}
+        assert set(data[part]) == beside
+
+
 def test_the_version_is_the_package_s() -> None:
     assert SETTINGS["project"]["dynamic"] == ["version"]
     assert heliograph.__version__.count(".") == 2

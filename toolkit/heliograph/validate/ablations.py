@@ -32,8 +32,8 @@ from heliograph.train.objective import Tensor
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
 from heliograph.train.stages import LAYER_SCALES, Plan
 from heliograph.validate.curves import Point, bd_rate
-from heliograph.validate.evaluate import load_folder
 from heliograph.validate.int8_cost import measure
+from heliograph.validate.rate_distortion import load_folder
 
 QUALITIES = (5, 25, 50, 75, 95)
 SMALL = DecoderSpec(widths=(128, 64, 32, 16), blocks=(2, 1, 1, 1))  # a decoder that trains in minutes

@@ -33,3 +33,7 @@ class ConversionError(HeliographError):
 
 class OutputError(HeliographError):
     """An output file cannot be written; nothing half-written was left behind."""
+
+
+class LinkError(HeliographError):
+    """A port cannot be opened, the other end refuses, a key file is not usable, a package of the link is missing."""

@@ -20,7 +20,7 @@ class CodecError(HeliographError):
 
 
 class RuntimeUnavailableError(HeliographError):
-    """A TFLite runtime, delegate, or Keras backend that was asked for cannot be loaded."""
+    """A TFLite runtime, delegate, Keras backend or camera library that was asked for cannot be loaded."""
 
 
 class TrainingError(HeliographError):
@@ -37,3 +37,11 @@ class OutputError(HeliographError):
 
 class LinkError(HeliographError):
     """A port cannot be opened, the other end refuses, a key file is not usable, a package of the link is missing."""
+
+
+class SpoolError(HeliographError):
+    """A spool's folder cannot be used or has no room, or a picture is no longer in it."""
+
+
+class CameraError(HeliographError):
+    """A picture source cannot be opened, or gave no picture."""

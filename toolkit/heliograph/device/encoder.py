@@ -81,11 +81,14 @@ class Encoder(LatentEncoder):
         )
         self.codec = codec
 
-    def encode(self, picture: npt.NDArray[np.uint8], quality: float, *, slice_tiles: int = 0) -> bytes:
-        """Return the .helio stream of a picture at a quality of 0 to 100, in eighths."""
+    def encode(
+        self, picture: npt.NDArray[np.uint8], quality: float, *, slice_tiles: int = 0, layered: bool = False
+    ) -> bytes:
+        """Return the .helio stream of a picture at a quality of 0 to 100, in eighths; for `layered` see `Packer`."""
         height, width = picture.shape[:2]
+        latents = self.latents(picture)
         return pack_latents(
-            self.codec, self.latents(picture), width, height, quality, slice_tiles=slice_tiles
+            self.codec, latents, width, height, quality, slice_tiles=slice_tiles, layered=layered
         )
 
     def encode_within(
@@ -95,6 +98,7 @@ class Encoder(LatentEncoder):
         max_bytes: int | None = None,
         bpp: float | None = None,
         slice_tiles: int = 0,
+        layered: bool = False,
     ) -> Packed:
         """Return the finest stream within a budget of bytes or of bits per pixel, after one inference.
 
@@ -110,4 +114,5 @@ class Encoder(LatentEncoder):
             max_bytes=max_bytes,
             bpp=bpp,
             slice_tiles=slice_tiles,
+            layered=layered,
         )

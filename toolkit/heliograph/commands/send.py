@@ -15,7 +15,7 @@ from heliograph.link import keys, names, session
 from heliograph.link.beacon import BeaconSender
 from heliograph.link.drive import Stop, drive
 from heliograph.link.events import Event
-from heliograph.link.port import DEFAULT_BAUD, Port
+from heliograph.link.port import BITS_PER_BYTE, DEFAULT_BAUD, Port
 from heliograph.link.sender import Sender
 
 NAME = "send"
@@ -42,15 +42,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def add_link_options(parser: argparse.ArgumentParser) -> None:
     """Add what both ends of a link have in common."""
     parser.add_argument(
-        "--port", metavar="URL", help="device path, socket://HOST:PORT, rfc2217://HOST:PORT or another pySerial URL"
+        "--port",
+        metavar="URL",
+        help="device path, socket://HOST:PORT, rfc2217://HOST:PORT or another pySerial URL",
     )
     parser.add_argument("--baud", type=count, default=DEFAULT_BAUD, metavar="N", help="(%(default)s)")
     parser.add_argument("--rtscts", action="store_true", help="hardware flow control")
     parser.add_argument(
-        "--key-file", type=Path, metavar="FILE", help="key of both ends: encrypt, take nothing that others made"
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="key of both ends: encrypt, take nothing that others made",
     )
     parser.add_argument(
-        "--one-way", action="store_true", help="a line that only goes there: no acknowledgements, at both ends"
+        "--one-way",
+        action="store_true",
+        help="a line that only goes there: no acknowledgements, at both ends",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object per event instead of a line")
 
@@ -98,7 +105,12 @@ def run(arguments: argparse.Namespace) -> int:
     end: Sender | BeaconSender
     if arguments.one_way:
         end = BeaconSender(
-            spool, device, key=key, counter_file=arguments.spool / ".counter", repeat=arguments.repeat
+            spool,
+            device,
+            key=key,
+            counter_file=arguments.spool / ".counter",
+            repeat=arguments.repeat,
+            rate=arguments.baud / BITS_PER_BYTE,
         )
     else:
         end = Sender(spool, device, key=key)

@@ -30,7 +30,9 @@ def _load_cobs() -> Any:
     try:
         return importlib.import_module("cobs.cobs")
     except ImportError as error:
-        raise LinkError(f"the link needs the package cobs ({error}): pip install 'heliograph[link]'") from error
+        raise LinkError(
+            f"the link needs the package cobs ({error}): pip install 'heliograph[link]'"
+        ) from error
 
 
 class FrameCoder:

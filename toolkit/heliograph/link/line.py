@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-BITS_PER_BYTE = 10  # 8N1: a start and a stop bit
+from heliograph.link.port import BITS_PER_BYTE
 
 
 class End(Protocol):
@@ -86,7 +86,13 @@ class Line:
     """
 
     def __init__(
-        self, baud: int, *, delay: float = 0.0, faults: Faults | None = None, seed: int = 0, buffer: int = 4096
+        self,
+        baud: int,
+        *,
+        delay: float = 0.0,
+        faults: Faults | None = None,
+        seed: int = 0,
+        buffer: int = 4096,
     ) -> None:
         self.byte_seconds = BITS_PER_BYTE / baud
         self._delay, self._noise, self._buffer = delay, Noise(faults or Faults(), seed), buffer

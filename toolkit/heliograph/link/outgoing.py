@@ -165,7 +165,9 @@ class Waiting:
     def is_version(self, stream: Outgoing, digest: bytes) -> bool:
         """Return whether a SHA-256 belongs to a version of a stream: announced before, or named by the spool."""
         named = stream.name.removesuffix(".helio").rpartition("-")[2]
-        return digest in self._versions.get(stream.name, ()) or (len(named) == 8 and digest.hex().startswith(named))
+        return digest in self._versions.get(stream.name, ()) or (
+            len(named) == 8 and digest.hex().startswith(named)
+        )
 
     def put_back(self, stream: Outgoing) -> None:
         """Bytes of a stream are to be sent (again)."""

@@ -13,6 +13,7 @@ from typing import Any
 from heliograph.errors import LinkError
 
 DEFAULT_BAUD = 115200
+BITS_PER_BYTE = 10  # 8N1: a start and a stop bit
 _READ = 16384
 _HINTS = {
     errno.ENOENT: "there is no such device; plug it in, or list what is there: python -m serial.tools.list_ports",
@@ -56,7 +57,11 @@ class Port:
         self._lost = ""
         try:
             self._fd: int = self._port.fileno()
-        except (AttributeError, OSError, ValueError):  # rfc2217://, loop://: bytes come through a thread and a pipe
+        except (
+            AttributeError,
+            OSError,
+            ValueError,
+        ):  # rfc2217://, loop://: bytes come through a thread and a pipe
             self._pipe = os.pipe()
             self._fd = self._pipe[0]
             os.set_blocking(self._fd, False)
@@ -67,7 +72,9 @@ class Port:
         """Wait until bytes have come, can be written, `wake` (a file descriptor) is readable, or time is over."""
         reading = [self._fd] if wake is None else [self._fd, wake]
         try:
-            select.select(reading, [self._fd] if to_write and self._pipe is None else [], [], max(seconds, 0.0))
+            select.select(
+                reading, [self._fd] if to_write and self._pipe is None else [], [], max(seconds, 0.0)
+            )
         except (OSError, ValueError) as error:
             raise self._lost_error(error) from error
 

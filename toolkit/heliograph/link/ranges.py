@@ -55,11 +55,7 @@ class RangeSet:
         last = bisect_left(self._starts, stop)
         if first >= last:
             return
-        kept = [
-            (a, b)
-            for a, b in ((self._starts[first], start), (stop, self._stops[last - 1]))
-            if a < b
-        ]
+        kept = [(a, b) for a, b in ((self._starts[first], start), (stop, self._stops[last - 1])) if a < b]
         self._starts[first:last] = [a for a, _ in kept]
         self._stops[first:last] = [b for _, b in kept]
 

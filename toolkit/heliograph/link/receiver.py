@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from heliograph.link import session
-from heliograph.link.events import Event
+from heliograph.link.events import Event, Log
 from heliograph.link.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
 from heliograph.link.messages import (
     MAX_RANGES,
@@ -33,7 +33,6 @@ MAX_UNSYNCED = 16 << 10  # bytes after which an acknowledgement is due at once
 MAX_UNACKNOWLEDGED = 16  # packets, likewise
 _REMEMBERED = 4096  # packets below the latest whose arrival is still acknowledged
 _IDLE = 0.1
-_NOISE_EVERY = 10.0
 _TRIES = 3  # of a stream whose bytes do not match its SHA-256
 
 
@@ -59,14 +58,12 @@ class Receiver:
         self._latest = -1
         self._due: float | None = None
         self._answers: deque[bytes] = deque()
-        self._events: list[Event] = []
+        self._log = Log()
         self._last_sent = -1e9
-        self._noise, self._noise_told = 0, -1e9
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call."""
-        events, self._events = self._events, []
-        return events
+        return self._log.take()
 
     def disconnected(self, now: float) -> None:
         """The port was lost and is there again; the session goes on if the sender thinks so."""
@@ -76,7 +73,7 @@ class Receiver:
         """Take bytes that came from the line."""
         for frame in self._decoder.feed(data):
             if isinstance(frame, Corrupt):
-                self._hear_noise(now)
+                self._log.tell_seldom(now, "noise", frame.reason)
                 continue
             answer, found, is_new = self._session.take(frame)
             if answer is not None:
@@ -86,7 +83,7 @@ class Receiver:
             if isinstance(found, session.Packet):
                 self._hear(found, now)
             elif isinstance(found, session.Trouble):
-                self._tell("suspect", reason=found.reason)
+                self._log.tell_seldom(now, "suspect", found.reason)
 
     def send(self, now: float) -> bytes:
         """Return the next bytes to write, or none."""
@@ -108,15 +105,6 @@ class Receiver:
         """Bring what has arrived to the disk."""
         self._sync()
 
-    def _tell(self, what: str, **details: object) -> None:
-        self._events.append(Event(what, details))
-
-    def _hear_noise(self, now: float) -> None:
-        self._noise += 1
-        if now - self._noise_told > _NOISE_EVERY:
-            self._tell("noise", frames=self._noise)
-            self._noise, self._noise_told = 0, now
-
     def _answer(self, body: bytes) -> None:
         if len(self._answers) < MAX_ANSWERS:
             self._answers.append(body)
@@ -129,7 +117,7 @@ class Receiver:
         self._unacknowledged = 0
         self._answers.clear()
         self._shelf = self._store.shelf(self._session.device)
-        self._tell("connected", device=self._session.device)
+        self._log.tell("connected", device=self._session.device)
 
     def _hear(self, packet: session.Packet, now: float) -> None:
         message, is_urgent = packet.message, packet.counter != self._latest + 1
@@ -217,7 +205,7 @@ class Receiver:
         if self._shelf.finish(partial):
             self._forget(number)
             self._send(Done(number, partial.digest))
-            self._tell(
+            self._log.tell(
                 "received",
                 device=self._shelf.device,
                 name=partial.name,
@@ -228,7 +216,7 @@ class Receiver:
         if len(self._misses) >= MAX_OPEN:
             self._misses.clear()
         self._misses[partial.digest] = self._misses.get(partial.digest, 0) + 1
-        self._tell("suspect", reason=f"{partial.name} did not match its SHA-256 and is fetched again")
+        self._log.tell("suspect", reason=f"{partial.name} did not match its SHA-256 and is fetched again")
         self._send(Have(number, ()))
 
     def _send(self, message: Message) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from heliograph.link import session
-from heliograph.link.events import Event
+from heliograph.link.events import Event, Log
 from heliograph.link.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
 from heliograph.link.messages import (
     REJECTIONS,
@@ -28,7 +28,6 @@ IDLE = 0.1  # seconds of silence after which noise may have come before a frame
 FIRST_HELLO, LAST_HELLO = 1.0, 5.0  # seconds between hellos, doubling
 GIVE_UP_AFTER = 4  # timeouts without an answer that end a session
 LOOK_AHEAD = 64  # streams announced before their bytes are due
-_NOISE_EVERY = 10.0
 
 
 @dataclass
@@ -62,13 +61,12 @@ class Sender:
         self._numbers: dict[int, Outgoing] = {}
         self._next_number = 0
         self._gone: list[int] = []
-        self._events: list[Event] = []
+        self._log = Log()
         self._next_poll = self._next_hello = 0.0
         self._hello_wait = FIRST_HELLO
         self._last_sent = self._last_heard = -1e9
         self._silences = 0
         self._was_connected = False
-        self._noise, self._noise_told = 0, -1e9
         self.refusal: int | None = None
 
     @property
@@ -84,8 +82,7 @@ class Sender:
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call."""
-        events, self._events = self._events, []
-        return events
+        return self._log.take()
 
     def disconnected(self, now: float) -> None:
         """The port was lost and is there again: bytes in between are gone."""
@@ -96,7 +93,7 @@ class Sender:
         """Take bytes that came from the line."""
         for frame in self._decoder.feed(data):
             if isinstance(frame, Corrupt):
-                self._hear_noise(now)
+                self._log.tell_seldom(now, "noise", frame.reason)
                 continue
             found = self._session.take(frame)
             if isinstance(found, session.Packet):
@@ -104,13 +101,14 @@ class Sender:
             elif isinstance(found, session.Welcomed):
                 self._begin_session(now)
             elif isinstance(found, session.Reset):
-                self._tell("reset", reason="the receiver was restarted")
+                self._log.tell("reset", reason="the receiver was restarted")
                 self._end_session(now)
             elif isinstance(found, session.Refused):
                 self.refusal = found.reason
-                self._tell("refused", reason=f"the receiver refuses: {session.REFUSALS[found.reason]}")
+                why = f"the receiver refuses: {session.REFUSALS[found.reason]}"
+                self._log.tell_seldom(now, "refused", why)
             elif isinstance(found, session.Trouble):
-                self._tell("suspect", reason=found.reason)
+                self._log.tell_seldom(now, "suspect", found.reason)
 
     def send(self, now: float) -> bytes:
         """Return the next bytes to write, one frame or a few small ones; none if it is not the time."""
@@ -135,24 +133,19 @@ class Sender:
 
     @property
     def _wants_session(self) -> bool:
-        return len(self._waiting) > 0 or not self._was_connected  # the first time at once: a wrong key should show
+        return (
+            len(self._waiting) > 0 or not self._was_connected
+        )  # the first time at once: a wrong key should show
 
     @property
     def _silent_at(self) -> float:
         return max(self._last_sent, self._last_heard) + self.pace.timeout
 
-    def _tell(self, what: str, **details: object) -> None:
-        self._events.append(Event(what, details))
-
-    def _hear_noise(self, now: float) -> None:
-        self._noise += 1
-        if now - self._noise_told > _NOISE_EVERY:
-            self._tell("noise", frames=self._noise)
-            self._noise, self._noise_told = 0, now
-
     def _refresh(self) -> None:
         for name in self._waiting.refresh():
-            self._tell("skipped", name=name, reason="its name or size cannot go over the link; it stays in the spool")
+            self._log.tell(
+                "skipped", name=name, reason="its name or size cannot go over the link; it stays in the spool"
+            )
         self._drop_vanished()
 
     def _drop_vanished(self) -> None:
@@ -160,7 +153,7 @@ class Sender:
             if stream.number is not None:
                 self._numbers.pop(stream.number, None)
                 self._gone.append(stream.number)
-            self._tell("changed", name=stream.name, reason="the spool thinned or dropped it")
+            self._log.tell("changed", name=stream.name, reason="the spool thinned or dropped it")
         self._waiting.vanished.clear()
 
     def _write(self, body: bytes, now: float) -> bytes:
@@ -197,7 +190,7 @@ class Sender:
         self._hello_wait, self._last_heard, self._silences = FIRST_HELLO, now, 0
         self._was_connected = True
         self.refusal = None
-        self._tell("connected", waiting=len(self._waiting))
+        self._log.tell("connected", waiting=len(self._waiting))
 
     def _end_session(self, now: float) -> None:
         self._session.begin()
@@ -212,7 +205,7 @@ class Sender:
         self._silences += 1
         self.pace.on_silence()
         if self._silences > GIVE_UP_AFTER:
-            self._tell("silent", seconds=round(now - self._last_heard, 1))
+            self._log.tell("silent", seconds=round(now - self._last_heard, 1))
             self._end_session(now)
             return self._hello(now)
         return self._pack(Ping(), now)
@@ -221,7 +214,12 @@ class Sender:
         """Return the frame that is most worth sending: of base layers first, announcements a window ahead."""
         for name in self._waiting.finishing:  # all of it has arrived, the confirmation has not
             known = self._waiting.get(name)
-            if known and not len(known.flying) and known.gap(known.size) is None and self._may_ask(known, now):
+            if (
+                known
+                and not len(known.flying)
+                and known.gap(known.size) is None
+                and self._may_ask(known, now)
+            ):
                 return self._ask(known, now)
         for phase in (0, 1):
             ready: Outgoing | None = None
@@ -279,7 +277,7 @@ class Sender:
         elif isinstance(message, Done):
             self._confirmed(stream, message)
         elif isinstance(message, Reject):
-            self._tell("rejected", name=stream.name, reason=REJECTIONS[message.reason])
+            self._log.tell("rejected", name=stream.name, reason=REJECTIONS[message.reason])
             self._numbers.pop(message.number)
             self._waiting.set_aside(stream.name)
 
@@ -299,7 +297,7 @@ class Sender:
             return
         self._numbers.pop(message.number)
         self._waiting.remove(stream.name)
-        self._tell("sent", name=stream.name, bytes=stream.size, sha256=message.digest.hex())
+        self._log.tell("sent", name=stream.name, bytes=stream.size, sha256=message.digest.hex())
 
     def _acknowledged(self, ack: Ack, now: float) -> None:
         latest = ack.ranges[0][1] - 1

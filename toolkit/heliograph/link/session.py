@@ -245,7 +245,9 @@ class Responder:
             return _REFUSE.pack(REFUSE, VERSION, reason, nonce), Trouble(f"device {shown} refused: {why}")
 
         if version != VERSION:
-            return refuse(1, f"it speaks version {version} of the link, expected {VERSION}; update heliograph")
+            return refuse(
+                1, f"it speaks version {version} of the link, expected {VERSION}; update heliograph"
+            )
         if keyed > 1:
             return None, Trouble("a hello of an unknown mode")
         if self._key is not None and not keyed:
@@ -253,7 +255,9 @@ class Responder:
         if self._key is None and keyed:
             return refuse(3, "it has a key, and this receiver none; give --key-file here")
         if self._handshake_key is not None and not keys.is_tag(self._handshake_key, body[:end], body[end:]):
-            return refuse(4, "its key is not the one here, or the hello is forged; use the same key file at both")
+            return refuse(
+                4, "its key is not the one here, or the hello is forged; use the same key file at both"
+            )
         if not is_device(name) or (self._handshake_key is None and len(body) != end):
             return None, Trouble("a hello with an illegal device name")
         if nonce not in self._pending:
@@ -265,11 +269,15 @@ class Responder:
     def _welcome(self, hello: bytes, device: str, nonce: bytes) -> _Pending:
         answer = secrets.token_bytes(NONCE_BYTES)
         # Of 16 bits, so that two sessions in sight differ surely; keys and nonces tell all others apart.
-        taken = {p.half.number for p in self._pending.values()} | {self._current.number if self._current else -1}
+        taken = {p.half.number for p in self._pending.values()} | {
+            self._current.number if self._current else -1
+        }
         digest = int.from_bytes(hashlib.sha256(nonce + answer).digest()[:2], "little")
         number = next(n & 0xFFFF for n in range(digest, digest + MAX_PENDING + 2) if n & 0xFFFF not in taken)
         core = _WELCOME.pack(WELCOME, VERSION, self._key is not None, nonce, answer, number)
         if self._key is None or self._handshake_key is None:
             return _Pending(device, _Half(number, None, None, up=False), core)
         up, down = _seals(self._key, nonce + answer, device)
-        return _Pending(device, _Half(number, down, up, up=False), core + keys.tag(self._handshake_key, core + hello))
+        return _Pending(
+            device, _Half(number, down, up, up=False), core + keys.tag(self._handshake_key, core + hello)
+        )

@@ -58,7 +58,11 @@ def _write_synced(path: Path, flags: int, pieces: list[tuple[int, bytes]]) -> No
         for offset, data in pieces:
             view = memoryview(data)
             while view:
-                count = os.pwrite(descriptor, view, offset) if not flags & os.O_APPEND else os.write(descriptor, view)
+                count = (
+                    os.pwrite(descriptor, view, offset)
+                    if not flags & os.O_APPEND
+                    else os.write(descriptor, view)
+                )
                 view, offset = view[count:], offset + count
         os.fsync(descriptor)
     finally:

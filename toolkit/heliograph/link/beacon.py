@@ -127,7 +127,8 @@ class BeaconSender:
         self._batch = []
 
     def _begin_batch(self) -> Iterator[bytes]:
-        plans = []
+        plans: list[tuple[list[bytes], list[bytes]]] = []
+        self._batch = []
         for name in self._spool.names():
             if len(plans) == TOGETHER:
                 break
@@ -141,14 +142,10 @@ class BeaconSender:
                 self._skipped.add(name)
                 self._log.tell("skipped", name=name, reason="its name or size cannot go over the link")
                 continue
-            plans.append((name, len(data), *self._plan(name, data)))
-        self._batch = [(name, size) for name, size, _, _ in plans]
+            plans.append(self._plan(name, data))
+            self._batch.append((name, len(data)))
         bodies = [
-            body
-            for _ in range(self._repeat)
-            for part in (2, 3)
-            for plan in plans
-            for body in plan[part]  # type: ignore[union-attr]
+            body for _ in range(self._repeat) for part in (0, 1) for plan in plans for body in plan[part]
         ]
         return (self._frame(body, is_first=n == 0) for n, body in enumerate(bodies))
 

@@ -19,10 +19,30 @@ LEAST_FRAMES = 4  # on the way at least
 MAX_WINDOW = 256 << 10
 SIZES = (48, 96, 192, 384, 768, 1408)  # payload bytes of a frame
 OVERHEAD = 22  # bytes around a payload: delimiter, COBS, CRC, packet and message heads
-LINE_SECONDS = 0.25  # the most a frame may keep a slow line busy
+LINE_SECONDS = 0.5  # the most a frame may keep a slow line busy
 _START_SIZE = 2  # of SIZES
-_MEMORY = 96  # packets after which an outcome counts 1/e
-_PRIOR = 6.0  # packets that the model of noise counts as, beside what was measured at a size
+_MEMORY = 400  # packets after which an outcome counts 1/e
+
+
+class _Model(tuple[tuple[float, float, float], ...]):
+    """For each size the chance to arrive, its logarithm, and that of the chance not to."""
+
+    @property
+    def chances(self) -> tuple[float, ...]:
+        return tuple(chance for chance, _, _ in self)
+
+
+def _model(whole: float, noise: float) -> _Model:
+    """Frames vanish whole, whatever their size, and by noise on their bytes: e^(-noise * bytes) arrive of the rest."""
+    chances = [min(whole * math.exp(-noise * (size + OVERHEAD)), 0.9999) for size in SIZES]
+    return _Model((chance, math.log(max(chance, 1e-9)), math.log(1 - chance)) for chance in chances)
+
+
+_MODELS = [
+    _model(1 - lost, noise)
+    for lost in (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)
+    for noise in (0.0, *(10 ** (-5.5 + n / 6) for n in range(22)))
+]
 
 
 @dataclass
@@ -46,10 +66,10 @@ class Pace:
         self._rates: deque[tuple[float, float]] = deque()  # time, bytes a second; falling
         self._delays: deque[tuple[float, float]] = deque()  # time, seconds; rising
         self._start_rate, self._stalls, self._start_round = 0.0, 0, 0
-        self._window = float(LEAST_FRAMES * (SIZES[_START_SIZE] + OVERHEAD))
+        self._window = float(2 * LEAST_FRAMES * (SIZES[_START_SIZE] + OVERHEAD))
         self._starting = True
-        self._tried = [0.0] * len(SIZES)
-        self._arrived = [0.0] * len(SIZES)
+        self._arrived, self._failed = [0.0] * len(SIZES), [0.0] * len(SIZES)
+        self._survival: tuple[float, ...] = (1.0,) * len(SIZES)
         self._choice = _START_SIZE
         self._outcomes = 0
 
@@ -61,11 +81,9 @@ class Pace:
     @property
     def payload(self) -> int:
         """Bytes of a stream to put into the next frame."""
-        # Now and then the neighbours are tried, or nothing would be known of them.
-        phase = self._outcomes % 64
         choice = self._choice
-        if phase < 2 and self._outcomes >= 64:
-            choice = min(choice + 1, len(SIZES) - 1)
+        if self._outcomes % 16 == 15:  # now and then a neighbour is tried, or nothing would be known of it
+            choice = min(max(choice + (1 if self._outcomes % 32 < 16 else -1), 0), len(SIZES) - 1)
         if self._rates:
             while choice and (SIZES[choice] + OVERHEAD) / self._rates[0][1] > LINE_SECONDS:
                 choice -= 1
@@ -85,7 +103,7 @@ class Pace:
     @property
     def loss(self) -> float:
         """Share of frames lost lately, at the present size."""
-        return 1 - self._survival(self._choice)
+        return 1 - self._survival[self._choice]
 
     def on_silence(self) -> None:
         """The timeout ran out."""
@@ -152,24 +170,26 @@ class Pace:
         self._rates.append((now, rate))
 
     def _outcome(self, size: int, *, arrived: bool) -> None:
-        fade = math.exp(-1 / _MEMORY)
         nearest = min(range(len(SIZES)), key=lambda n: abs(SIZES[n] + OVERHEAD - size))
-        if size > SIZES[0] // 2 + OVERHEAD:  # small ones say nothing of sizes
-            self._tried = [n * fade for n in self._tried]
-            self._arrived = [n * fade for n in self._arrived]
-            self._tried[nearest] += 1
-            self._arrived[nearest] += arrived
+        fade = math.exp(-1 / _MEMORY)
+        for n in range(len(SIZES)):
+            self._arrived[n] *= fade
+            self._failed[n] *= fade
+        (self._arrived if arrived else self._failed)[nearest] += 1
         self._outcomes += 1
         if self._outcomes % 8 == 0:
+            self._survival = self._fit()
             self._choice = max(range(len(SIZES)), key=self._worth)
 
-    def _survival(self, choice: int) -> float:
-        """Chance that a frame of a size arrives: what was seen at this size, beside a model of noise."""
-        pairs = [(n, SIZES[n] + OVERHEAD) for n in range(len(SIZES)) if self._tried[n] > 0.5]
-        sent = sum(self._tried[n] * size for n, size in pairs) + 2000.0
-        failed = sum(self._tried[n] - self._arrived[n] for n, _ in pairs)
-        by_noise = math.exp(-failed / sent * (SIZES[choice] + OVERHEAD))
-        return (self._arrived[choice] + _PRIOR * by_noise) / (self._tried[choice] + _PRIOR)
+    def _fit(self) -> tuple[float, ...]:
+        """Return the chance of each size to arrive: the likeliest of the models, given what was seen."""
+        seen = tuple(zip(self._arrived, self._failed, strict=True))
+        return max(
+            _MODELS,
+            key=lambda model: sum(
+                yes * good + no * bad for (yes, no), (_, good, bad) in zip(seen, model, strict=True)
+            ),
+        ).chances
 
     def _worth(self, choice: int) -> float:
-        return self._survival(choice) * SIZES[choice] / (SIZES[choice] + OVERHEAD)
+        return self._survival[choice] * SIZES[choice] / (SIZES[choice] + OVERHEAD)

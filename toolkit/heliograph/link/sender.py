@@ -1,4 +1,4 @@
-"""The sender of a transfer: takes bytes and the time, gives bytes; touches no port and no clock (LINK.md, section 4)."""
+"""The sender of a transfer: takes bytes and the time, gives bytes; no port, no clock (LINK.md, section 4)."""
 
 from __future__ import annotations
 
@@ -76,8 +76,9 @@ class Sender:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing that can be sent waits; looks into the spool first."""
-        self._refresh()
+        """Whether nothing that can be sent waits; looks into the spool before it says so."""
+        if not len(self._waiting):
+            self._refresh()
         return not len(self._waiting)
 
     def take_events(self) -> list[Event]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from heliograph.codec import format as container
 from heliograph.errors import StreamError
@@ -63,7 +64,7 @@ def _cut(data: bytes, start: int, stop: int, payload: int) -> list[Run]:
         return []
     count = -(-(stop - start) // (payload - _RUN_BYTES))
     bounds = [start + (stop - start) * n // count for n in range(count + 1)]
-    return [(a, data[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [(a, data[a:b]) for a, b in pairwise(bounds)]
 
 
 def _frames(data: bytes, spans: list[tuple[int, int]], payload: int) -> list[list[Run]]:
@@ -80,7 +81,7 @@ def _frames(data: bytes, spans: list[tuple[int, int]], payload: int) -> list[lis
             open_frame, filled = [], 0
         open_frame += runs
         filled += size + _RUN_BYTES
-    return frames + [open_frame] if open_frame else frames
+    return [*frames, open_frame] if open_frame else frames
 
 
 def pack_runs(runs: Sequence[Run]) -> bytes:

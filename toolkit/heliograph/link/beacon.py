@@ -52,7 +52,7 @@ def piece_body(digest: bytes, runs: list[Run]) -> bytes:
 class BeaconSender:
     """Sends each stream of a spool `repeat` times and removes it then; calls as of `Sender`.
 
-    Within one time the description with the header goes four times, the base layer twice, the rest once.
+    Within one time the description with the header goes four times, the base layer three times, the rest once.
 
     Args:
         rate: bytes a second of the line; more is not given out, whatever the port would take.
@@ -156,11 +156,10 @@ class BeaconSender:
         described += [piece_body(digest, runs) for runs in parts.header]
         base = [piece_body(digest, runs) for runs in parts.base]
         rest = [piece_body(digest, runs) for runs in parts.rest]
-        half = len(rest) // 2
-        turned = (
-            base[len(base) // 2 :] + base[: len(base) // 2]
-        )  # so that one burst does not hit a frame twice
-        return described + base + described, rest[:half] + described + turned + rest[half:] + described
+        half, third = len(rest) // 2, len(base) // 3
+        again = base[third:] + base[:third]  # turned, so that what hits in a rhythm does not hit a frame each time
+        last = base[2 * third :] + base[: 2 * third]
+        return described + base + described, rest[:half] + described + again + rest[half:] + described + last
 
     def _frame(self, body: bytes, *, is_first: bool) -> bytes:
         if self._key is None or self._counter is None:

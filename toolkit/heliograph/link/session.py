@@ -23,12 +23,12 @@ REFUSALS = {
 }
 MAX_PENDING = 4
 LAST_COUNTER = (1 << 32) - 1
-_PACKET = struct.Struct("<BHI")  # kind, session, counter
+PACKET = struct.Struct("<BHI")  # kind, session, counter
 _HELLO = struct.Struct(f"<BBB{NONCE_BYTES}s")
 _WELCOME = struct.Struct(f"<BBB{NONCE_BYTES}s{NONCE_BYTES}sH")
 _REFUSE = struct.Struct(f"<BBB{NONCE_BYTES}s")
 _UNKNOWN = struct.Struct("<BH")
-PACKET_BYTES = _PACKET.size
+PACKET_BYTES = PACKET.size
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _Half:
         return self._next
 
     def pack(self, message: Message) -> bytes:
-        head = _PACKET.pack(self._send_kind, self.number, self._next)
+        head = PACKET.pack(self._send_kind, self.number, self._next)
         body = message.to_bytes()
         if self._sending is not None:
             body = self._sending.close(self._next, body, head)
@@ -90,7 +90,7 @@ class _Half:
         """Return the packet of a frame; None if the frame is another session's."""
         if len(body) <= PACKET_BYTES:
             return Trouble("a packet is too short")
-        kind, number, counter = _PACKET.unpack_from(body)
+        kind, number, counter = PACKET.unpack_from(body)
         if number != self.number:
             return None
         if kind != self._take_kind:
@@ -107,9 +107,23 @@ class _Half:
         return Trouble("a packet holds no message") if message is None else Packet(counter, message)
 
 
-def _seals(key: bytes, nonces: bytes, device: str) -> tuple[keys.Seal, keys.Seal]:
+def seals(key: bytes, nonces: bytes, device: str) -> tuple[keys.Seal, keys.Seal]:
+    """Return the seals of a session, of the sender's packets and of the receiver's; nonces in this order too."""
     made = keys.derive(key, nonces, f"heliograph link 1 session {device}", 64)
     return keys.Seal(made[:32]), keys.Seal(made[32:])
+
+
+def hello_body(device: str, nonce: bytes, handshake_key: bytes | None) -> bytes:
+    """Return a hello; keyed if there is a key."""
+    name = device.encode("ascii")
+    body = _HELLO.pack(HELLO, VERSION, handshake_key is not None, nonce) + bytes([len(name)]) + name
+    return body if handshake_key is None else body + keys.tag(handshake_key, body)
+
+
+def welcome_body(hello: bytes, nonce: bytes, answer: bytes, number: int, handshake_key: bytes | None) -> bytes:
+    """Return the welcome to a hello of a nonce, with the receiver's nonce `answer`."""
+    core = _WELCOME.pack(WELCOME, VERSION, handshake_key is not None, nonce, answer, number)
+    return core if handshake_key is None else core + keys.tag(handshake_key, core + hello)
 
 
 class Initiator:
@@ -134,9 +148,7 @@ class Initiator:
         """Forget the session; the next hello asks for a new one."""
         self._session = None
         self._nonce = secrets.token_bytes(NONCE_BYTES)
-        name = self._device.encode("ascii")
-        body = _HELLO.pack(HELLO, VERSION, self._key is not None, self._nonce) + bytes([len(name)]) + name
-        self.hello = body if self._handshake_key is None else body + keys.tag(self._handshake_key, body)
+        self.hello = hello_body(self._device, self._nonce, self._handshake_key)
 
     def pack(self, message: Message) -> bytes:
         """Return the frame body of a message; ValueError without a session."""
@@ -176,7 +188,7 @@ class Initiator:
             return Welcomed()
         if not keys.is_tag(self._handshake_key, core + self.hello, body[_WELCOME.size :]):
             return Trouble("the receiver's welcome was not made with this key file")
-        up, down = _seals(self._key, self._nonce + nonce, self._device)
+        up, down = seals(self._key, self._nonce + nonce, self._device)
         self._session = _Half(number, up, down, up=True)
         return Welcomed()
 
@@ -230,7 +242,7 @@ class Responder:
                 return None, found, False
         if len(body) <= PACKET_BYTES:
             return None, Trouble("a packet is too short"), False
-        return _UNKNOWN.pack(UNKNOWN, _PACKET.unpack_from(body)[1]), None, False
+        return _UNKNOWN.pack(UNKNOWN, PACKET.unpack_from(body)[1]), None, False
 
     def _hello(self, body: bytes) -> tuple[bytes | None, Trouble | None]:
         start = _HELLO.size + 1
@@ -274,10 +286,8 @@ class Responder:
         }
         digest = int.from_bytes(hashlib.sha256(nonce + answer).digest()[:2], "little")
         number = next(n & 0xFFFF for n in range(digest, digest + MAX_PENDING + 2) if n & 0xFFFF not in taken)
-        core = _WELCOME.pack(WELCOME, VERSION, self._key is not None, nonce, answer, number)
-        if self._key is None or self._handshake_key is None:
-            return _Pending(device, _Half(number, None, None, up=False), core)
-        up, down = _seals(self._key, nonce + answer, device)
-        return _Pending(
-            device, _Half(number, down, up, up=False), core + keys.tag(self._handshake_key, core + hello)
-        )
+        welcome = welcome_body(hello, nonce, answer, number, self._handshake_key)
+        if self._key is None:
+            return _Pending(device, _Half(number, None, None, up=False), welcome)
+        up, down = seals(self._key, nonce + answer, device)
+        return _Pending(device, _Half(number, down, up, up=False), welcome)

@@ -144,7 +144,7 @@ def show_cpu() -> None:
 
 def show_others() -> None:
     size, limit = 100_000, 90.0
-    sx, rx = ["sx", "-b", "-k", "-q"], ["rx", "-b", "-c", "-q", "file"]
+    sx, rx = ["sx", "-b", "-k"], ["rx", "-b", "-c", "file"]  # with -q they do not find each other
     print(
         f"{size} bytes at 115200 baud over the same pseudo-terminal line, real processes, at most {limit:.0f} s"
     )

@@ -178,9 +178,8 @@ def time_ours(baud: int, *, count: int, size: int, faults: Sequence[str] = (), l
         folder = Path(name)
         streams = fill(folder, count, size, seed=1)
         with SimulatedLine("--baud", str(baud), *faults) as line:
-            receiver = subprocess.Popen(
-                command_of("receive", line.ends[1], folder), stdout=subprocess.DEVNULL
-            )
+            command = command_of("receive", line.ends[1], folder)
+            receiver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             time.sleep(2)
             command = command_of("send", line.ends[0], folder, "--once", "--baud", str(baud))
             timed = _time(

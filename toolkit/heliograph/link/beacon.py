@@ -157,7 +157,9 @@ class BeaconSender:
         base = [piece_body(digest, runs) for runs in parts.base]
         rest = [piece_body(digest, runs) for runs in parts.rest]
         half, third = len(rest) // 2, len(base) // 3
-        again = base[third:] + base[:third]  # turned, so that what hits in a rhythm does not hit a frame each time
+        again = (
+            base[third:] + base[:third]
+        )  # turned, so that what hits in a rhythm does not hit a frame each time
         last = base[2 * third :] + base[: 2 * third]
         return described + base + described, rest[:half] + described + again + rest[half:] + described + last
 

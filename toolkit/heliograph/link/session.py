@@ -120,7 +120,9 @@ def hello_body(device: str, nonce: bytes, handshake_key: bytes | None) -> bytes:
     return body if handshake_key is None else body + keys.tag(handshake_key, body)
 
 
-def welcome_body(hello: bytes, nonce: bytes, answer: bytes, number: int, handshake_key: bytes | None) -> bytes:
+def welcome_body(
+    hello: bytes, nonce: bytes, answer: bytes, number: int, handshake_key: bytes | None
+) -> bytes:
     """Return the welcome to a hello of a nonce, with the receiver's nonce `answer`."""
     core = _WELCOME.pack(WELCOME, VERSION, handshake_key is not None, nonce, answer, number)
     return core if handshake_key is None else core + keys.tag(handshake_key, core + hello)

@@ -4,7 +4,7 @@
 
 Parts: goodput (virtual time, repeatable), survival, one-way, cpu, others (real processes on pseudo-terminals; sz, rz,
 sx, rx of the package lrzsz where they are installed). Goodput is bytes of pictures times 10 bits over baud times
-seconds, from before the handshake to the last confirmation.
+seconds, to the last confirmation; in virtual time from before the handshake, of processes from after it.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ def show_one_way(decoder: str) -> None:
 
 
 def show_cpu() -> None:
-    print("CPU of the sender, share of a core, from process start to end (real process, pseudo-terminal)")
+    print(
+        "CPU of the sender, share of a core, from the open session to the end (real process, pseudo-terminal)"
+    )
     for baud, count in ((921600, 200), (115200, 20)):
         found = time_ours(baud, count=count, size=20000, limit=200)
         print(
@@ -143,7 +145,7 @@ def show_cpu() -> None:
 
 
 def show_others() -> None:
-    size, limit = 100_000, 90.0
+    size, limit = 100_000, 60.0
     sx, rx = ["sx", "-b", "-k"], ["rx", "-b", "-c", "file"]  # with -q they do not find each other
     print(
         f"{size} bytes at 115200 baud over the same pseudo-terminal line, real processes, at most {limit:.0f} s"

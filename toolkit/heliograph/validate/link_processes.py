@@ -6,10 +6,10 @@ Also `sz`, `rz`, `sx` and `rx` of lrzsz on the same line, to compare with.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 from heliograph.device.spool import Spool
 from heliograph.link.port import BITS_PER_BYTE
@@ -158,8 +159,13 @@ def survive(
     left = len(spool.names()) + len(
         [p for p in (folder / "out").glob("*/*") if p.suffix in (".partial", ".state")]
     )
+    events = [
+        json.loads(line) for line in (folder / "receive.log").read_text().splitlines() if line[:1] == "{"
+    ]
+    told = [event["name"] for event in events if event["event"] == "received"]
+    twice = len(digests) - len(set(digests)) + len(told) - len(set(told))
     whole = sum(found.get(name) == data for name, data in sent.items())
-    return Survival(len(sent), whole, len(digests) - len(set(digests)), left, kills, time.monotonic() - began)
+    return Survival(len(sent), whole, twice, left, kills, time.monotonic() - began)
 
 
 @dataclass(frozen=True)
@@ -169,25 +175,42 @@ class Timed:
     arrived: bool
     seconds: float
     goodput: float
-    cpu: float
+    cpu: float = 0.0
 
 
 def time_ours(baud: int, *, count: int, size: int, faults: Sequence[str] = (), limit: float) -> Timed:
-    """Time our own transfer of a spool, from the sender's start to its end with everything confirmed."""
-    with tempfile.TemporaryDirectory() as name:
+    """Time our own transfer of a spool, from the open session to the sender's end with everything confirmed."""
+    with tempfile.TemporaryDirectory() as name, SimulatedLine("--baud", str(baud), *faults) as line:
         folder = Path(name)
         streams = fill(folder, count, size, seed=1)
-        with SimulatedLine("--baud", str(baud), *faults) as line:
-            command = command_of("receive", line.ends[1], folder)
-            receiver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(2)
-            command = command_of("send", line.ends[0], folder, "--once", "--baud", str(baud))
-            timed = _time(
-                command, sum(map(len, streams.values())), baud, limit, lambda: received(folder) == streams
-            )
-            receiver.send_signal(signal.SIGTERM)
-            receiver.wait()
-        return timed
+        command = command_of("receive", line.ends[1], folder)
+        receiver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = command_of("send", line.ends[0], folder, "--once", "--json")
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        watch = Timer(limit, sender.kill)
+        watch.start()
+        began, before = time.monotonic(), _cpu_seconds(sender.pid)
+        assert sender.stdout is not None
+        for text in sender.stdout:
+            if b'"connected"' in text:
+                began, before = time.monotonic(), _cpu_seconds(sender.pid)
+                break
+        sender.stdout.read()
+        _, _, used = os.wait4(sender.pid, 0)
+        seconds = time.monotonic() - began
+        sender.returncode = 0
+        watch.cancel()
+        receiver.terminate()
+        receiver.wait()
+        arrived = received(folder) == streams
+    share = count * size * BITS_PER_BYTE / baud / seconds if arrived else 0.0
+    return Timed(arrived, seconds, share, (used.ru_utime + used.ru_stime - before) / seconds)
+
+
+def _cpu_seconds(process: int) -> float:
+    """Return what a running process has used, in user and system mode."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def time_lrzsz(
@@ -199,7 +222,7 @@ def time_lrzsz(
     faults: Sequence[str] = (),
     limit: float,
 ) -> Timed | None:
-    """Time a transfer of one file by lrzsz's programs; None if they are not installed."""
+    """Time a transfer of one file by lrzsz's programs, to the receiver's end; None if they are not installed."""
     if not shutil.which(sender[0]) or not shutil.which(receiver[0]):
         return None
     with tempfile.TemporaryDirectory() as name, SimulatedLine("--baud", str(baud), *faults) as line:
@@ -208,48 +231,20 @@ def time_lrzsz(
         (folder / "out").mkdir()
         data = random.Random(1).randbytes(size)
         (folder / "in/file").write_bytes(data)
-        with Path(line.ends[1]).open("r+b", buffering=0) as port:
-            other = subprocess.Popen(
-                receiver,
-                stdin=port,
-                stdout=port,
-                stderr=subprocess.DEVNULL,
-                cwd=folder / "out",
-                start_new_session=True,
-            )
-        try:
-            with Path(line.ends[0]).open("r+b", buffering=0) as port:
-
-                def is_there() -> bool:
-                    try:
-                        # XMODEM pads its last block.
-                        return (folder / "out/file").read_bytes()[:size] == data
-                    except FileNotFoundError:
-                        return False
-
-                command = [*sender, str(folder / "in/file")]
-                return _time(command, size, baud, limit, is_there, stdin=port.fileno(), stdout=port.fileno())
-        finally:
-            os.killpg(other.pid, signal.SIGKILL)
-            other.wait()
-
-
-def _time(command: Sequence[str], size: int, baud: int, limit: float, is_there, **streams: int) -> Timed:  # type: ignore[no-untyped-def]
-    began = time.monotonic()
-    streams.setdefault("stdout", subprocess.DEVNULL)
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, **streams)  # type: ignore[call-overload]
-    while True:
-        pid, _, used = os.wait4(process.pid, os.WNOHANG)
+        commands = ([*receiver], folder / "out"), ([*sender, str(folder / "in/file")], folder)
+        ends = []
+        for (command, where), device in zip(commands, line.ends[::-1], strict=True):
+            with Path(device).open("r+b", buffering=0) as port:
+                ends.append(
+                    subprocess.Popen(command, stdin=port, stdout=port, stderr=subprocess.DEVNULL, cwd=where)
+                )
+        began = time.monotonic()
+        while ends[0].poll() is None and time.monotonic() - began < limit:
+            time.sleep(0.02)
         seconds = time.monotonic() - began
-        if pid:
-            process.returncode = 0
-            break
-        if seconds > limit:
-            process.kill()
-        time.sleep(0.02)
-    for _ in range(20):  # the other end may still be writing
-        if arrived := is_there() and seconds < limit:
-            break
-        time.sleep(0.1)
-    share = size * BITS_PER_BYTE / baud / seconds if arrived else 0.0
-    return Timed(arrived, seconds, share, (used.ru_utime + used.ru_stime) / seconds)
+        for end in ends:
+            end.kill()
+            end.wait()
+        file = folder / "out/file"
+        arrived = file.exists() and file.read_bytes()[:size] == data  # XMODEM pads its last block
+    return Timed(arrived, seconds, size * BITS_PER_BYTE / baud / seconds if arrived else 0.0)

@@ -58,7 +58,14 @@ ILLEGAL = {
 def build() -> dict[str, object]:
     """Return all vectors."""
     coder = FrameCoder()
-    bodies = [b"\x01", b"\x00", b"\x00\x00", b"\x10\x34\x12\x05\x00\x00\x00\x04", bytes(range(1, 256)), bytes(600)]
+    bodies = [
+        b"\x01",
+        b"\x00",
+        b"\x00\x00",
+        b"\x10\x34\x12\x05\x00\x00\x00\x04",
+        bytes(range(1, 256)),
+        bytes(600),
+    ]
     bodies += [bytes([7]) * n for n in (249, 250, 251, MAX_BODY)]
     handshake = keys.derive(KEY, b"", "heliograph link 1 handshake")
     up, down = session.seals(KEY, SENDER + RECEIVER, DEVICE)
@@ -77,7 +84,13 @@ def build() -> dict[str, object]:
     numbered = bytes([beacon.KEYED]) + source + (1 << 40).to_bytes(6, "little") + piece
     return {
         "frames": [{"body": body.hex(), "encoded": coder.encode(body).hex()} for body in bodies],
-        "corrupt": ["01", "0501", "02ff", coder.encode(b"\x01\x02")[:-2].hex(), "03" + coder.encode(b"\x01")[1:-1].hex()],
+        "corrupt": [
+            "01",
+            "0501",
+            "02ff",
+            coder.encode(b"\x01\x02")[:-2].hex(),
+            "03" + coder.encode(b"\x01")[1:-1].hex(),
+        ],
         "messages": {name: message.to_bytes().hex() for name, message in MESSAGES.items()},
         "illegal_messages": ILLEGAL,
         "sessions": {

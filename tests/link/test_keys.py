@@ -38,7 +38,9 @@ def test_files_others_may_use_are_refused(tmp_path: Path, mode: int) -> None:
         keys.read_key_file(path)
 
 
-@pytest.mark.parametrize("text", ["", "secret", "heliograph-key-1 00ff", "heliograph-key-1 " + "g" * 64, "x" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "secret", "heliograph-key-1 00ff", "heliograph-key-1 " + "g" * 64, "x" * 5000]
+)
 def test_other_files_are_no_keys(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.key"
     path.write_text(text)
@@ -65,5 +67,7 @@ def test_without_cryptography_the_error_names_the_install_line(monkeypatch: pyte
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(keys.importlib, "import_module", missing)
-    with pytest.raises(LinkError, match=r"--key-file needs the package cryptography .*pip install 'heliograph\[link\]'"):
+    with pytest.raises(
+        LinkError, match=r"--key-file needs the package cryptography .*pip install 'heliograph\[link\]'"
+    ):
         keys.Seal(bytes(32))

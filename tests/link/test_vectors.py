@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.link import make_vectors
 
 import heliograph
 from heliograph.link import beacon, keys, session
 from heliograph.link.frames import Corrupt, FrameCoder, FrameDecoder
 from heliograph.link.messages import Illegal, parse, read_varint, varint
 from heliograph.link.store import Store
-from tests.link import make_vectors
 
 PAGE = Path(heliograph.__file__).with_name("LINK.md").read_text(encoding="utf-8")
 

@@ -215,9 +215,14 @@ class Receiver:
             return
         if len(self._misses) >= MAX_OPEN:
             self._misses.clear()
-        self._misses[partial.digest] = self._misses.get(partial.digest, 0) + 1
-        self._log.tell("suspect", reason=f"{partial.name} did not match its SHA-256 and is fetched again")
-        self._send(Have(number, ()))
+        misses = self._misses[partial.digest] = self._misses.get(partial.digest, 0) + 1
+        if misses < _TRIES:
+            self._log.tell("suspect", reason=f"{partial.name} did not match its SHA-256 and is fetched again")
+            self._send(Have(number, ()))
+            return
+        self._log.tell("suspect", reason=f"{partial.name} never matched its SHA-256 and is refused")
+        self._forget(number)
+        self._send(Reject(number, REJECTED_HASH))
 
     def _send(self, message: Message) -> None:
         self._answer(self._session.pack(message))

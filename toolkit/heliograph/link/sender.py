@@ -224,22 +224,27 @@ class Sender:
                 return self._ask(known, now)
         for phase in (0, 1):
             ready: Outgoing | None = None
-            ahead = 0
+            ahead, is_expecting = 0, False
             for stream in self._waiting.candidates(phase, LOOK_AHEAD):
                 if ahead > self.pace.window and ready is not None:
                     break
                 if not stream.is_known:
                     if self._may_ask(stream, now):
                         return self._ask(stream, now)
+                    is_expecting |= stream.asked == 0
                 elif ready is None:
                     ready = stream
                 ahead += (stream.size if phase else stream.base) - stream.held.total
-            while ready is not None:
+            if ready is not None:
                 data = self._waiting.read(ready)
                 if data is not None:
                     return self._data(ready, data, phase, now)
                 self._drop_vanished()
                 return self._next(now)
+            if (
+                is_expecting
+            ):  # the answer will tell which bytes of a base layer are due: nothing else goes first
+                return b""
         return b""
 
     def _may_ask(self, stream: Outgoing, now: float) -> bool:

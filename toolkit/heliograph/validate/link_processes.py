@@ -222,7 +222,7 @@ def time_lrzsz(
     faults: Sequence[str] = (),
     limit: float,
 ) -> Timed | None:
-    """Time a transfer of one file by lrzsz's programs, to the receiver's end; None if they are not installed."""
+    """Time a transfer of one file by lrzsz's programs, until an end knows that it is there; None if they are not installed."""
     if not shutil.which(sender[0]) or not shutil.which(receiver[0]):
         return None
     with tempfile.TemporaryDirectory() as name, SimulatedLine("--baud", str(baud), *faults) as line:
@@ -238,13 +238,16 @@ def time_lrzsz(
                 ends.append(
                     subprocess.Popen(command, stdin=port, stdout=port, stderr=subprocess.DEVNULL, cwd=where)
                 )
-        began = time.monotonic()
-        while ends[0].poll() is None and time.monotonic() - began < limit:
+        file, began, arrived = folder / "out/file", time.monotonic(), False
+        while (seconds := time.monotonic() - began) < limit:
+            running = sum(end.poll() is None for end in ends)
+            # One end that has ended knows that all is there; the other may wait long for a last word.
+            if running < 2 and (arrived := file.exists() and file.read_bytes()[:size] == data):
+                break  # XMODEM pads its last block
+            if not running:
+                break
             time.sleep(0.02)
-        seconds = time.monotonic() - began
         for end in ends:
             end.kill()
             end.wait()
-        file = folder / "out/file"
-        arrived = file.exists() and file.read_bytes()[:size] == data  # XMODEM pads its last block
     return Timed(arrived, seconds, size * BITS_PER_BYTE / baud / seconds if arrived else 0.0)

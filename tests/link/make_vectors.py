@@ -70,6 +70,7 @@ def build() -> dict[str, object]:
     handshake = keys.derive(KEY, b"", "heliograph link 1 handshake")
     up, down = session.seals(KEY, SENDER + RECEIVER, DEVICE)
     beacon_key = keys.derive(KEY, b"", "heliograph link 1 beacon")
+    corrupt = [coder.encode(b"\x01\x02")[:-2], b"\x03" + coder.encode(b"\x01")[1:-1]]
     hellos = {}
     for mode, keyed in (("plain", False), ("keyed", True)):
         hello = session.hello_body(DEVICE, SENDER, handshake if keyed else None)
@@ -84,13 +85,7 @@ def build() -> dict[str, object]:
     numbered = bytes([beacon.KEYED]) + source + (1 << 40).to_bytes(6, "little") + piece
     return {
         "frames": [{"body": body.hex(), "encoded": coder.encode(body).hex()} for body in bodies],
-        "corrupt": [
-            "01",
-            "0501",
-            "02ff",
-            coder.encode(b"\x01\x02")[:-2].hex(),
-            "03" + coder.encode(b"\x01")[1:-1].hex(),
-        ],
+        "corrupt": ["01", "0501", "02ff", *(run.hex() for run in corrupt)],
         "messages": {name: message.to_bytes().hex() for name, message in MESSAGES.items()},
         "illegal_messages": ILLEGAL,
         "sessions": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -19,7 +20,7 @@ bodies = st.lists(st.binary(min_size=1, max_size=600), max_size=8)
 def feed(data: bytes, cuts: list[int]) -> list[bytes | Corrupt]:
     decoder, found = FrameDecoder(CODER), []
     bounds = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for a, b in zip(bounds, bounds[1:], strict=False):
+    for a, b in itertools.pairwise(bounds):
         found += decoder.feed(data[a:b])
     return found
 

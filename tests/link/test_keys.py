@@ -25,7 +25,7 @@ def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(LinkError, match="exists already and devices may hold it"):
         keys.new_key_file(tmp_path / "a.key")
     assert (tmp_path / "a.key").read_bytes() == before
-    with pytest.raises(LinkError, match="cannot write key file .*: No such file or directory"):
+    with pytest.raises(LinkError, match=r"cannot write key file .*: No such file or directory"):
         keys.new_key_file(tmp_path / "none/a.key")
 
 

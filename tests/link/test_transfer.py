@@ -257,7 +257,9 @@ def test_new_streams_come_first_with_their_base(tmp_path: Path, make_spool: Make
     sender.said.clear()
     run(ends, line, start=now, until=now + 1.9)
     numbers = [m.number for m in sender.said if isinstance(m, messages.Announce)]
-    assert [m.offset for m in sender.said if isinstance(m, messages.Data) and m.number == numbers[-1]][0] == 0
+    assert (
+        next(m.offset for m in sender.said if isinstance(m, messages.Data) and m.number == numbers[-1]) == 0
+    )
     assert len(spool.streams) == 3  # while the old ones are still on their way
 
 

@@ -132,7 +132,7 @@ class Pace:
             if self._starting:
                 self._look_for_the_end_of_start(packet)
             if not self._starting and self._delays and self._rates:
-                goal = 2 * self._rates[0][1] * (self._delays[0][1] + ACK_DELAY)
+                goal = 2 * self._rates[0][1] * (self._delays[0][1] + ACK_DELAY + 2 * self._spread)
                 self._window = min(goal + 2 * (self.payload + OVERHEAD), MAX_WINDOW)
         if self._starting:
             self._window = min(self._window + packet.size, MAX_WINDOW)

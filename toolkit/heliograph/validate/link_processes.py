@@ -222,7 +222,7 @@ def time_lrzsz(
     faults: Sequence[str] = (),
     limit: float,
 ) -> Timed | None:
-    """Time a transfer of one file by lrzsz's programs, until an end knows that it is there; None if they are not installed."""
+    """Time a transfer of one file by lrzsz's programs, until an end knows it is there; None if not installed."""
     if not shutil.which(sender[0]) or not shutil.which(receiver[0]):
         return None
     with tempfile.TemporaryDirectory() as name, SimulatedLine("--baud", str(baud), *faults) as line:

@@ -36,7 +36,18 @@ ALLOWED = {
     "cli": {"commands", "errors"},
     "__main__": {"cli"},
 }
-KERAS_FREE = {"errors", "files", "samples", "pictures", "codec", "device", "link", "commands", "cli", "__main__"}
+KERAS_FREE = {
+    "errors",
+    "files",
+    "samples",
+    "pictures",
+    "codec",
+    "device",
+    "link",
+    "commands",
+    "cli",
+    "__main__",
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from heliograph.link import beacon, keys, messages, session
 from heliograph.link.frames import MAX_BODY, FrameCoder
-from heliograph.link.messages import Ack, Announce, Data, Done, Gone, Have, Ping, Reject
+from heliograph.link.messages import Ack, Announce, Data, Done, Gone, Have, Message, Ping, Reject
 
 KEY, SENDER, RECEIVER = bytes(range(32)), bytes(range(16, 32)), bytes(range(48, 64))
 DEVICE, SESSION, NAME = "river-1", 0x1234, "20260101T000000.000000Z-0badcafe.helio"
 DIGEST = bytes(range(100, 132))
-MESSAGES = {
+MESSAGES: dict[str, Message] = {
     "announce": Announce(1, 8000, DIGEST, NAME),
     "announce, replace": Announce(200, 1, DIGEST, "a.helio", replace=True),
     "data": Data(1, 4096, b"\x00picture\x00"),

@@ -27,7 +27,7 @@ Make = Callable[..., Any]
 
 def frames_of(spool: Any, tmp_path: Path, key: bytes | None = None, repeat: int = 1) -> list[bytes]:
     sender = BeaconSender(spool, "cam", key=key, counter_file=tmp_path / "counter", repeat=repeat, rate=1e9)
-    frames = []
+    frames: list[bytes] = []
     while not sender.is_empty:
         if frame := sender.send(len(frames)):
             frames.append(frame)

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.errors import LinkError
-from heliograph.link import frames
 from heliograph.link.frames import MAX_BODY, MAX_ENCODED, Corrupt, FrameCoder, FrameDecoder
 
 CODER = FrameCoder()
@@ -80,6 +79,6 @@ def test_without_cobs_the_error_names_the_install_line(monkeypatch: pytest.Monke
     def missing(name: str) -> object:
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(frames.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(LinkError, match=r"pip install 'heliograph\[link\]'"):
         FrameCoder()

@@ -66,7 +66,7 @@ def test_without_cryptography_the_error_names_the_install_line(monkeypatch: pyte
     def missing(name: str) -> object:
         raise ImportError(f"No module named {name!r}")
 
-    monkeypatch.setattr(keys.importlib, "import_module", missing)
+    monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(
         LinkError, match=r"--key-file needs the package cryptography .*pip install 'heliograph\[link\]'"
     ):

@@ -134,7 +134,7 @@ def test_illegal_device_names_are_not_welcomed(name: bytes) -> None:
 def test_a_hello_of_a_later_version_is_refused() -> None:
     sender = Initiator("cam", None)
     answer, trouble, _ = Responder(None).take(bytes([1, 9]) + sender.hello[2:])
-    assert trouble is not None
+    assert isinstance(trouble, Trouble)
     assert "speaks version 9 of the link, expected 1" in trouble.reason
     assert answer is not None
     assert answer[2] == 1

@@ -28,7 +28,8 @@ class Recorder:
     """An end whose messages are kept; plain sessions only."""
 
     def __init__(self, end: Any) -> None:
-        self.end, self.said = end, []
+        self.end = end
+        self.said: list[messages.Message | None] = []
         self._decoder = FrameDecoder(end._coder)
 
     def send(self, now: float) -> bytes:
@@ -273,7 +274,7 @@ def test_hostile_messages_leave_no_trace(tmp_path: Path) -> None:
     assert isinstance(welcome, bytes)
     sender.take(welcome)
     digest = bytes(32)
-    hostile = [
+    hostile: list[messages.Message] = [
         messages.Announce(1, 1 << 27, digest, "a.helio"),  # larger than is taken
         messages.Announce(2, 100, digest, "b.helio"),
         messages.Data(2, 95, b"beyond the end"),

@@ -65,6 +65,7 @@ class Port:
             self._pipe = os.pipe()
             self._fd = self._pipe[0]
             os.set_blocking(self._fd, False)
+            self._port.write_timeout = None  # their writes take all at once, or fail with a timeout of 0
             self._thread = threading.Thread(target=self._pump, daemon=True)
             self._thread.start()
 
@@ -132,8 +133,8 @@ class Port:
 
     def _reason(self, error: Exception) -> str:
         number = getattr(error, "errno", None)
-        if number is None and isinstance(error.__context__, OSError):
-            number = error.__context__.errno
-        hint = _HINTS.get(number or 0, "check the cable and the URL")
+        if number is None and error.__context__ is not None and error.__context__.args:
+            number = error.__context__.args[0]  # of an OSError or a termios.error
+        hint = _HINTS.get(number if isinstance(number, int) else 0, "check the cable and the URL")
         text = " ".join(str(error).split())
         return f"{text}; {hint}"

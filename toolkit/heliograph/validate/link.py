@@ -145,7 +145,7 @@ def show_cpu() -> None:
 
 
 def show_others() -> None:
-    size, limit = 100_000, 60.0
+    size, limit = 100_000, 45.0
     sx, rx = ["sx", "-b", "-k"], ["rx", "-b", "-c", "file"]  # with -q they do not find each other
     print(
         f"{size} bytes at 115200 baud over the same pseudo-terminal line, real processes, at most {limit:.0f} s"
@@ -155,7 +155,6 @@ def show_others() -> None:
         ("1e-5 of bits wrong", ["--bit-error", "1e-5"]),
         ("1e-4 of bits wrong", ["--bit-error", "1e-4"]),
         ("1e-4 of bytes lost", ["--byte-loss", "1e-4"]),
-        ("200 ms delay each way", ["--delay", "0.2"]),
         ("cut 5 times", ["--cuts", "5", "--cut-every", "3", "--cut-for", "1"]),
     ]
     ways: list[tuple[str, Callable[[list[str]], Timed | None]]] = [

@@ -103,14 +103,20 @@ def show_survival() -> None:
 
 def show_one_way(decoder: str) -> None:
     from heliograph.codec import manifest
-    from heliograph.commands.decode import load_decoder
     from heliograph.pictures import load_srgb
     from heliograph.samples import sample_pictures
     from heliograph.validate.link_one_way import measure
 
     codec = manifest.find("accelerator")
     pictures = [load_srgb(path)[:768, :1024] for path in sample_pictures(colour_only=True)]
-    decode = load_decoder(decoder, codec, None)
+    if decoder == "preview":
+        from heliograph.server.preview import PreviewDecoder
+
+        decode = PreviewDecoder(codec).decode
+    else:
+        from heliograph.server.decoder import ServerDecoder
+
+        decode = ServerDecoder(codec).decode
     print(
         f"one way, {len(pictures)} pictures of at most 1024x768, 16000 bytes each, {decoder} decoder, RGB PSNR"
     )

@@ -105,7 +105,7 @@ def test_one_way(folder: Path, is_keyed: bool) -> None:
 
 
 def test_signals_end_it_at_once_and_nothing_is_lost(folder: Path) -> None:
-    streams = fill(folder, 3, 20000, seed=1)
+    streams = fill(folder, 3, 12000, seed=1)
     with SimulatedLine("--baud", "115200") as line:
         receiving = Receiving(line.ends[1], folder)
         command = command_of("send", line.ends[0], folder, "--json")

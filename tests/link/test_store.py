@@ -132,3 +132,26 @@ def test_many_devices_do_not_use_up_descriptors(tmp_path: Path) -> None:
     assert len(store._shelves) == 64
     store.shelf("cam-0")
     store.close()
+
+
+def test_what_a_kill_left_of_a_whole_stream_is_removed(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path, "cam")
+    for name in ("a.helio", "b.helio", "c.helio"):
+        partial = shelf.open(name, len(DATA), DIGEST)
+        partial.write(0, DATA)
+        partial.sync()
+    (shelf.folder / "a.helio.partial").rename(shelf.folder / "a.helio")  # killed before its line was written
+    state = (shelf.folder / "b.helio.state").read_bytes()
+    assert shelf.finish(shelf.open("b.helio", len(DATA), DIGEST))
+    (shelf.folder / "b.helio.state").write_bytes(state)  # killed before it was removed
+    shelf.close()
+    shelf = Shelf(tmp_path, "cam")
+    assert sorted(p.name for p in shelf.folder.iterdir()) == [
+        ".received",
+        "a.helio",
+        "b.helio",
+        "c.helio.partial",
+        "c.helio.state",
+    ]
+    assert shelf.open("c.helio", len(DATA), DIGEST).is_whole
+    shelf.close()

@@ -179,6 +179,7 @@ class Shelf:
                     f"{self.folder} is in use by another heliograph receive; stop it, or give another --out"
                 ) from error
             self._received = self._read_ledger()
+            self._tidy()
 
     def close(self) -> None:
         """Let other processes use the folder."""
@@ -214,6 +215,14 @@ class Shelf:
             self._note(partial.name, partial.digest)
             partial.state_path.unlink(missing_ok=True)
         return True
+
+    def _tidy(self) -> None:
+        """Remove what is left of streams that are whole: the process ended between giving the name and tidying up."""
+        for state in self.folder.glob("*.state"):
+            name = state.name.removesuffix(".state")
+            if name in self._received or (self.folder / name).exists():
+                state.unlink()
+                (self.folder / f"{name}.partial").unlink(missing_ok=True)
 
     def _note(self, name: str, digest: bytes) -> None:
         os.write(self._ledger, f"{digest.hex()} {name}\n".encode())

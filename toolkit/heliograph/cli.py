@@ -8,13 +8,24 @@ import sys
 from collections.abc import Sequence
 
 from heliograph import __version__
-from heliograph.commands import calibrate, capture, decode, encode, info, inspect, train, validate
+from heliograph.commands import (
+    calibrate,
+    capture,
+    decode,
+    encode,
+    info,
+    inspect,
+    receive,
+    send,
+    train,
+    validate,
+)
 from heliograph.commands.batch import report_error
 from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
-COMMANDS = (encode, decode, info, inspect, capture, train, calibrate, validate)
+COMMANDS = (encode, decode, info, inspect, capture, send, receive, train, calibrate, validate)
 EXIT_ERROR = 2
 
 

@@ -14,6 +14,7 @@ from heliograph.codec.manifest import ENCODER, ENTROPY, PREVIEW, SERVER, Codec
 from heliograph.codec.pack import pack_latents
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
+from heliograph.errors import TrainingError
 from heliograph.pictures import load_srgb
 from heliograph.samples import copy_samples
 from heliograph.server.decoder import ServerDecoder
@@ -64,7 +65,7 @@ def test_steps_are_given_in_the_encoders_order(codec_folder: Path) -> None:
 def test_an_unknown_architecture_names_those_that_are_known(codec_folder: Path) -> None:
     codec = Codec(codec_folder)
     codec.manifest["architecture"] = "heliostat"
-    with pytest.raises(existing.TrainingError, match="'heliostat', known are accelerator, microcontroller"):
+    with pytest.raises(TrainingError, match="'heliostat', known are accelerator, microcontroller"):
         existing.architecture(codec)
 
 

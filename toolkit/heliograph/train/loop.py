@@ -102,7 +102,7 @@ def as_start(path: Path) -> bytes:
     buffer = io.BytesIO()
     with np.load(path) as stored:
         arrays = {k: stored[k] for k in stored.files if ":" in k and not k.startswith("1:")}
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 

@@ -20,10 +20,22 @@ ALLOWED = {
     "server": {"codec", "device", "errors", "files", "pictures"},
     "train": {"codec", "device", "errors", "files", "pictures", "samples", "server"},
     "validate": {"codec", "device", "errors", "files", "pictures", "samples", "server", "train"},
-    "commands": {"codec", "device", "errors", "files", "pictures", "samples", "server", "train", "validate"},
+    "export": {"codec", "device", "errors", "files", "pictures"},
+    "commands": {
+        "codec",
+        "device",
+        "errors",
+        "export",
+        "files",
+        "pictures",
+        "samples",
+        "server",
+        "train",
+        "validate",
+    },
     "cli": {"commands", "errors"},
 }
-KERAS_FREE = {"errors", "files", "samples", "pictures", "codec", "device", "commands", "cli"}
+KERAS_FREE = {"errors", "files", "samples", "pictures", "codec", "device", "export", "commands", "cli"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -33,3 +33,7 @@ class ConversionError(HeliographError):
 
 class OutputError(HeliographError):
     """An output file cannot be written; nothing half-written was left behind."""
+
+
+class ExportError(HeliographError):
+    """A codec does not fit the device it is exported to, or a tool of the device's maker failed."""

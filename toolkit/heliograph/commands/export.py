@@ -8,7 +8,8 @@ from pathlib import Path
 from heliograph.codec import manifest
 from heliograph.commands.encode import quality
 from heliograph.export.bundle import check_free, text_table, write_bundle
-from heliograph.export.targets import TARGETS, Options, build
+from heliograph.export.options import Options
+from heliograph.export.targets import TARGETS, build
 
 NAME = "export"
 HELP = "a codec to a device: Edge TPU, Ethos-U, microcontroller, Raspberry Pi class CPU"

@@ -20,6 +20,7 @@ README = "README.md"
 CODEC = "codec"  # folder of the codec's own files in a bundle
 FORMAT = 1
 
+COUNTED = "counted"
 MEASURED = "measured"
 ESTIMATED = "estimated"
 ASSUMED = "assumed"
@@ -33,7 +34,7 @@ class Figure:
     Attributes:
         what: what it is of, with its unit.
         value: as text.
-        basis: measured, estimated, assumed or not measured.
+        basis: counted, measured, estimated, assumed or not measured.
         how: by what, on what.
     """
 

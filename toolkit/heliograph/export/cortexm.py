@@ -57,6 +57,7 @@ class Measured:
 
     Attributes:
         stream: bytes of the encoded picture.
+        pixels: of that picture.
         symbols: what each stream that was to be decoded became, int16 bytes of its slices in turn.
         encoder_flash: bytes of code for encoding alone; core_flash: of everything in heliograph.c.
         table_flash: bytes of the codec's tables.
@@ -68,6 +69,7 @@ class Measured:
 
     board: str
     stream: bytes
+    pixels: int
     symbols: dict[str, bytes]
     failures: dict[str, str]
     encoder_flash: int
@@ -84,6 +86,11 @@ class Measured:
 def missing_tools() -> list[str]:
     """Return which of the programs are not installed."""
     return [name for name in (COMPILER, EMULATOR, SIZES) if find_tool(name) is None]
+
+
+def compiler_version() -> str:
+    """Return the compiler's own version line."""
+    return run_tool([COMPILER, "--version"], folder=Path.cwd()).stdout.splitlines()[0]
 
 
 def tiles_of_latents(latents: npt.NDArray[np.int8], side: int) -> npt.NDArray[np.int8]:
@@ -143,7 +150,7 @@ def measure(
         _compile(folder, BOARDS[board], count)
         printed = _emulate(folder, BOARDS[board])
         flash, ram = _sizes(folder, BOARDS[board])
-        return _result(folder, board, printed, flash, ram, list(streams or {}), latents is not None)
+        return _result(folder, board, printed, flash, ram, list(streams or {}), size[0] * size[1])
 
 
 def _gcc(folder: Path, board: Board, *arguments: str) -> None:
@@ -203,21 +210,22 @@ def _result(
     flash: tuple[int, int, int],
     ram: int,
     streams: list[str],
-    encoded: bool,
+    pixels: int,
 ) -> Measured:
     calibration = re.search(r"^calibrate 2000000 instructions counted (\d+)", printed, re.MULTILINE)
     encoding = re.search(r"^encode (\d+) instructions (\d+) stack", printed, re.MULTILINE)
     decoding = {
         m[1]: m for m in re.finditer(r"^decode (\S+) (\w+) (\d+) instructions", printed, re.MULTILINE)
     }
-    if calibration is None or (encoded and encoding is None) or set(decoding) != set(streams):
+    if calibration is None or (pixels and encoding is None) or set(decoding) != set(streams):
         raise ExportError(
             f"the emulated program printed {printed.strip()!r}, expected its counts; report this"
         )
     graphs = [(folder / f"{part}.ci").read_text(encoding="utf-8") for part in ("heliograph", "picture")]
     return Measured(
         board=board,
-        stream=(folder / "encoded.helio").read_bytes() if encoded else b"",
+        stream=(folder / "encoded.helio").read_bytes() if pixels else b"",
+        pixels=pixels,
         symbols={s: (folder / f"{s}.symbols").read_bytes() for s in streams if decoding[s][2] == "ok"},
         failures={s: decoding[s][2] for s in streams if decoding[s][2] != "ok"},
         encoder_flash=flash[0],
@@ -244,9 +252,9 @@ def check(
         )
 
 
-def table(measured: Measured, pixels: int) -> list[tuple[str, str]]:
+def table(measured: Measured) -> list[tuple[str, str]]:
     """Return what was measured, in rows."""
-    m = measured
+    m, pixels = measured, max(measured.pixels, 1)
     return [
         ("flash, code that encodes, bytes", str(m.encoder_flash)),
         ("flash, all of heliograph.c, bytes", str(m.core_flash)),
@@ -294,7 +302,7 @@ def main() -> int:
                 f"{board}: {probe.description}, {probe.width}x{probe.height}, quality {arguments.quality:g}; "
                 "bytes as made here"
             )
-            print(text_table(table(measured, probe.width * probe.height)), end="\n\n")
+            print(text_table(table(measured)), end="\n\n")
     except HeliographError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

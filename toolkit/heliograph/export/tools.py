@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from heliograph.errors import ExportError, RuntimeUnavailableError
@@ -35,7 +35,11 @@ def need_tool(name: str, given: str | None, install: str) -> Path:
 
 
 def run_tool(
-    command: Sequence[str | Path], *, folder: Path, timeout: float = TIMEOUT
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    timeout: float = TIMEOUT,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end in a folder; its exit code is the caller's to judge.
 
@@ -47,6 +51,7 @@ def run_tool(
         return subprocess.run(
             words,
             cwd=folder,
+            env=environment,
             capture_output=True,
             text=True,
             errors="replace",

@@ -11,6 +11,7 @@ from heliograph.codec.manifest import Codec
 from heliograph.errors import ExportError, OutputError
 from heliograph.export import bundle as bundles
 from heliograph.export.bundle import MEASURED, Bundle, Figure, check_bundle, text_table, write_bundle
+from heliograph.files import write_whole
 
 
 @pytest.fixture
@@ -78,14 +79,14 @@ def test_force_replaces_an_earlier_bundle(bundle: Bundle, tmp_path: Path) -> Non
 
 
 def test_a_failure_leaves_nothing(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, count = bundles.write_whole, 0
+    count = 0
 
     def full(path: Path, data: bytes) -> None:
         nonlocal count
         count += 1
         if count == 3:
             raise OutputError(f"cannot write {path}: No space left on device")
-        real(path, data)
+        write_whole(path, data)
 
     monkeypatch.setattr(bundles, "write_whole", full)
     with pytest.raises(OutputError, match="No space left"):

@@ -1,26 +1,13 @@
-"""Models that fit and models that do not."""
+"""Encoders with something changed."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from heliograph.codec.manifest import Codec
-
-
-@pytest.fixture(scope="session")
-def bad_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with stride4.tflite, shuffled.tflite and float.tflite; the converter leaks, so in its own process."""
-    folder = tmp_path_factory.mktemp("bad_models")
-    script = Path(__file__).with_name("bad_models.py")
-    done = subprocess.run([sys.executable, str(script), str(folder)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 @pytest.fixture(scope="session")

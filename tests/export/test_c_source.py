@@ -1,4 +1,4 @@
-"""The C around the core: sizes as the core says, streams as Python makes them, and the example whole, on this computer."""
+"""The C around the core: sizes as the core says, streams as Python makes them, the example whole, on this computer."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_the_sources_have_no_warnings(kind: str, compiler: str, codec: Codec, tm
             run(tmp_path, compiler, "-std=c99", *WARNINGS, "-c", name)
         return
     (tmp_path / "all.cc").write_text(
-        '#include "picture.h"\n#include "encoder.h"\n#include "encoder_model.h"\nint main() { return encoder_open(); }\n'
+        '#include "picture.h"\n#include "encoder.h"\n#include "encoder_model.h"\nint main() { return 0; }\n'
     )
     run(tmp_path, compiler, "-x", "c++", "-Wall", "-Wextra", "-Werror", "-c", "all.cc")
 

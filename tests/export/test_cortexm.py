@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec import levels, manifest
 from heliograph.codec import format as container
+from heliograph.codec import levels, manifest
 from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
 from heliograph.errors import ExportError, RuntimeUnavailableError
@@ -45,7 +45,9 @@ def test_the_bytes_are_those_of_python(name: str, board: str) -> None:
         assert found.symbols["own"] == symbols_by_slice(codec, own)
         # The counter itself: a loop of two million instructions, and the few around it.
         assert 2_000_000 <= found.calibration < 2_000_100
-        assert 0 < found.stack <= found.stack_bound + 600  # what is counted here includes the frames around the call
+        assert (
+            0 < found.stack <= found.stack_bound + 600
+        )  # what is counted here includes the frames around the call
         assert found.encoder_flash < 12_000
         assert found.instructions / found.pixels < 2_000
 
@@ -72,7 +74,9 @@ def test_golden_streams_decode_on_the_board() -> None:
     assert found.failures == {}
     for name, data in streams.items():
         assert found.symbols[name] == symbols_by_slice(codec, data), name
-        if container.unpack(data).header.slice_count == 1:  # in one slice the golden hash is over these very bytes
+        if (
+            container.unpack(data).header.slice_count == 1
+        ):  # in one slice the golden hash is over these very bytes
             ordered = np.frombuffer(found.symbols[name], np.int16).reshape(-1, codec.channels)
             restored = codec.coder.restore_order(ordered)
             assert hashlib.sha256(restored.astype("<i2").tobytes()).hexdigest() == expected[name]["symbols"]
@@ -95,7 +99,9 @@ def test_a_difference_is_an_error(random_latents: np.ndarray) -> None:
     level = levels.from_quality(40)
     found = cortexm.measure(codec, random_latents, 64, 64, level, board="cortex-m3")
     cortexm.check(found, codec, random_latents, 64, 64, level)
-    with pytest.raises(ExportError, match=r"the emulated cortex-m3 made \d+ bytes, not the \d+ that were made here"):
+    with pytest.raises(
+        ExportError, match=r"the emulated cortex-m3 made \d+ bytes, not the \d+ that were made here"
+    ):
         cortexm.check(found, codec, random_latents, 64, 64, level + 1)
 
 
@@ -105,8 +111,12 @@ def random_latents() -> np.ndarray:
     return np.random.default_rng(3).integers(-60, 60, (4, 4, 24)).astype(np.int8)
 
 
-def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, random_latents: np.ndarray, tmp_path: Path) -> None:
+def test_missing_tools_are_named(
+    monkeypatch: pytest.MonkeyPatch, random_latents: np.ndarray, tmp_path: Path
+) -> None:
     monkeypatch.setattr(cortexm, "find_tool", lambda name: None)
     assert cortexm.missing_tools() == ["arm-none-eabi-gcc", "qemu-system-arm", "arm-none-eabi-size"]
-    with pytest.raises(RuntimeUnavailableError, match=r"not installed: apt-get install gcc-arm-none-eabi libnewlib"):
+    with pytest.raises(
+        RuntimeUnavailableError, match=r"not installed: apt-get install gcc-arm-none-eabi libnewlib"
+    ):
         cortexm.measure(Codec(GOLDEN / "codec"), random_latents, 64, 64, 300)

@@ -57,7 +57,8 @@ def test_operations_firmware_has_no_name_for_are_refused(bad_models: Path) -> No
 
 
 def test_the_allocators_report_is_read() -> None:
-    text = "[X] Arena allocation total 61136 bytes\n[X] Arena allocation head 55296 bytes\n[X] Arena allocation tail 5840 bytes"
+    sizes = {"total": 61136, "head": 55296, "tail": 5840}
+    text = "".join(f"[X] Arena allocation {part} {size} bytes\n" for part, size in sizes.items())
     assert tflm.read_allocations(text) == tflm.Arena(61136, 55296, 5840)
     with pytest.raises(ExportError, match="printed no arena sizes"):
         tflm.read_allocations("")

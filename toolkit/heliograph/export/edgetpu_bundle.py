@@ -13,8 +13,8 @@ from heliograph.export.probe import probe_latents
 COMPILED = "encoder_edgetpu.tflite"
 SCRIPT = "encode_edgetpu.py"
 PEAK_TOPS = 4  # of the chip, two operations to a multiply-accumulate
-_NOT_COMPILED = f"""**Not compiled.** Coral's compiler was not on the PATH. The encoder in `codec/` runs on the CPU until
-it is compiled, on an x86-64 Debian or Ubuntu with `edgetpu-compiler` from Coral's package repository:
+_NOT_COMPILED = f"""**Not compiled.** Coral's compiler was not on the PATH. The encoder in `codec/` runs on the CPU
+until it is compiled, on an x86-64 Debian or Ubuntu with `edgetpu-compiler` from Coral's package repository:
 
     cd codec && {edgetpu_compiler.COMMAND} && mv {COMPILED} ..
 

@@ -12,9 +12,9 @@ from heliograph.export.options import Options
 HOST_CLOCK = (
     400e6  # Hz, of a Cortex-M55 or M85 beside the accelerator; its instructions are counted as a Cortex-M7's
 )
-_USE = """`encoder_ethos-u*.tflite` are the same network compiled for each accelerator. Put the bytes of yours in the place
-of `encoder_model.c` of a `tflm` bundle, make `AddEthosU` the only operation of its resolver, and link Arm's driver. `c/`
-holds the entropy coder, the codec's tables and the example around the network.
+_USE = """`encoder_ethos-u*.tflite` are the same network compiled for each accelerator. Put the bytes of yours in the
+place of `encoder_model.c` of a `tflm` bundle, make `AddEthosU` the only operation of its resolver, and link Arm's
+driver. `c/` holds the entropy coder, the codec's tables and the example around the network.
 
 "Multipliers used" is over the cycles in which the multipliers' unit works, "with waits" over all cycles: the difference
 is the time that weights take from the assumed memory, and is another on another board (`--vela-system`,

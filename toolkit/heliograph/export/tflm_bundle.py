@@ -17,7 +17,7 @@ CMSIS-NN), and write the three functions of `board.h`.
 | `picture.c`, `picture.h` | a picture tile by tile to a stream; every tile is a slice of its own |
 | `codec.c`, `codec.h` | this codec: id, sizes, entropy tables |
 | `encoder_model.c`, `.h` | the int8 network as an array |
-| `encoder_tflm.cc`, `encoder.h` | runs it under TFLM with just the operations it has, in an arena of the measured size |
+| `encoder_tflm.cc`, `encoder.h` | runs it under TFLM with just its operations, in an arena of the measured size |
 | `main.c`, `board.h` | the example; `board_file.c` is a board made of files, to try it on a computer |
 
 `encoder_tflm.cc` was written for TFLM's C++ interface and not compiled here: TFLM comes as source. The same model was

@@ -1,4 +1,4 @@
-"""Whether another toolchain runs an encoder as TFLite does: latents compared, unit by unit, and what a difference costs.
+"""Whether another toolchain runs an encoder as TFLite does: latents compared, and what a difference costs.
 
     python -m heliograph.export.parity --python OTHER_PYTHON [--codec NAME_OR_DIR] [--picture FILE ...] [--runner FILE]
 
@@ -51,7 +51,7 @@ class Parity:
 
 
 def run_other(python: str, runner: Path, model: bytes, inputs: Latents) -> tuple[str, Latents]:
-    """Run a model on inputs int8 [N, H, W, 3] with another environment's toolchain: its name, and outputs int8 [N, ...].
+    """Run a model on inputs int8 [N, H, W, 3] with another toolchain: its name, and outputs int8 [N, ...].
 
     Raises:
         ExportError: the toolchain failed, or its outputs are no int8 tensors of the right shape.

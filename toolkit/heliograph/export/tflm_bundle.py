@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliograph.codec.manifest import ENTROPY, Codec
 from heliograph.export import c_source, cortexm, cost, tflm
-from heliograph.export.bundle import MEASURED, UNKNOWN, Bundle, Figure, tool_version
+from heliograph.export.bundle import ASSUMED, MEASURED, UNKNOWN, Bundle, Figure, tool_version
 from heliograph.export.graph import read_graph
 from heliograph.export.options import Options
 
@@ -51,7 +51,10 @@ def build(codec: Codec, options: Options) -> Bundle:
             "with a margin, in encoder_tflm.cc",
         ),
         Figure(
-            "store for coded tiles, bytes", str(c_source.STORE), MEASURED, "HELIOGRAPH_STORE, to be chosen"
+            "store for coded tiles, bytes",
+            str(c_source.STORE),
+            ASSUMED,
+            "HELIOGRAPH_STORE, to be chosen for the picture",
         ),
     ]
     if found is None:

@@ -14,6 +14,7 @@ from heliograph.cli import main
 from heliograph.codec.manifest import ENCODER, MANIFEST, Codec, codec_id, sha256
 from heliograph.export import cortexm, wheel
 from heliograph.export.bundle import check_bundle
+from heliograph.export.tools import find_tool
 
 
 def export(codec: Path, target: str, out: Path, *more: str) -> int:
@@ -134,7 +135,7 @@ def test_the_cpu_bundle_installs_and_encodes(codec_folder: Path, tmp_path: Path)
 
 @pytest.mark.slow
 def test_the_wheel_for_aarch64_has_its_c_core(codec_folder: Path, tmp_path: Path) -> None:
-    if wheel.find_tool(wheel.CROSS_COMPILER) is None:
+    if find_tool(wheel.CROSS_COMPILER) is None:
         pytest.skip(f"{wheel.CROSS_COMPILER} missing: {wheel.INSTALL}")
     built = wheel.aarch64_wheel()  # which checks what is in it
     assert built is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,10 @@ from heliograph.codec import manifest
 from heliograph.codec.manifest import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import ExportError
-from heliograph.export import tflm
+from heliograph.export import c_source, tflm
 from heliograph.export.graph import read_graph
+
+HERE = Path(__file__).resolve().parent
 
 
 @pytest.mark.parametrize("name", sorted(manifest.shipped()))
@@ -62,3 +66,17 @@ def test_the_allocators_report_is_read() -> None:
     assert tflm.read_allocations(text) == tflm.Arena(61136, 55296, 5840)
     with pytest.raises(ExportError, match="printed no arena sizes"):
         tflm.read_allocations("")
+
+
+def test_the_runner_is_cpp_that_a_compiler_reads(shipped: Codec, tmp_path: Path) -> None:
+    """Against declarations of TFLM's interface, since TFLM itself comes as source: its grammar and types, no more."""
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("no C++ compiler here")
+    graph = read_graph(shipped.encoder)
+    (tmp_path / "encoder_tflm.cc").write_bytes(tflm.runner_source(graph, tflm.Arena(1000, 900, 100)))
+    for name, data in (c_source.sources(shipped) | c_source.network_files(b"TFL3")).items():
+        (tmp_path / name).write_bytes(data)
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{HERE / 'tflm_declarations'}"]
+    done = subprocess.run([compiler, *flags, "encoder_tflm.cc"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -20,8 +20,8 @@ CMSIS-NN), and write the three functions of `board.h`.
 | `encoder_tflm.cc`, `encoder.h` | runs it under TFLM with just its operations, in an arena of the measured size |
 | `main.c`, `board.h` | the example; `board_file.c` is a board made of files, to try it on a computer |
 
-`encoder_tflm.cc` was written for TFLM's C++ interface and not compiled here: TFLM comes as source. The same model was
-run under TFLM's own interpreter, and all other files were compiled and run."""
+`encoder_tflm.cc` was written for TFLM's C++ interface and not linked with it here: TFLM comes as source. The same
+model was run under TFLM's own interpreter, and all other files were compiled and run."""
 
 
 def build(codec: Codec, options: Options) -> Bundle:

@@ -124,7 +124,7 @@ def _options(layer: Layer) -> Iterator[Finding]:
             "share it over height and width",
         )
     if kind in {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}:
-        for tensor in layer.inputs[:1] if kind == "TRANSPOSE_CONV" else layer.inputs[1:]:
+        for tensor in layer.inputs[:2] if kind == "TRANSPOSE_CONV" else layer.inputs[1:]:
             if tensor is not None and not tensor.is_constant:
                 yield Finding(
                     _at(layer, tensor), "parameters are computed, expected constants", "freeze the weights"

@@ -6,7 +6,13 @@ import keras
 import numpy as np
 
 from heliograph.train.loop import Adam
-from heliograph.train.networks import ENCODERS, ZeroSum, build_encoder, fold_normalisation
+from heliograph.train.networks import (
+    ENCODERS,
+    ZeroSum,
+    build_encoder,
+    encoder_macs_per_pixel,
+    fold_normalisation,
+)
 from heliograph.train.quantisation import QuantisedConv2D, calibrate_ranges, equalise, snap_biases
 
 SPEC = ENCODERS["microcontroller"]
@@ -27,9 +33,10 @@ def test_folding_gives_the_encoder_that_inference_runs() -> None:
 
 def test_normalised_units_are_on_somewhere_whatever_their_kernels_are() -> None:
     encoder = build_encoder(SPEC, normalised=True)
-    layer = encoder.get_layer("branch8")
-    layer.kernel.assign(-np.abs(np.asarray(layer.kernel)))  # after a ReLU, this is off everywhere
-    probe = keras.Model(encoder.input, encoder.get_layer("branch8_relu").output)
+    layer = encoder.get_layer("branch4")
+    layer.kernel.assign(-np.abs(np.asarray(layer.kernel)))
+    layer.bias.assign(np.full(layer.bias.shape, -100, np.float32))  # off everywhere, were it not normalised
+    probe = keras.Model(encoder.input, encoder.get_layer("branch4_relu").output)
     active = np.asarray(probe(photographs(), training=True)) > 0
     assert active.any(axis=(0, 1, 2)).all()
 
@@ -62,3 +69,13 @@ def test_snapped_biases_are_whole_multiples_of_input_scale_times_weight_scale() 
     assert isinstance(first, QuantisedConv2D)
     units = np.asarray(first.bias, np.float64) / (first.weight_scales() / 255)  # the image's scale is 1/255
     assert np.allclose(units, np.round(units), atol=1e-2)
+
+
+def test_multiply_adds_are_counted_from_the_layers() -> None:
+    encoder = build_encoder(SPEC, tile=96)
+    total = 0
+    for layer in encoder.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            _, height, width, _ = layer.output.shape
+            total += height * width * int(np.prod(layer.kernel.shape))
+    assert encoder_macs_per_pixel(SPEC) == total / 96**2

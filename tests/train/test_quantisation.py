@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from heliograph.train.networks import ENCODERS, build_encoder
-from heliograph.train.quantisation import ActivationRange, QuantisedConv2D, equalise
+from heliograph.train.quantisation import (
+    SHARPER,
+    ActivationRange,
+    QuantisedConv2D,
+    best_peaks,
+    equalise,
+)
 
 SPEC = ENCODERS["microcontroller"]
 
@@ -41,6 +47,15 @@ def test_kernels_have_127_levels_either_side_of_zero() -> None:
     assert layer.weight_scales() == pytest.approx([0.01])
 
 
+def test_the_best_range_of_few_values_is_their_peak_with_room_and_of_a_rare_one_less() -> None:
+    values = np.random.default_rng(1).uniform(-1, 1, (200_000, 2)).astype(np.float32)
+    values[0, 1] = 100.0
+    flat, rare = best_peaks(values)
+    assert flat == pytest.approx(SHARPER, rel=0.1)
+    # (100 SHARPER - t)^2 / 200,000 + t^2 / (12 * 127^2) is least where its derivative is 0.
+    assert rare == pytest.approx(100 * SHARPER / (1 + 200_000 / (12 * 127**2)), rel=0.1)
+
+
 def test_equalising_changes_nothing_in_float_and_fills_the_range() -> None:
     images = np.random.default_rng(1).random((2, 64, 64, 3), np.float32)
     encoder = build_encoder(SPEC)
@@ -48,7 +63,9 @@ def test_equalising_changes_nothing_in_float_and_fills_the_range() -> None:
     unit = equalise(encoder, images, finest=np.zeros(SPEC.latent, np.float32))
     after = np.asarray(encoder(images))
     assert np.allclose(after * unit, before, atol=1e-4 * np.abs(before).max())
-    assert 0.9 < np.abs(after).max() <= 1.01
+    peak = np.abs(after).reshape(-1, SPEC.latent).max(axis=0)
+    assert peak.min() > 0.8 / SHARPER
+    assert peak.max() < 1.5
 
 
 def test_channels_with_coarse_steps_get_headroom() -> None:
@@ -56,5 +73,5 @@ def test_channels_with_coarse_steps_get_headroom() -> None:
     encoder = build_encoder(SPEC)
     before = np.asarray(encoder(images))
     unit = equalise(encoder, images, finest=np.full(SPEC.latent, 1e6, np.float32))
-    assert np.abs(np.asarray(encoder(images))).max() <= 0.51
+    assert np.abs(np.asarray(encoder(images))).max() == pytest.approx(1 / (1.5 * SHARPER), rel=0.01)
     assert np.allclose(np.asarray(encoder(images)) * unit, before, atol=1e-4 * np.abs(before).max())

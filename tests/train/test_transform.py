@@ -35,7 +35,7 @@ def test_encoder_and_decoder_start_as_a_transform_coder() -> None:
     spec = ENCODERS["accelerator"]
     picture = load_srgb(sample_pictures()[1])[:256, :256]  # chelsea
     images = (picture[None] / 255).astype(np.float32)
-    encoder, decoder = build_encoder(spec), build_decoder(DecoderSpec(), spec.latent)
+    encoder, decoder = build_encoder(spec, normalised=True), build_decoder(DecoderSpec(), spec.latent)
     forward = transform.start_encoder(encoder, spec, images)
     latents = np.asarray(encoder(images))
     block = picture[16:32, 32:48].reshape(768) / 255 - 0.5

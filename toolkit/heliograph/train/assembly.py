@@ -66,7 +66,7 @@ def assemble(plan: Plan) -> Path:
         "files": {name: sha256(data) for name, data in files.items()},
         "encoder": {
             "middle": spec.middle,
-            "branch": list(spec.branch),
+            "branch": spec.branch,
             "parameters": int(build_encoder(spec).count_params()),
             "kmac_per_pixel": round(encoder_macs_per_pixel(spec) / 1000, 2),
         },

@@ -25,9 +25,6 @@ from heliograph.train.quantisation import LATENT_SCALE, ActivationRange, Quantis
 OPERATIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "ADD", "CONCATENATION"}
 PREVIEW_OPERATIONS = OPERATIONS | {"DEPTH_TO_SPACE"}  # which runs on CPUs, as the preview does
 EXACT_SHARE = 0.95
-# Two paths meet in an ADD: where a sum of floats falls on the other side of a rounding border in both, the latent is
-# 2 LSB off. It was seen in one latent of 100,000 of encoders that had hardly been trained.
-APART_SHARE = 1e-4  # of latents that may be 2 LSB off
 _IMAGE = (1 / 255, -128)
 _LATENT = (LATENT_SCALE, 0)
 
@@ -131,7 +128,7 @@ def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: 
         inputs: int8 [N, ...], the int8 model's inputs; `scale` and `zero` turn them into the original's.
 
     Raises:
-        ConversionError: the encoder is equal in less than 95 %, 2 LSB apart in more than 0.01 %, or anywhere more.
+        ConversionError: the encoder is equal in less than 95 %, or anywhere more than 1 LSB apart.
     """
     import tensorflow as tf
 
@@ -139,7 +136,7 @@ def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: 
     interpreter.allocate_tensors()
     (first,), (last,) = interpreter.get_input_details(), interpreter.get_output_details()
     out_scale, out_zero = last["quantization"]
-    equal, beyond, worst = [], [], 0
+    equal, worst = [], 0
     for one in inputs:
         interpreter.set_tensor(first["index"], one[None])
         interpreter.invoke()
@@ -148,13 +145,12 @@ def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: 
         expected = np.clip(np.round(real / out_scale) + out_zero, -128, 127).astype(np.int32)
         apart = np.abs(got - expected)
         equal.append(float(np.mean(apart == 0)))
-        beyond.append(float(np.mean(apart > 1)))
         worst = max(worst, int(apart.max()))
-    share, far = float(np.mean(equal)), float(np.mean(beyond))
-    if model.name == "encoder" and (share < EXACT_SHARE or far > APART_SHARE or worst > 2):
+    share = float(np.mean(equal))
+    if model.name == "encoder" and (share < EXACT_SHARE or worst > 1):
         raise ConversionError(
-            f"int8 encoder and its fake-quantised original agree in {share:.2%} of latents, {far:.2%} differ by more "
-            f"than 1 LSB and one by {worst}; expected at least {EXACT_SHARE:.0%}, at most {APART_SHARE:.2%} and 2 LSB"
+            f"int8 encoder and its fake-quantised original agree in {share:.2%} of latents and differ by up to "
+            f"{worst} LSB; expected at least {EXACT_SHARE:.0%} and 1 LSB"
         )
     return share
 

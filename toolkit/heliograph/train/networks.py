@@ -21,13 +21,13 @@ class EncoderSpec:
 
     middle: int  # channels of the linear chain at 1/8
     latent: int  # channels of the latent at 1/16
-    branch: tuple[int, int]  # channels of the branch at 1/4 and 1/8
+    branch: int  # channels of the branch: convolved at 1/4, pooled to 1/8
     tile: int  # pixels, multiple of 16
 
 
 ENCODERS = {
-    "accelerator": EncoderSpec(middle=96, latent=192, branch=(64, 96), tile=256),
-    "microcontroller": EncoderSpec(middle=64, latent=96, branch=(16, 32), tile=96),
+    "accelerator": EncoderSpec(middle=96, latent=192, branch=48, tile=256),
+    "microcontroller": EncoderSpec(middle=96, latent=96, branch=16, tile=96),
 }
 
 
@@ -51,8 +51,8 @@ def build_encoder(
 
     Args:
         spec: channel counts.
-        normalised: normalise the branch's channels over the batch before their ReLUs, for training in float;
-            `fold_normalisation` makes a plain encoder of it.
+        normalised: for training in float: the branch's channels are normalised over the batch before their ReLU,
+            and what it adds to the latent has weights of its own. `fold_normalisation` makes a plain encoder of it.
         quantised: insert fake quantisation exactly where int8 TFLite rounds.
         tile: fix H = W = tile (needed for conversion); None accepts any multiple of 16.
     """
@@ -81,59 +81,48 @@ def build_encoder(
     def rounded(x: object, name: str) -> object:
         return ActivationRange(name=name, dtype="float32")(x) if quantised else x
 
-    def rectified(x: object, name: str, channels: int) -> object:
-        if not normalised:
-            return rounded(conv(name, channels, 3, 1, "relu")(x), f"range_{name}")
-        # What the branch adds is noise at first, and the cheapest way to less noise is to push every unit
-        # below zero, where it stays (seen: all of branch8 dead within 400 steps). Normalised, it cannot.
-        x = conv(name, channels, 3, 1)(x)
-        x = layers.BatchNormalization(
-            center=False, scale=False, momentum=0.98, dtype="float32", name=f"{name}_norm"
-        )(x)
-        return layers.Activation("relu", dtype="float32", name=f"{name}_relu")(x)
-
     image = keras.Input((tile, tile, 3), name="image")
     x = rounded(image, "range_image")
     x = rounded(conv("chain2", 12, 2, 2)(x), "range_chain2")  # [B, H/2, W/2, 12]
     u = rounded(conv("chain4", 48, 2, 2)(x), "range_chain4")  # [B, H/4, W/4, 48]
-    x = rounded(conv("chain8", spec.middle, 2, 2)(u), "range_chain8")  # [B, H/8, W/8, middle]
-    linear = rounded(conv("chain16", spec.latent, 2, 2)(x), "range_chain16")  # [B, H/16, W/16, C]
-    b = rectified(u, "branch4", spec.branch[0])
-    b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(b)  # [B, H/8, W/8, branch0]
-    b = rectified(b, "branch8", spec.branch[1])
-    b = layers.MaxPooling2D(2, dtype="float32", name="pool16")(b)  # [B, H/16, W/16, branch1]
-    b = rounded(
-        conv("branch16", spec.latent, 3, 1, constraint=ZeroSum() if normalised else None)(b), "range_branch16"
-    )
-    latent = layers.Add(dtype="float32", name="latent")([linear, b])
-    latent = rounded(latent, "range_latent")
+    x = conv("chain8", spec.middle, 2, 2)(u)  # [B, H/8, W/8, middle]
+    if normalised:
+        # What the branch adds is noise at first, and the cheapest way to less noise is to push every unit
+        # below zero, where it stays (seen: all units dead within 400 steps). Normalised, it cannot.
+        b = conv("branch4", spec.branch, 3, 1)(u)  # [B, H/4, W/4, branch]
+        b = layers.BatchNormalization(
+            center=False, scale=False, momentum=0.98, dtype="float32", name="branch4_norm"
+        )(b)
+        b = layers.Activation("relu", dtype="float32", name="branch4_relu")(b)
+        b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(b)  # [B, H/8, W/8, branch]
+        b = conv("branch16", spec.latent, 2, 2, constraint=ZeroSum())(b)
+        latent = layers.Add(dtype="float32", name="latent")([conv("chain16", spec.latent, 2, 2)(x), b])
+        return keras.Model(image, latent, name="encoder")
+    # Both parts in one convolution: the latent is rounded once. A sum of two rounded tensors doubled its error.
+    b = conv("branch4", spec.branch, 3, 1, "relu")(u)
+    b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(rounded(b, "range_branch4"))
+    x = layers.Concatenate(dtype="float32", name="both8")([rounded(x, "range_chain8"), b])
+    latent = rounded(conv("latent", spec.latent, 2, 2)(x), "range_latent")  # [B, H/16, W/16, C]
     return keras.Model(image, latent, name="encoder")
 
 
 def fold_normalisation(normalised: keras.Model, spec: EncoderSpec) -> keras.Model:
     """Return the plain encoder that computes what a normalised one does with its running statistics."""
     plain = build_encoder(spec)
-    for layer in plain.layers:
-        if not layer.weights:
-            continue
-        kernel, bias = (np.asarray(w) for w in normalised.get_layer(layer.name).get_weights())
-        if layer.name in ("branch4", "branch8"):
-            norm = normalised.get_layer(f"{layer.name}_norm")
+    for name in ("chain2", "chain4", "chain8", "branch4"):
+        kernel, bias = (np.asarray(w) for w in normalised.get_layer(name).get_weights())
+        if name == "branch4":
+            norm = normalised.get_layer("branch4_norm")
             deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
             kernel, bias = kernel / deviation, (bias - np.asarray(norm.moving_mean)) / deviation
-        layer.set_weights([kernel, bias])
+        plain.get_layer(name).set_weights([kernel, bias])
+    parts = [normalised.get_layer(name).get_weights() for name in ("chain16", "branch16")]
+    kernel = np.concatenate([np.asarray(k) for k, _ in parts], axis=2)
+    plain.get_layer("latent").set_weights([kernel, sum(np.asarray(b) for _, b in parts)])
     return plain
 
 
 def encoder_macs_per_pixel(spec: EncoderSpec) -> float:
     """Multiply-accumulates of the encoder per picture pixel, counted from the layer shapes."""
-    m, c, (b0, b1) = spec.middle, spec.latent, spec.branch
-    return (
-        4 * 3 * 12 / 4
-        + 4 * 12 * 48 / 16
-        + 4 * 48 * m / 64
-        + 4 * m * c / 256
-        + 9 * 48 * b0 / 16
-        + 9 * b0 * b1 / 64
-        + 9 * b1 * c / 256
-    )
+    m, c, b = spec.middle, spec.latent, spec.branch
+    return 4 * 3 * 12 / 4 + 4 * 12 * 48 / 16 + 4 * 48 * m / 64 + 9 * 48 * b / 16 + 4 * (m + b) * c / 256

@@ -17,16 +17,23 @@ FIXED_RANGES = {
     "image": (0.0, 1.0),
     "picture": (0.0, 1.0),
     "latent": (-128 * LATENT_SCALE, 127 * LATENT_SCALE),
+    # The encoder's channels are equalised to it, and a concatenation's parts need one scale.
+    **dict.fromkeys(("chain2", "chain4", "chain8", "branch4"), (-1.0, 127 / 128)),
 }
+SHARPER = 1.2  # how much larger than in the calibration pictures a range expects values to be
+FINE_ENOUGH = 8  # int8 units in the finest step, whose rounding then adds 1/64 to the step's error
 
-
-NARROWEST = 1 / 64  # upper end of a range of equalised activations, which reach about 1
+NARROWEST = 1 / 64  # upper end of a range of activations that are not fixed
 
 
 class QuantisedConv2D(layers.Conv2D):  # type: ignore[misc]
     """Conv2D whose kernel is rounded to int8 per output channel, symmetric and narrow range."""
 
+    rounds = True  # False lets the kernel through as it is, to see what the rounding does
+
     def call(self, inputs: object) -> object:
+        if not self.rounds:
+            return super().call(inputs)
         limit = ops.maximum(ops.max(ops.abs(self.kernel), axis=(0, 1, 2)), 1e-8)  # [out]
         kernel = keras.quantizers.fake_quant_with_min_max_vars(
             self.kernel, -limit, limit, num_bits=8, narrow_range=True, axis=-1
@@ -44,11 +51,15 @@ class QuantisedConv2D(layers.Conv2D):  # type: ignore[misc]
 class ActivationRange(layers.Layer):  # type: ignore[misc]
     """Round an activation to the int8 grid of a stored range [low, high]."""
 
+    rounds = True  # False lets activations through as they are
+
     def build(self, shape: tuple[int | None, ...]) -> None:
         self.low = self.add_weight(shape=(), initializer="zeros", trainable=False, name="low")
         self.high = self.add_weight(shape=(), initializer="ones", trainable=False, name="high")
 
     def call(self, x: object) -> object:
+        if not self.rounds:
+            return x
         return keras.quantizers.fake_quant_with_min_max_vars(x, self.low, self.high, num_bits=8)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
@@ -70,9 +81,10 @@ class ActivationRange(layers.Layer):  # type: ignore[misc]
 
 def _input_range(layer: keras.layers.Layer) -> ActivationRange:
     """Return the range in which a convolution's input is rounded, through layers that only move values."""
-    source = layer.input._keras_history.operation
+    source = layer
     while not isinstance(source, ActivationRange):
-        source = source.input._keras_history.operation
+        inputs = source.input if isinstance(source.input, list) else [source.input]
+        source = inputs[0]._keras_history.operation  # what is concatenated has one scale
     return source
 
 
@@ -97,19 +109,37 @@ def _activations(
     return {n: np.concatenate([np.asarray(p[k]) for p in parts]) for k, n in enumerate(names)}
 
 
-def _peak(x: npt.NDArray[np.float32], share: float) -> npt.NDArray[np.float32]:
-    flat = np.abs(x).reshape(-1, x.shape[-1])
-    peak: npt.NDArray[np.float32] = np.maximum(np.quantile(flat, share, axis=0), 1e-6).astype(np.float32)
-    return peak
+def best_peaks(
+    x: npt.NDArray[np.float32], *, widest: npt.NDArray[np.float32] | None = None
+) -> npt.NDArray[np.float32]:
+    """Return for each channel the half-width of the int8 range that loses least, float32 [C].
+
+    Lost is what is clipped plus what is rounded, as mean squares over the values, float32 [..., C], of which the
+    clipped ones are taken at SHARPER times their size: calibration pictures are few and the world is sharper.
+
+    Args:
+        widest: float32 [C], a width that costs nothing worth mentioning and is kept where it is larger.
+    """
+    size = np.abs(x).reshape(-1, x.shape[-1])
+    peak = np.maximum(size.max(axis=0), 1e-6)
+    candidates = np.geomspace(0.25, SHARPER, 18).astype(np.float32)[:, None] * peak  # [18, C]
+    lost = [
+        np.square(np.maximum(size * SHARPER - t, 0)).mean(axis=0) + np.square(t) / (12 * 127.0**2)
+        for t in candidates
+    ]
+    best = candidates[np.argmin(lost, axis=0), np.arange(len(peak))]
+    if widest is not None:
+        best = np.maximum(best, np.minimum(widest, 1.5 * SHARPER * peak))
+    return np.asarray(best, np.float32)
 
 
 def equalise(
     encoder: keras.Model, images: npt.NDArray[np.float32], finest: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Rescale the float encoder's channels in place so that each uses the whole int8 range.
+    """Rescale the float encoder's channels in place so that each uses the whole int8 range [-1, 1].
 
-    Every channel of the linear chain is divided by its peak and the next layer's weights multiplied by
-    it, which changes nothing in float; the latent's division is undone by the returned units.
+    Every channel is divided by its range and the next layer's weights multiplied by it, which changes nothing
+    in float; the latent's division is undone by the returned units.
 
     Args:
         encoder: float encoder of `build_encoder`.
@@ -119,35 +149,33 @@ def equalise(
     Returns:
         float32 [C]: the latent's unit, old value per new value (the caller multiplies by it).
     """
-    chain = (
-        ("chain2", ["chain4"]),
-        ("chain4", ["chain8", "branch4"]),
-        ("chain8", ["chain16"]),
-        ("branch4", ["branch8"]),
-        ("branch8", ["branch16"]),
+    middle = encoder.get_layer("chain8").filters
+    # Layer, and the layers that read its channels, at which of their inputs.
+    chain: tuple[tuple[str, tuple[tuple[str, slice], ...]], ...] = (
+        ("chain2", (("chain4", slice(None)),)),
+        ("chain4", (("chain8", slice(None)), ("branch4", slice(None)))),
+        ("chain8", (("latent", slice(0, middle)),)),
+        ("branch4", (("latent", slice(middle, None)),)),
     )
-    peaks = _activations(encoder, [*(name for name, _ in chain), "latent"], images)
+    seen = _activations(encoder, [*(name for name, _ in chain), "latent"], images)
 
     def divide(name: str, by: npt.NDArray[np.float32]) -> None:
         layer = encoder.get_layer(name)
         layer.kernel.assign(np.asarray(layer.kernel) / by)
         layer.bias.assign(np.asarray(layer.bias) / by)
 
-    def absorb(name: str, by: npt.NDArray[np.float32]) -> None:
-        layer = encoder.get_layer(name)
-        layer.kernel.assign(np.asarray(layer.kernel) * by[:, None])
-
     for name, readers in chain:
-        by = _peak(peaks[name], 0.9999)
+        by = best_peaks(seen[name])
         divide(name, by)
-        for reader in readers:
-            absorb(reader, by)
+        for reader, inputs in readers:
+            layer = encoder.get_layer(reader)
+            kernel = np.asarray(layer.kernel).copy()
+            kernel[:, :, inputs] *= by[:, None]
+            layer.kernel.assign(kernel)
     # Channels whose int8 grid is far finer than their finest step trade that for headroom.
-    unit = _peak(peaks["latent"], 0.99999) * np.float32(128 / 127)
-    unit = np.maximum(unit, np.minimum(2 * unit, 128 * finest / 5)).astype(np.float32)
-    divide("chain16", unit)
-    divide("branch16", unit)
-    return np.asarray(unit)
+    unit = best_peaks(seen["latent"], widest=128 * finest / FINE_ENOUGH)
+    divide("latent", unit)
+    return unit
 
 
 def calibrate_ranges(network: keras.Model, quantised: keras.Model, inputs: npt.NDArray[np.float32]) -> None:
@@ -162,7 +190,7 @@ def calibrate_ranges(network: keras.Model, quantised: keras.Model, inputs: npt.N
     for name, (low, high) in FIXED_RANGES.items():
         if name in ranges:
             ranges.pop(name).set_range(low, high)
-    for name, x in _activations(network, list(ranges), inputs).items():
+    for name, x in (_activations(network, list(ranges), inputs) if ranges else {}).items():
         # The whole range seen: clipping what sharp pictures reach costs more than the finer grid gains.
         # XNNPACK adds no tensors whose scales are more than 2^10 apart, so a silent branch keeps a range.
         ranges[name].set_range(min(float(x.min()), 0.0), max(float(x.max()), NARROWEST))

@@ -17,7 +17,7 @@ from heliograph.train.quantisation import calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion
 
 STEPS_PER_ROUND = 200  # steps between two log lines
-CALIBRATION_CROPS = 256
+CALIBRATION_CROPS = 128
 # Share of the learning rate for layers that read many positive inputs and write small outputs; see loop.Adam.
 LAYER_SCALES = {"branch16": 0.15}
 
@@ -49,7 +49,7 @@ class Plan:
     def calibration(self) -> npt.NDArray[np.float32]:
         """Return the crops that ranges are calibrated on, float32 [N, 256, 256, 3] in [0, 1]."""
         data = self.crops(9, batch=8, size=256)
-        picked = [data[i][0]["image"] for i in range(CALIBRATION_CROPS // 32)]
+        picked = [data[i][0]["image"] for i in range(CALIBRATION_CROPS // 8)]
         return (np.concatenate(picked) / np.float32(255)).astype(np.float32)
 
 

@@ -53,7 +53,14 @@ def _haar(channels: int) -> Array:
 
 
 def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[np.float32]) -> Array:
-    """Set the chain to a truncated DCT and the branch to unit input and no output.
+    """Set the chain to a truncated DCT and the branch to unit input and no output; see `start_chain`."""
+    composite = start_chain(encoder, spec)
+    start_branch(encoder, images)
+    return composite
+
+
+def start_chain(encoder: keras.Model, spec: EncoderSpec) -> Array:
+    """Set the chain to a truncated DCT.
 
     Three 2x2 stages reach 1/8; where they carry fewer than 192 channels the best subspace (weighted by
     the spectrum) is kept and the last stage is the least-squares fit of the DCT on it.
@@ -61,7 +68,6 @@ def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[n
     Args:
         encoder: float encoder of `build_encoder`, freshly initialised.
         spec: its shape.
-        images: float32 [N, H, W, 3] in [0, 1], pictures whose statistics scale the branch's input.
 
     Returns:
         float64 [C, 768]: the linear map from a 16x16x3 block (y, x, rgb) to the latent that was set.
@@ -85,7 +91,6 @@ def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[n
     # Pictures are in [0, 1]: centred at 0.5 at once, every later channel is signed and small, zero
     # padding means mid-grey, and a two-sided int8 range fits.
     encoder.get_layer("chain2").bias.assign((-0.5 * first.sum(axis=(0, 1, 2))).astype(np.float32))
-    start_branch(encoder, images)
     composite = np.einsum("qQmn,aAkm,yxrk->nqayQAxr", last, third, four).reshape(spec.latent, 768)
     return np.asarray(composite)
 
@@ -98,8 +103,7 @@ def start_branch(encoder: keras.Model, images: npt.NDArray[np.float32]) -> None:
     seen = np.concatenate([np.asarray(u(images[i : i + 8])) for i in range(0, len(images), 8)])
     enter = encoder.get_layer("branch4")
     enter.kernel.assign(np.asarray(enter.kernel) / seen.std(axis=(0, 1, 2))[:, None])
-    # The branch starts silent: a small random output is noise to be got rid of, and pushing it down
-    # drives every ReLU of the branch below zero for good (seen: 96 of 96 channels dead in an hour's run).
+    # The branch starts silent: a small random output is noise to be got rid of.
     leave = encoder.get_layer("branch16")
     leave.kernel.assign(np.zeros(leave.kernel.shape, np.float32))
 

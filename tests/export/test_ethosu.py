@@ -10,7 +10,7 @@ from heliograph.codec import manifest
 from heliograph.errors import ExportError, RuntimeUnavailableError
 from heliograph.export import ethosu
 from heliograph.export.ethosu import Compiled, LayerResult, compile_model, findings
-from heliograph.export.graph import read_graph
+from heliograph.export.graph import Graph, Layer, Tensor, read_graph
 
 
 def compiled(data: bytes, accelerator: str = "ethos-u55-128") -> tuple[Compiled, list[str]]:
@@ -49,6 +49,28 @@ def test_layers_on_the_cpu_are_named(bad_models: Path) -> None:
     assert any(
         "layer 1 DEPTH_TO_SPACE (encoder" in f and "runs on the CPU, expected the NPU" in f for f in found
     )
+
+
+def test_what_vela_renames_is_found_again() -> None:
+    """A convolution that writes straight into a concatenation goes by the concatenation's name."""
+
+    def tensor(index: int, name: str) -> Tensor:
+        return Tensor(index, name, "int8", (1, 4, 4, 8), (), (), (), 0)
+
+    image, left, right, both = (tensor(n, name) for n, name in enumerate(("image", "left", "right", "both")))
+    layers = (
+        Layer(0, "CONV_2D", 1, (image,), (left,), {}),
+        Layer(1, "MAX_POOL_2D", 1, (image,), (right,), {}),
+        Layer(2, "CONCATENATION", 1, (left, right), (both,), {}),
+    )
+    graph = Graph(layers, (image, left, right, both), (image,), (both,), 1)
+    results = tuple(LayerResult("both", kind, True, 1, 1000, 1) for kind in ("Conv2D", "MaxPool2D"))
+    one = Compiled("ethos-u55-128", b"", "s", "m", 1, 1, 2000, 2000, 5e8, 2, results)
+    found = [str(f) for f in findings(one, graph)]
+    assert found[0].startswith(
+        "error: layer 0 CONV_2D (left) on ethos-u55-128: it keeps 0% of the multipliers busy"
+    )
+    assert found[1].startswith("error: layer 1 MAX_POOL_2D (right)")
 
 
 def test_macs_on_the_cpu_do_not_count(bad_models: Path) -> None:

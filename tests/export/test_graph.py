@@ -7,12 +7,12 @@ import pytest
 
 from heliograph.codec.manifest import Codec
 from heliograph.errors import CodecError
-from heliograph.export.graph import read_graph
+from heliograph.export.graph import Graph, Layer, Tensor, read_graph
 
 
 def test_the_shipped_encoder_is_read(shipped: Codec) -> None:
     graph = read_graph(shipped.encoder)
-    assert graph.kinds == ["ADD", "CONV_2D", "MAX_POOL_2D"]
+    assert set(graph.kinds) <= {"ADD", "CONCATENATION", "CONV_2D", "MAX_POOL_2D", "QUANTIZE"}
     assert round(graph.macs / shipped.tile**2 / 1000, 2) == shipped.manifest["encoder"]["kmac_per_pixel"]
     first = graph.layers[0]
     assert first.label.startswith("layer 0 CONV_2D (encoder")
@@ -27,13 +27,20 @@ def test_the_shipped_encoder_is_read(shipped: Codec) -> None:
     assert graph.outputs[0].zero_points == (0,)
 
 
-def test_the_peak_is_what_lives_at_once(shipped: Codec) -> None:
-    graph = read_graph(shipped.encoder)
-    most, layer = graph.peak
-    # the branch's 64x64x64, its pooled 32x32x64 and u, 64x64x48, which the linear path still needs
-    assert layer is not None
-    assert layer.kind == "MAX_POOL_2D"
-    assert most == 64 * 64 * 64 + 32 * 32 * 64 + 64 * 64 * 48
+def test_the_peak_is_what_lives_at_once() -> None:
+    def tensor(index: int, channels: int, stored: int = 0) -> Tensor:
+        return Tensor(index, f"t{index}", "int8", (1, 4, 4, channels), (), (), (), stored)
+
+    image, wide, narrow, joined = tensor(0, 3), tensor(1, 8), tensor(2, 2), tensor(3, 5)
+    weights = tensor(4, 100, stored=1600)  # constants are not computed, and do not count
+    layers = (
+        Layer(0, "CONV_2D", 1, (image, weights, None), (wide,), {}),
+        Layer(1, "MAX_POOL_2D", 1, (wide,), (narrow,), {}),
+        Layer(2, "CONCATENATION", 1, (image, narrow), (joined,), {}),  # which still needs the image
+    )
+    graph = Graph(layers, (image, wide, narrow, joined, weights), (image,), (joined,), 1)
+    assert graph.peak == (16 * (3 + 8 + 2), layers[1])
+    assert graph.parameter_bytes == 1600
 
 
 @pytest.mark.parametrize("data", [b"", b"no network\n", b"\x20\x00\x00\x00TFL3" + bytes(12)])

@@ -42,9 +42,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     tools.add_argument("--edgetpu-compiler", metavar="FILE", help="Coral's edgetpu_compiler")
     tools.add_argument("--vela", metavar="FILE", help="Arm's vela, of ethos-u-vela")
     tools.add_argument(
-        "--vela-system", metavar="NAME", help="system configuration of your board, from Vela's vela.ini"
+        "--vela-system",
+        metavar="NAME",
+        help="system configuration of your Ethos-U55 board, from Vela's vela.ini",
     )
-    tools.add_argument("--vela-memory", metavar="NAME", help="memory mode of your board, such as Sram_Only")
+    tools.add_argument(
+        "--vela-memory",
+        metavar="NAME",
+        help="memory mode of your Ethos-U55 board: Sram_Only, or Shared_Sram where weights lie in external flash",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -30,7 +30,9 @@ class Accelerator:
     memory: str
 
 
-_U55 = ("Ethos_U55_High_End_Embedded", "Shared_Sram")
+# Weights on the chip: encoders are small enough for it. In external flash (Shared_Sram, Vela's own choice) the smaller
+# one waits for its weights half of the time on a U55-256, which says more of the flash than of the network.
+_U55 = ("Ethos_U55_High_End_Embedded", "Sram_Only")
 _U65 = ("Ethos_U65_High_End", "Dedicated_Sram")
 ACCELERATORS = {
     "ethos-u55-64": Accelerator(64, *_U55),
@@ -146,7 +148,7 @@ def _read(folder: Path, graph: Graph, accelerator: str, system: str, memory: str
         summary = next(csv.DictReader(file))
     with layers_path.open(newline="", encoding="utf-8") as file:
         layers = _layers(list(csv.DictReader(file)))
-    placed = {layer.name for layer in layers if layer.on_npu}
+    on_cpu = {layer.name for layer in layers if not layer.on_npu}
     stores = ("dram_memory_used", "on_chip_flash_memory_used", "off_chip_flash_memory_used")
     return Compiled(
         accelerator=accelerator,
@@ -159,7 +161,7 @@ def _read(folder: Path, graph: Graph, accelerator: str, system: str, memory: str
         busy_cycles=int(float(summary["cycles_npu"])),
         cycles=int(float(summary["cycles_total"])),
         clock=float(summary["core_clock"]),
-        macs=sum(layer.macs for layer in graph.layers if layer.outputs[0].label in placed),
+        macs=sum(layer.macs for layer in graph.layers if layer.outputs[0].label not in on_cpu),
         layers=layers,
     )
 
@@ -229,8 +231,14 @@ def findings(compiled: Compiled, graph: Graph) -> list[Finding]:
 
 
 def _original(layer: LayerResult, graph: Graph) -> str:
+    """Return the label of the model's layer that Vela names so."""
+    wanted = layer.kind.upper()  # "Conv2D" of CONV_2D
     for candidate in graph.layers:
-        if candidate.outputs and candidate.outputs[0].label == layer.name:
+        is_kind = candidate.kind.replace("_", "") == wanted
+        # What is written straight into a concatenation goes by the concatenation's name.
+        readers = [other for other in graph.layers if set(candidate.outputs) & set(other.inputs)]
+        names = {t.label for one in (candidate, *readers) for t in one.outputs}
+        if is_kind and layer.name in names:
             return candidate.label
     return f"{layer.kind} ({layer.name})"
 

@@ -24,6 +24,7 @@ _METHODS = {
     "AVERAGE_POOL_2D": "AddAveragePool2D",
     "ADD": "AddAdd",
     "CONCATENATION": "AddConcatenation",
+    "QUANTIZE": "AddQuantize",
 }
 _MARGIN = 1024  # bytes above what was measured: alignment of the arena and a runtime of another day
 # TFLM reports to stderr from C++, and may abort: a process of its own.

@@ -12,5 +12,6 @@ class MicroMutableOpResolver : public MicroOpResolver {
     TfLiteStatus AddConv2D();
     TfLiteStatus AddDepthwiseConv2D();
     TfLiteStatus AddMaxPool2D();
+    TfLiteStatus AddQuantize();
 };
 }  // namespace tflite

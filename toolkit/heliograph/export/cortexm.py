@@ -273,7 +273,7 @@ def table(measured: Measured) -> list[tuple[str, str]]:
 
 def main() -> int:
     """Measure and print; return the exit code."""
-    from heliograph.export.probe import probe_latents
+    from heliograph.export.probe import TILES, probe_latents
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -285,7 +285,7 @@ def main() -> int:
     try:
         codec = manifest.find(arguments.codec)
         level = levels.from_quality(arguments.quality)
-        probe = probe_latents(codec, arguments.picture)
+        probe = probe_latents(codec, arguments.picture).corner(TILES * codec.tile)
         for board in BOARDS:
             own = Packer(codec, probe.latents, probe.width, probe.height, slice_tiles=1).at(level)
             measured = measure(

@@ -14,7 +14,7 @@ from heliograph.export import cortexm
 from heliograph.export.bundle import ASSUMED, ESTIMATED, MEASURED, UNKNOWN, Figure
 from heliograph.export.cortexm import Measured
 from heliograph.export.options import Options
-from heliograph.export.probe import Probe, probe_latents
+from heliograph.export.probe import TILES, Probe, probe_latents
 
 REPEATS = 3
 # Lai, Suda, Chandra: CMSIS-NN (arXiv 1801.06601): 24.7 million operations in 99.1 ms on a Cortex-M7 at 216 MHz.
@@ -57,7 +57,8 @@ def emulate(codec: Codec, options: Options) -> Measured | None:
     """Encode a picture on an emulated Cortex-M7 and check its bytes; None where the tools are not installed."""
     if cortexm.missing_tools():
         return None
-    probe, level = probe_latents(codec, options.picture), levels.from_quality(options.quality)
+    level = levels.from_quality(options.quality)
+    probe = probe_latents(codec, options.picture).corner(TILES * codec.tile)  # the board has 4 MiB
     found = cortexm.measure(codec, probe.latents, probe.width, probe.height, level)
     cortexm.check(found, codec, probe.latents, probe.width, probe.height, level)
     return found

@@ -30,8 +30,8 @@ class Accelerator:
     memory: str
 
 
-# Weights on the chip: encoders are small enough for it. In external flash (Shared_Sram, Vela's own choice) the smaller
-# one waits for its weights half of the time on a U55-256, which says more of the flash than of the network.
+# Weights on the chip: encoders are small enough for it. With weights in external flash (Shared_Sram, Vela's own choice)
+# a small encoder waits for them 40 % of the time on a U55-256, which says more of the flash than of the network.
 _U55 = ("Ethos_U55_High_End_Embedded", "Sram_Only")
 _U65 = ("Ethos_U65_High_End", "Dedicated_Sram")
 ACCELERATORS = {

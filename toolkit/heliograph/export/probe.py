@@ -36,6 +36,13 @@ class Probe:
     def pixels(self) -> int:
         return self.width * self.height
 
+    def corner(self, side: int) -> Probe:
+        """Return its upper left corner of at most side x side pixels, a multiple of 16."""
+        if max(self.width, self.height) <= side:
+            return self
+        latents = np.ascontiguousarray(self.latents[: side // 16, : side // 16])
+        return Probe(self.picture[:side, :side], latents, f"a corner of {self.description}", self.runtime)
+
 
 def synthetic_picture(side: int) -> npt.NDArray[np.uint8]:
     """Return a random field whose amplitude falls with frequency as that of photographs does, uint8 [side, side, 3]."""

@@ -60,6 +60,14 @@ def test_success_with_nothing_mapped_is_no_success() -> None:
     assert "nothing of it was mapped" in str(found)
 
 
+def test_a_log_without_its_table_proves_nothing() -> None:
+    text = logs.MAPPED_WITH_STREAMING.split("Operator ")[0]
+    assert [str(f) for f in findings(read_log(text)) if f.fatal] == [
+        "error: model: the log lists no operations; run it by hand to see what it maps: "
+        "edgetpu_compiler -s -o . encoder.tflite"
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

@@ -115,6 +115,10 @@ def findings(log: CompilerLog) -> list[Finding]:
                 "run `heliograph export` without the compiler to see the rules it breaks",
             )
         )
+    elif not log.operations and not log.on_cpu and log.subgraphs != 0:
+        found.append(
+            Finding("model", "the log lists no operations", f"run it by hand to see what it maps: {COMMAND}")
+        )
     elif log.on_cpu and not found:
         found.append(
             Finding(

@@ -25,7 +25,7 @@ from heliograph.device.encoder import Encoder
 from heliograph.errors import ExportError, HeliographError
 from heliograph.export.bundle import text_table
 from heliograph.export.probe import probe_latents
-from heliograph.export.tools import last_line, run_tool
+from heliograph.export.tools import last_line, need_tool, run_tool
 
 RUNNERS = Path(__file__).resolve().parent / "runners"
 QUALITY = 50
@@ -56,12 +56,13 @@ def run_other(python: str, runner: Path, model: bytes, inputs: Latents) -> tuple
     Raises:
         ExportError: the toolchain failed, or its outputs are no int8 tensors of the right shape.
     """
+    program = need_tool("python3", python, "make an environment for the toolchain")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "encoder.tflite").write_bytes(model)
         np.save(folder / "inputs.npy", inputs)
         done = run_tool(
-            [python, runner.resolve(), "encoder.tflite", "inputs.npy", "outputs.npy"], folder=folder
+            [program, runner.resolve(), "encoder.tflite", "inputs.npy", "outputs.npy"], folder=folder
         )
         if done.returncode:
             raise ExportError(

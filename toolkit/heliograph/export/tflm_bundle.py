@@ -20,7 +20,7 @@ CMSIS-NN), and write the three functions of `board.h`.
 | `encoder_tflm.cc`, `encoder.h` | runs it under TFLM with just its operations, in an arena of the measured size |
 | `main.c`, `board.h` | the example; `board_file.c` is a board made of files, to try it on a computer |
 
-A picture of more than 64 tiles needs `-DHELIOGRAPH_MAX_TILES=N`, and fine qualities a larger `-DHELIOGRAPH_STORE=BYTES`;
+A picture of more than 64 tiles needs `-DHELIOGRAPH_MAX_TILES=N`, a fine quality more `-DHELIOGRAPH_STORE=BYTES`;
 `hg_picture` says which of them was too small.
 
 `encoder_tflm.cc` was written for TFLM's C++ interface and not linked with it here: TFLM comes as source. The same

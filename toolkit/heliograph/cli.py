@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 
 from heliograph import __version__
-from heliograph.commands import decode, encode, evaluate, export, info, train
+from heliograph.commands import calibrate, capture, decode, encode, evaluate, export, info, train
 from heliograph.commands.batch import report_error
 from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
-COMMANDS = (encode, decode, info, train, evaluate, export)
+COMMANDS = (encode, decode, info, capture, train, calibrate, evaluate, export)
 EXIT_ERROR = 2
 
 

@@ -20,7 +20,7 @@ class CodecError(HeliographError):
 
 
 class RuntimeUnavailableError(HeliographError):
-    """A TFLite runtime, delegate, or Keras backend that was asked for cannot be loaded."""
+    """A TFLite runtime, delegate, Keras backend or camera library that was asked for cannot be loaded."""
 
 
 class TrainingError(HeliographError):
@@ -37,3 +37,11 @@ class OutputError(HeliographError):
 
 class ExportError(HeliographError):
     """A codec does not fit the device it is exported to, or a tool of the device's maker failed."""
+
+
+class SpoolError(HeliographError):
+    """A spool's folder cannot be used or has no room, or a picture is no longer in it."""
+
+
+class CameraError(HeliographError):
+    """A picture source cannot be opened, or gave no picture."""

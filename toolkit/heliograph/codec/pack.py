@@ -44,6 +44,8 @@ class Packer:
     Args:
         slice_tiles: side of a slice in tiles, 0 for one slice.
         refine: weigh every symbol's bits against its error, instead of the dead zone of the entropy model.
+        layered: a segment for each layer however small the stream, so that it can be thinned and its base sent
+            first; else one segment below MERGE_BELOW.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class Packer:
         *,
         slice_tiles: int = 0,
         refine: bool = False,
+        layered: bool = False,
     ) -> None:
+        self._merge_below = 0 if layered else MERGE_BELOW
         self._codec, self._coder, self._refine = codec, codec.coder, refine
         self._width, self._height = width, height
         side = slice_tiles * self._coder.model.tile
@@ -80,7 +84,7 @@ class Packer:
     def estimate(self, level: int, less: int = 0) -> float:
         """Return about how many bytes `at` gives, without coding."""
         sizes = self._refined(level, less)[1]
-        is_merged = len(sizes) == 1 and sizes[0] < MERGE_BELOW
+        is_merged = len(sizes) == 1 and sizes[0] < self._merge_below
         segments = 1 if is_merged else self._layers * len(sizes)
         return sum(sizes) + _HEADER_BYTES + _SEGMENT_BYTES * segments
 
@@ -95,7 +99,7 @@ class Packer:
             stop = self._coder.model.layers[layers - 1]
             symbols = [np.where(np.arange(s.shape[-1]) < stop, s, 0).astype(np.int16) for s in symbols]
         parts = [self._coder.encode(s, level, merged=False) for s in symbols]
-        if len(symbols) == 1 and sum(map(len, parts[0])) < MERGE_BELOW:
+        if len(symbols) == 1 and sum(map(len, parts[0])) < self._merge_below:
             return container.pack(self._header(level, 1), self._coder.encode(symbols[0], level, merged=True))
         segments = [part[layer] for layer in range(self._layers) for part in parts]
         return container.pack(self._header(level, self._layers), segments)
@@ -172,9 +176,10 @@ def pack_latents(
     quality: float,
     *,
     slice_tiles: int = 0,
+    layered: bool = False,
 ) -> bytes:
     """Return the stream of latents already computed: any quality, 0 to 100, without an inference."""
-    packer = Packer(codec, latents, width, height, slice_tiles=slice_tiles)
+    packer = Packer(codec, latents, width, height, slice_tiles=slice_tiles, layered=layered)
     return packer.at(levels.from_quality(quality))
 
 
@@ -187,9 +192,10 @@ def pack_within(
     max_bytes: int | None = None,
     bpp: float | None = None,
     slice_tiles: int = 0,
+    layered: bool = False,
 ) -> Packed:
     """Return the finest stream within a budget of bytes, or of bits per pixel; see `Packer.within`."""
     if (max_bytes is None) == (bpp is None):
         raise ValueError("give one of max_bytes and bpp")
     budget = max_bytes if max_bytes is not None else int((bpp or 0.0) * width * height / 8)
-    return Packer(codec, latents, width, height, slice_tiles=slice_tiles).within(budget)
+    return Packer(codec, latents, width, height, slice_tiles=slice_tiles, layered=layered).within(budget)

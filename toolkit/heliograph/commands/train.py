@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 from pathlib import Path
 
+from heliograph.codec.manifest import MANIFEST, Codec
 from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError
 from heliograph.samples import copy_samples
 
@@ -17,7 +19,11 @@ STAGES = ("float", "qat", "freeze", "tables", "decoder", "preview")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--codec", default="accelerator", metavar="NAME", help="its architecture (%(default)s)"
+        "--codec",
+        default="accelerator",
+        metavar="NAME",
+        help="its architecture (%(default)s); or, with --stage decoder, the folder of a finished codec, "
+        "whose server decoder is trained further",
     )
     parser.add_argument(
         "--photos",
@@ -34,10 +40,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, metavar="N", help="of each stage, instead of --minutes: repeatable by the seed"
     )
+    parser.add_argument(
+        "--stop-after",
+        type=float,
+        default=math.inf,
+        metavar="N",
+        help="minutes after which this call stops wherever it is; the next one goes on with --resume",
+    )
     parser.add_argument("--stage", choices=STAGES, help="run this stage only; default: all that are not done")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all randomness (%(default)s)")
     parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops per step (%(default)s)")
+    parser.add_argument(
+        "--decoder",
+        choices=("small", "large"),
+        help="of the server: 11 or 135 thousand multiply-adds per pixel; default: small, or a finished codec's own",
+    )
     parser.add_argument(
         "--learning-rate", type=float, default=1e-3, metavar="X", help="at the peak (%(default)g)"
     )
@@ -48,13 +66,26 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         stages = importlib.import_module("heliograph.train.stages")
         training = importlib.import_module("heliograph.train.run")
+        loop = importlib.import_module("heliograph.train.loop")
+        existing = importlib.import_module("heliograph.train.existing")
         known = importlib.import_module("heliograph.train.networks").ENCODERS
+        decoders = importlib.import_module("heliograph.server.network").DECODERS
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"training needs Keras and TensorFlow ({error}): pip install 'heliograph[train]'"
         ) from error
-    if arguments.codec not in known:
-        raise TrainingError(f"no codec {arguments.codec!r} can be trained: choose from {', '.join(known)}")
+    finished = Codec(Path(arguments.codec)) if (Path(arguments.codec) / MANIFEST).is_file() else None
+    if finished is None and arguments.codec not in known:
+        raise TrainingError(
+            f"no codec {arguments.codec!r} can be trained: choose from {', '.join(known)}, "
+            "or give a codec's folder with --stage decoder"
+        )
+    if finished is not None and arguments.stage != "decoder":
+        raise TrainingError(
+            f"{arguments.codec} is a finished codec: its encoder and tables are frozen, only its server decoder "
+            "learns on (--stage decoder); give an architecture's name to train a new codec"
+        )
+    shape = arguments.decoder or "small"
     try:
         plan = stages.Plan(
             codec=arguments.codec,
@@ -63,10 +94,26 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             batch=arguments.batch,
             learning_rate=arguments.learning_rate,
+            decoder=decoders[shape]
+            if finished is None or arguments.decoder
+            else existing.decoder_spec(finished),
         )
-        folder = training.train(
-            plan, arguments.minutes, stage=arguments.stage, resume=arguments.resume, steps=arguments.steps
-        )
+        if finished is not None:
+            folder = training.improve(
+                finished, plan, arguments.minutes, resume=arguments.resume, steps=arguments.steps
+            )
+        else:
+            folder = training.train(
+                plan,
+                arguments.minutes,
+                stage=arguments.stage,
+                resume=arguments.resume,
+                steps=arguments.steps,
+                stop_after=arguments.stop_after,
+            )
+    except loop.Paused as pause:
+        print(f"{pause}; the same command with --resume goes on")
+        return 0
     except OutputError as error:
         raise OutputError(f"training stopped: {error}; then run the same command with --resume") from error
     except OSError as error:
@@ -74,5 +121,5 @@ def run(arguments: argparse.Namespace) -> int:
             f"training stopped: {error.strerror or error} in {arguments.out}; "
             "free some space, then run the same command with --resume"
         ) from error
-    print(f"codec in {folder}" if folder else f"stage {arguments.stage} done; the codec needs the others too")
+    print(f"codec in {folder}" if folder else "done; the codec needs the other stages and conversions too")
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,9 @@ from heliograph.errors import CodecError, PictureError
 
 class LatentEncoder:
     """An int8 encoder network on a runtime: pictures to latents, tile by tile.
+
+    Attributes:
+        runtime: the name of the runtime in use.
 
     Args:
         model: the bytes of encoder.tflite.
@@ -36,20 +41,17 @@ class LatentEncoder:
         threads: int = 1,
     ) -> None:
         self.tile, self.channels = tile, channels
-        self._model = Model(model, runtime=runtime, delegate=delegate, threads=threads)
+        network = Model(model, runtime=runtime, delegate=delegate, threads=threads)
         side = tile // tiles.STRIDE
         expected = (tile, tile, 3), (side, side, channels)
-        found = self._model.input_shape, self._model.output_shape
+        found = network.input_shape, network.output_shape
+        self.runtime = network.runtime
+        self._model: Any = network  # or what else computes int8 latents of an int8 tile
         if found != expected:
             raise CodecError(
                 f"encoder maps {found[0]} to {found[1]}, the manifest says {expected[0]} to {expected[1]}; "
                 "copy the codec folder again"
             )
-
-    @property
-    def runtime(self) -> str:
-        """The name of the runtime in use."""
-        return self._model.runtime
 
     def latents(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
         """Return the latents int8 [ceil(H/16), ceil(W/16), C] of a picture uint8 [H, W, 3], sRGB."""
@@ -81,11 +83,14 @@ class Encoder(LatentEncoder):
         )
         self.codec = codec
 
-    def encode(self, picture: npt.NDArray[np.uint8], quality: float, *, slice_tiles: int = 0) -> bytes:
-        """Return the .helio stream of a picture at a quality of 0 to 100, in eighths."""
+    def encode(
+        self, picture: npt.NDArray[np.uint8], quality: float, *, slice_tiles: int = 0, layered: bool = False
+    ) -> bytes:
+        """Return the .helio stream of a picture at a quality of 0 to 100, in eighths; for `layered` see `Packer`."""
         height, width = picture.shape[:2]
+        latents = self.latents(picture)
         return pack_latents(
-            self.codec, self.latents(picture), width, height, quality, slice_tiles=slice_tiles
+            self.codec, latents, width, height, quality, slice_tiles=slice_tiles, layered=layered
         )
 
     def encode_within(
@@ -95,6 +100,7 @@ class Encoder(LatentEncoder):
         max_bytes: int | None = None,
         bpp: float | None = None,
         slice_tiles: int = 0,
+        layered: bool = False,
     ) -> Packed:
         """Return the finest stream within a budget of bytes or of bits per pixel, after one inference.
 
@@ -110,4 +116,5 @@ class Encoder(LatentEncoder):
             max_bytes=max_bytes,
             bpp=bpp,
             slice_tiles=slice_tiles,
+            layered=layered,
         )

@@ -43,6 +43,11 @@ def load_weights(data: bytes, model: keras.Model) -> None:
         ) from error
 
 
+def to_pixels(pictures: object) -> npt.NDArray[np.uint8]:
+    """Return a decoder's output, a float tensor [..., 3] nominally in [0, 1], as uint8 of the same shape."""
+    return np.asarray(np.clip(np.round(np.asarray(pictures) * 255), 0, 255), np.uint8)
+
+
 class ServerDecoder:
     """A codec's server decoder, loaded once and used for many streams.
 
@@ -86,5 +91,4 @@ class ServerDecoder:
         """Run the network on dequantised values int32 [h, w, C]; return uint8 [16h, 16w, 3]."""
         latents = values[None].astype(np.float32) / np.float32(LATENT_UNIT)
         condition = np.full((1, 1), quality / (rate.QUALITIES - 1), np.float32)
-        picture = np.asarray(self.network([latents, condition], training=False))[0]
-        return np.asarray(np.clip(np.round(picture * 255), 0, 255), np.uint8)
+        return to_pixels(np.asarray(self.network([latents, condition], training=False))[0])

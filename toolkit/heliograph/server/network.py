@@ -16,6 +16,12 @@ class DecoderSpec:
     blocks: tuple[int, int, int, int] = (3, 2, 2, 1)
 
 
+DECODERS = {
+    "small": DecoderSpec(),  # 11 kMAC per pixel: what two CPU cores can train in an hour
+    "large": DecoderSpec(widths=(512, 384, 192, 96), blocks=(8, 6, 4, 2)),  # 135 kMAC per pixel, for a GPU
+}
+
+
 class DepthToSpace(layers.Layer):  # type: ignore[misc]
     """Move blocks of channels into space: [B, H, W, f*f*C] to [B, f*H, f*W, C]."""
 

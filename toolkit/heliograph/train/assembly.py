@@ -17,6 +17,7 @@ from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights
 from heliograph.server.network import build_decoder, decoder_macs_per_pixel
 from heliograph.train import loop
+from heliograph.train.fitting import last_row
 from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
 from heliograph.train.preview import preview_macs_per_pixel
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
@@ -36,12 +37,6 @@ def describe_photos(folder: Path) -> dict[str, Any]:
     return described
 
 
-def _last_row(log: Path) -> dict[str, float]:
-    with log.open(newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
-    return {"steps": int(rows[-1]["step"]), "seconds": round(float(rows[-1]["seconds"]))} if rows else {}
-
-
 def assemble(plan: Plan) -> Path:
     """Write the codec folder `codec` beside the checkpoints of a run whose stages are done, and return it.
 
@@ -57,9 +52,10 @@ def assemble(plan: Plan) -> Path:
         PREVIEW: (plan.out / "decoder.tflite").read_bytes(),
         SERVER: store_weights(decoder),
     }
-    logs = {p.stem: _last_row(p) for p in sorted(plan.out.glob("*.csv"))}
+    logs = {p.stem: last_row(p) for p in sorted(plan.out.glob("*.csv"))}
     manifest = {
         "name": plan.codec,
+        "architecture": plan.codec,
         "id": codec_id(files[ENCODER], files[ENTROPY]).hex(),
         "tile": spec.tile,
         "channels": spec.latent,
@@ -92,7 +88,7 @@ def assemble(plan: Plan) -> Path:
     }
     kept = out / "training"
     kept.mkdir(exist_ok=True)
-    for stage in ("float", "qat"):
+    for stage in ("float", "qat", "contexts"):
         if (plan.out / f"{stage}.npz").is_file():
             write_whole(kept / f"{stage}.npz", loop.weights_to_keep(plan.out / f"{stage}.npz"))
     for log in plan.out.glob("*.csv"):

@@ -17,9 +17,10 @@ from heliograph.codec.manifest import ENTROPY
 from heliograph.codec.model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError
+from heliograph.train import fitting
 from heliograph.train.context_fit import PREDICTED, default_layers, fit_contexts, savings
 from heliograph.train.contexts import ContextSpec, macs_per_pixel
-from heliograph.train.fitting import latent_maps, need, steps_and_unit
+from heliograph.train.fitting import latent_maps, need
 from heliograph.train.loop import Budget
 from heliograph.train.networks import ENCODERS
 from heliograph.train.stages import Plan
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     plan = Plan(chosen.codec, chosen.photos, chosen.run)
     try:
-        encoder, (steps, _) = ENCODERS[chosen.codec], steps_and_unit(plan)
+        encoder, steps = ENCODERS[chosen.codec], fitting.steps(plan)
         rounding = EntropyModel.from_bytes(need(plan.out / ENTROPY, "tables").read_bytes()).rounding
         maps = list(latent_maps(plan, chosen.pictures + HELD_OUT, stage=3))
         print("features  multiply-adds/pixel  saved at quality " + "  ".join(f"{q:5}" for q in QUALITIES))

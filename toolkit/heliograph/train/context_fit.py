@@ -65,6 +65,7 @@ def fit_contexts(
     budget: loop.Budget,
     seed: int = 1,
     spec: ContextSpec | None = None,
+    order: npt.NDArray[np.uint8] | None = None,
     resume: bool = False,
 ) -> bytes:
     """Fit and return the entropy model file of a codec.
@@ -76,6 +77,7 @@ def fit_contexts(
         tile: latents on a side of the encoder's tile, even.
         out: folder of the float training's checkpoint `contexts.npz` and log.
         budget: of the float training; integers, offsets and tables take about two minutes more.
+        order: uint8 [C], the coding order of channels; None finds it.
         resume: go on from the checkpoint.
 
     Raises:
@@ -90,7 +92,7 @@ def fit_contexts(
         raise TrainingError(
             "no latent map has 4x4 positions: fit contexts on pictures of 64x64 pixels or more"
         )
-    order = channel_order(maps, steps)
+    order = channel_order(maps, steps) if order is None else order
     maps, steps = [np.ascontiguousarray(m[..., order]) for m in maps], steps[:, order]
     spec = spec or ContextSpec(default_layers(len(order)))
     quantise, rng = Quantiser(steps, rounding), np.random.default_rng(seed)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import importlib.util
 import io
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +16,11 @@ import numpy.typing as npt
 from heliograph.codec.manifest import ENTROPY
 from heliograph.codec.model import EntropyModel
 from heliograph.codec.tiles import STRIDE
+from heliograph.device import runtime
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
 from heliograph.files import write_whole
-from heliograph.server.decoder import LATENT_UNIT
+from heliograph.server.decoder import LATENT_UNIT, to_pixels
 from heliograph.server.network import build_decoder
 from heliograph.train import loop, preview
 from heliograph.train.context_data import Quantiser
@@ -26,11 +30,13 @@ from heliograph.train.latents import LatentCrops
 from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import calibrate_ranges
 from heliograph.train.reconstruction import Reconstruction
+from heliograph.train.simulated import SimulatedEncoder
 from heliograph.train.stages import Plan, quantised_model
 from heliograph.train.steps import fit_rounding, integer_steps
 
 ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
 CROP = 192  # pixels on a side of a decoder's training crop
+_log = logging.getLogger(__name__)
 
 
 def need(path: Path, stage: str) -> Path:
@@ -40,12 +46,29 @@ def need(path: Path, stage: str) -> Path:
     return path
 
 
-def freeze(plan: Plan) -> None:
-    """Stage `freeze`: the encoder as int8 .tflite, its steps as integers, the decoder in int8 latent units."""
+def _convert(kind: str, plan: Plan, weights: Path, out: Path) -> None:
+    if importlib.util.find_spec("tensorflow") is None:  # a GPU machine with JAX: the rest can go on without
+        _log.warning(
+            "%s needs TensorFlow: run this stage again with --resume where it is installed", out.name
+        )
+        return
+    convert(kind, plan.codec, weights, out)
+
+
+def _newer(result: Path, source: Path) -> bool:
+    return result.is_file() and source.is_file() and result.stat().st_mtime >= source.stat().st_mtime
+
+
+def freeze(plan: Plan, *, resume: bool = False) -> None:
+    """Stage `freeze`: the encoder as int8 .tflite, its steps as integers, the decoder in int8 latent units.
+
+    With `resume` it is passed over where that is done already.
+    """
+    if resume and _newer(plan.out / "encoder.tflite", plan.out / "qat.npz"):
+        return
     model = quantised_model(plan)
     loop.load_weights(need(plan.out / "qat.npz", "qat"), model)
     loop.save_weights(plan.out / "encoder.npz", model.encoder)
-    convert("encoder", plan.codec, plan.out / "encoder.npz", plan.out / "encoder.tflite")
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
     steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit)
@@ -58,19 +81,35 @@ def freeze(plan: Plan) -> None:
     norm = decoder.get_layer("latent_norm")
     norm.scale.assign(np.asarray(norm.scale) * unit)
     loop.save_weights(plan.out / "decoder_start.npz", decoder)
+    _convert("encoder", plan, plan.out / "encoder.npz", plan.out / "encoder.tflite")
 
 
 def frozen_encoder(plan: Plan) -> LatentEncoder:
-    """Return the frozen int8 encoder on the first TFLite runtime."""
+    """Return the frozen int8 encoder on the first TFLite runtime, or simulated by Keras where there is none."""
     spec = ENCODERS[plan.codec]
+    if not runtime.available():
+        return SimulatedEncoder(plan.codec, need(plan.out / "encoder.npz", "freeze"))
     model = need(plan.out / "encoder.tflite", "freeze").read_bytes()
     return LatentEncoder(model, tile=spec.tile, channels=spec.latent, threads=2)
 
 
-def steps_and_unit(plan: Plan) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
-    """Return the integer steps uint16 [101, C] and the latent unit float64 [C] that `freeze` wrote."""
+def steps(plan: Plan) -> npt.NDArray[np.uint16]:
+    """Return the integer steps that `freeze` wrote, uint16 [101, C] in the encoder's channel order."""
     with np.load(need(plan.out / "steps.npz", "freeze")) as stored:
-        return stored["steps"], stored["unit"]
+        return np.asarray(stored["steps"])
+
+
+def latent_unit(plan: Plan) -> npt.NDArray[np.float64]:
+    """Return what 128 int8 latent units are worth in joint training's units, float64 [C]."""
+    with np.load(need(plan.out / "steps.npz", "freeze")) as stored:
+        return np.asarray(stored["unit"])
+
+
+def last_row(log: Path) -> dict[str, float]:
+    """Return steps and seconds at the end of a stage's log."""
+    with log.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    return {"steps": int(rows[-1]["step"]), "seconds": round(float(rows[-1]["seconds"]))} if rows else {}
 
 
 def latent_maps(plan: Plan, count: int, *, stage: int) -> Iterator[npt.NDArray[np.int8]]:
@@ -83,13 +122,17 @@ def latent_maps(plan: Plan, count: int, *, stage: int) -> Iterator[npt.NDArray[n
 
 
 def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
-    """Stage `tables`: dead zone and entropy model from the latents of training pictures."""
-    steps, _ = steps_and_unit(plan)
+    """Stage `tables`: dead zone and entropy model from the latents of training pictures.
+
+    With `resume` it is passed over where that is done already.
+    """
+    if resume and _newer(plan.out / ENTROPY, plan.out / "encoder.npz"):
+        return
     spec = ENCODERS[plan.codec]
     model = fit_contexts(
         latent_maps(plan, plan.table_pictures, stage=3),
-        steps,
-        _fit_rounding(plan, steps),
+        steps(plan),
+        _fit_rounding(plan, steps(plan)),
         tile=spec.tile // STRIDE,
         out=plan.out,
         budget=budget,
@@ -99,7 +142,7 @@ def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
     write_whole(plan.out / ENTROPY, model)
 
 
-def _fit_rounding(plan: Plan, steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+def _fit_rounding(plan: Plan, step: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     decoder = build_decoder(plan.decoder, ENCODERS[plan.codec].latent)
     loop.load_weights(need(plan.out / "decoder_start.npz", "freeze"), decoder)
     encoder, photos = frozen_encoder(plan), plan.crops(7, size=384)
@@ -107,17 +150,16 @@ def _fit_rounding(plan: Plan, steps: npt.NDArray[np.uint16]) -> npt.NDArray[np.u
 
     def decode(values: npt.NDArray[np.float64], quality: int) -> npt.NDArray[np.uint8]:
         latents = (values[None] / LATENT_UNIT).astype(np.float32)
-        shown = np.asarray(decoder([latents, np.full((1, 1), quality / 100, np.float32)]))[0]
-        return np.asarray(np.clip(np.round(shown * 255), 0, 255), np.uint8)
+        shown = decoder([latents, np.full((1, 1), quality / 100, np.float32)])
+        return to_pixels(np.asarray(shown)[0])
 
-    return fit_rounding([encoder.latents(p) for p in pictures], pictures, steps, decode)
+    return fit_rounding([encoder.latents(p) for p in pictures], pictures, step, decode)
 
 
 def _latent_crops(plan: Plan, stage: int) -> LatentCrops:
-    steps, _ = steps_and_unit(plan)
     rounding = EntropyModel.from_bytes(need(plan.out / ENTROPY, "tables").read_bytes()).rounding
     photos = plan.crops(stage, batch=max(1, plan.batch // 2), size=CROP)
-    return LatentCrops(photos, frozen_encoder(plan), Quantiser(steps, rounding), size=CROP)
+    return LatentCrops(photos, frozen_encoder(plan), Quantiser(steps(plan), rounding), size=CROP)
 
 
 def train_decoder(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
@@ -148,10 +190,9 @@ def train_preview(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
     """Stage `preview`: the small decoder in float for two thirds of the budget, then quantised, then converted."""
     keras.utils.set_random_seed(plan.seed)
     channels, window = ENCODERS[plan.codec].latent, CROP // STRIDE
-    _, unit = steps_and_unit(plan)
     network = preview.build_preview(channels, window=window)
     data = _latent_crops(plan, 5)
-    preview.start(network, _inverse(plan), unit, data[0][0]["values"])
+    preview.start(network, _inverse(plan), latent_unit(plan), data[0][0]["values"])
     first, second = budget.split(2 / 3)
     loop.train(
         Reconstruction(network),
@@ -177,4 +218,4 @@ def train_preview(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
         scales=preview.LAYER_SCALES,
     )
     loop.save_weights(plan.out / "preview.npz", quantised)
-    convert("preview", plan.codec, plan.out / "preview.npz", plan.out / "decoder.tflite")
+    _convert("preview", plan, plan.out / "preview.npz", plan.out / "decoder.tflite")

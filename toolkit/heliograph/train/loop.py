@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -22,16 +23,27 @@ CHECKPOINT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Budget:
-    """How long a stage trains: `steps` when given (repeatable by a seed), else `minutes` of wall clock."""
+    """How long a stage trains: `steps` when given (repeatable by a seed), else `minutes` of wall clock.
+
+    At `deadline`, in seconds of time.monotonic(), it stops wherever it is, to be resumed.
+    """
 
     minutes: float
     steps: int | None = None
+    deadline: float = math.inf
 
     def split(self, share: float) -> tuple[Budget, Budget]:
         """Return the first `share` of this budget and the rest."""
         first = None if self.steps is None else max(1, round(self.steps * share))
         rest = None if self.steps is None or first is None else max(1, self.steps - first)
-        return Budget(self.minutes * share, first), Budget(self.minutes * (1 - share), rest)
+        return (
+            replace(self, minutes=self.minutes * share, steps=first),
+            replace(self, minutes=self.minutes * (1 - share), steps=rest),
+        )
+
+
+class Paused(Exception):
+    """A deadline came before a stage's end; its checkpoint is written."""
 
 
 def learning_rate(progress: float, peak: float) -> float:
@@ -71,13 +83,26 @@ def save_weights(path: Path, *models: keras.Model, **extra: float) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def weights_to_keep(path: Path) -> bytes:
-    """Return a checkpoint without its optimiser and in float16, a twelfth of the size: enough to go on from."""
+def weights_to_keep(path: Path, *, half: bool = True) -> bytes:
+    """Return a checkpoint without its optimiser, in float16 a twelfth of the size: enough to go on from.
+
+    An encoder to be frozen needs `half=False`: in float16 it would be another one.
+    """
     buffer = io.BytesIO()
     with np.load(path) as stored:
         kept = {k: stored[k] for k in stored.files if not k.startswith("1:")}
-    small = {k: v.astype(np.float16) if v.dtype == np.float32 and v.ndim else v for k, v in kept.items()}
-    np.savez_compressed(buffer, **small)
+    if half:
+        kept = {k: v.astype(np.float16) if v.dtype == np.float32 and v.ndim else v for k, v in kept.items()}
+    np.savez_compressed(buffer, **kept)
+    return buffer.getvalue()
+
+
+def as_start(path: Path) -> bytes:
+    """Return a checkpoint's weights as one without an optimiser, steps or seconds behind it: another run's start."""
+    buffer = io.BytesIO()
+    with np.load(path) as stored:
+        arrays = {k: stored[k] for k in stored.files if ":" in k and not k.startswith("1:")}
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -131,6 +156,10 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             return min(1.0, self.step / max(1, self.budget.steps))
         return min(1.0, self.seconds / max(1e-9, self.budget.minutes * 60))
 
+    @property
+    def late(self) -> bool:
+        return time.monotonic() >= self.budget.deadline
+
     def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
         self.model.optimizer.learning_rate.assign(learning_rate(self.progress, self.peak))
 
@@ -146,7 +175,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         progress = self.progress
         if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
             self.save()
-        if progress >= 1.0:
+        if progress >= 1.0 or self.late:
             self.model.stop_training = True
 
     def report(self) -> None:
@@ -198,6 +227,7 @@ def train(
 
     Raises:
         TrainingError: the loss is not finite, or the checkpoint to resume from does not fit.
+        Paused: the budget's deadline has come.
     """
     out.mkdir(parents=True, exist_ok=True)
     name = f"adam_{stage}"  # a name that resuming finds again
@@ -214,9 +244,11 @@ def train(
         done = load_weights(checkpoint, model, *([optimizer] if slots else []))
     watch = _Watch(stage, budget, peak, out, done)
     try:
-        while watch.progress < 1.0:
+        while watch.progress < 1.0 and not watch.late:
             data.offset = watch.step
             model.fit(data, epochs=1, verbose=0, callbacks=[watch], shuffle=False)
         watch.save()
+        if watch.progress < 1.0:
+            raise Paused(f"{stage} stopped at {watch.progress:.0%} of its budget")
     finally:
         watch.close()

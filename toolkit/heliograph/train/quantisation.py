@@ -173,7 +173,7 @@ def equalise(
             kernel[:, :, inputs] *= by[:, None]
             layer.kernel.assign(kernel)
     # Channels whose int8 grid is far finer than their finest step trade that for headroom.
-    unit = best_peaks(seen["latent"], widest=128 * finest / FINE_ENOUGH)
+    unit = best_peaks(seen["latent"], widest=np.float32(128 / FINE_ENOUGH) * finest)
     divide("latent", unit)
     return unit
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
+from heliograph.codec.manifest import Codec
 from heliograph.errors import TrainingError
-from heliograph.train import fitting, stages
+from heliograph.train import existing, fitting, stages
 from heliograph.train.assembly import assemble
 from heliograph.train.loop import Budget
 from heliograph.train.stages import Plan
@@ -35,8 +38,27 @@ def on_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+def set_precision() -> None:
+    """Compute in bfloat16 where there is a GPU; what needs float32 says so itself."""
+    keras.config.set_dtype_policy("mixed_bfloat16" if on_gpu() else "float32")
+
+
+def improve(
+    codec: Codec, plan: Plan, minutes: float, *, resume: bool = False, steps: int | None = None
+) -> Path:
+    """Train a finished codec's server decoder further; see `existing.improve_decoder`."""
+    set_precision()
+    return existing.improve_decoder(codec, plan, Budget(minutes, steps), resume=resume)
+
+
 def train(
-    plan: Plan, minutes: float, *, stage: str | None = None, resume: bool = False, steps: int | None = None
+    plan: Plan,
+    minutes: float,
+    *,
+    stage: str | None = None,
+    resume: bool = False,
+    steps: int | None = None,
+    stop_after: float = math.inf,
 ) -> Path | None:
     """Run all stages, or one; return the codec folder once everything it needs is there.
 
@@ -46,8 +68,10 @@ def train(
         stage: a key of SHARES, or None for all in order.
         resume: go on from the stage's checkpoint; stages that are done are passed over.
         steps: of each trained stage instead of minutes; a seed then gives the same run.
+        stop_after: minutes after which this call stops wherever it is, for a resumed one to go on.
 
     Raises:
+        Paused: `stop_after` minutes are over and a stage is not.
         TrainingError: an unknown stage, no pictures, an earlier stage missing, or a loss that is not finite.
         ConversionError: the trained network does not convert as promised.
     """
@@ -56,15 +80,16 @@ def train(
     work: dict[str, Callable[[Budget], object]] = {
         "float": lambda b: stages.train_float(plan, b, resume=resume),
         "qat": lambda b: stages.train_qat(plan, b, resume=resume),
-        "freeze": lambda b: fitting.freeze(plan),
+        "freeze": lambda b: fitting.freeze(plan, resume=resume),
         "tables": lambda b: fitting.fit_entropy(plan, b, resume=resume),
         "decoder": lambda b: fitting.train_decoder(plan, b, resume=resume),
         "preview": lambda b: fitting.train_preview(plan, b, resume=resume),
     }
-    keras.config.set_dtype_policy("mixed_bfloat16" if on_gpu() else "float32")
+    set_precision()
+    deadline = time.monotonic() + stop_after * 60
     for name in [stage] if stage else SHARES:
         share = 1.0 if stage else SHARES[name]
-        work[name](Budget(minutes * share, steps))
+        work[name](Budget(minutes * share, steps, deadline))
     done = all(
         (plan.out / n).is_file()
         for n in ("encoder.tflite", "entropy.bin", "decoder_fitted.npz", "decoder.tflite")

@@ -28,7 +28,8 @@ from heliograph.files import write_whole
 from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
 from heliograph.train import loop, transform
 from heliograph.train.networks import ENCODERS, EncoderSpec, ZeroSum, build_encoder
-from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion, Tensor
+from heliograph.train.objective import Tensor
+from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
 from heliograph.train.stages import LAYER_SCALES, Plan
 from heliograph.validate.curves import Point, bd_rate
 from heliograph.validate.evaluate import load_folder
@@ -234,9 +235,9 @@ def run_variant(
     model, seconds = train_variant(variant, replace(plan, out=folder), steps)
 
     def encode(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        return np.asarray(model.encoder(picture[None].astype(np.float32) / np.float32(255), training=False))[
-            0
-        ]
+        image = picture[None].astype(np.float32) / np.float32(255)
+        found: npt.NDArray[np.float32] = np.asarray(model.encoder(image, training=False), np.float32)
+        return np.asarray(found[0])
 
     points = [measure(model, encode, pictures, quality) for quality in QUALITIES]
     found = {

@@ -1,0 +1,113 @@
+"""Thinning gives what partial decoding of the beginning gives, and a whole stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from heliograph.codec import format as container
+from heliograph.codec.manifest import Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.stream import decode_stream
+from heliograph.codec.thin import filled_parts, thin
+from heliograph.errors import StreamError
+
+Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+ID = bytes(range(8))
+
+
+def cut_after(data: bytes, parts: int) -> bytes:
+    """Return the beginning of a stream up to the end of its first parts."""
+    layout = container.unpack(data)
+    kept = layout.segments[: parts * layout.header.slice_count]
+    return data[: max(at + (length + 4 if length else 0) for at, length in kept)]
+
+
+def make_stream(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tiles: int) -> bytes:
+    rows, columns = maps.shape[:2]
+    packer = Packer(codec, maps, 16 * columns, 16 * rows, slice_tiles=slice_tiles, layered=True)
+    return packer.at(level)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    rows=st.integers(1, 20),
+    columns=st.integers(1, 20),
+    level=st.integers(0, 900),
+    slice_tiles=st.sampled_from([0, 1, 2]),
+    parts=st.integers(1, 3),
+)
+def test_thinned_is_the_same_as_the_beginning_decoded_partially(
+    seed: int,
+    rows: int,
+    columns: int,
+    level: int,
+    slice_tiles: int,
+    parts: int,
+    random_codec: Codec,
+    latents: Latents,
+) -> None:
+    whole = make_stream(random_codec, latents(seed, rows, columns, 8.0), level, slice_tiles)
+    thinned = thin(whole, parts)
+    # Without `partial` decoding refuses any stream that is not whole and sound.
+    expected = decode_stream(cut_after(whole, parts), random_codec, partial=True)
+    assert np.array_equal(decode_stream(thinned, random_codec).symbols, expected.symbols)
+    assert filled_parts(container.unpack(thinned)) <= parts
+    assert len(thinned) <= len(whole)
+    assert thin(thinned, parts) == thinned
+    if parts == 3:
+        assert thinned == whole
+
+
+def test_one_layer_less_is_a_smaller_stream_with_less_in_it(random_codec: Codec, latents: Latents) -> None:
+    whole = make_stream(random_codec, latents(3, 12, 12, 20.0), 700, 0)
+    full = decode_stream(whole, random_codec).symbols
+    order = random_codec.coder.model.order
+    for parts, end in ((2, 12), (1, 6)):
+        thinned = thin(whole, parts)
+        symbols = decode_stream(thinned, random_codec).symbols
+        assert len(thinned) < len(whole)
+        assert np.array_equal(symbols[..., order[:end]], full[..., order[:end]])
+        assert full[..., order[end:]].any()
+        assert not symbols[..., order[end:]].any()
+
+
+def test_the_header_is_written_anew_by_hand() -> None:
+    header = container.Header(ID, 20, 10, 300, 3)
+    whole = container.pack(header, [b"base", b"", b"fine"])
+    assert filled_parts(container.unpack(whole)) == 3
+    assert filled_parts(container.unpack(thin(whole, 2))) == 1
+    assert thin(whole, 1) == container.pack(header, [b"base", b"", b""])
+    assert len(thin(whole, 1)) == len(whole) - len(b"fine") - 4
+
+
+def test_a_stream_of_one_segment_stays_as_it_is() -> None:
+    whole = container.pack(container.Header(ID, 20, 10, 300, 1), [b"all of it"])
+    assert thin(whole, 1) == whole
+    assert filled_parts(container.unpack(whole)) == 1
+    assert filled_parts(container.unpack(container.pack(container.Header(ID, 20, 10, 300, 1), [b""]))) == 0
+
+
+def test_damage_is_not_given_a_good_checksum() -> None:
+    header = container.Header(ID, 20, 10, 300, 3)
+    whole = bytearray(container.pack(header, [b"base", b"more", b"fine"]))
+    at, _ = container.unpack(bytes(whole)).segments[1]
+    whole[at] ^= 1
+    with pytest.raises(StreamError, match="CRC-32C of segment 1 does not fit, so it cannot be thinned"):
+        thin(bytes(whole), 2)
+    # The damaged part may go.
+    assert thin(bytes(whole), 1) == container.pack(header, [b"base", b"", b""])
+
+
+def test_a_cut_stream_and_no_parts_are_refused() -> None:
+    whole = container.pack(container.Header(ID, 20, 10, 300, 3), [b"base", b"more", b"fine"])
+    with pytest.raises(StreamError, match="stream is cut"):
+        thin(whole[:-1], 1)
+    with pytest.raises(ValueError, match="parts is 0, expected at least 1"):
+        thin(whole, 0)

@@ -1,0 +1,81 @@
+"""Fit a codec to the pictures of one's own cameras: entropy tables, dead zone and steps; the encoder stays as it is."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import tempfile
+from pathlib import Path
+
+from heliograph.codec import manifest
+from heliograph.errors import OutputError, RuntimeUnavailableError
+
+NAME = "calibrate"
+HELP = "fit a codec's tables and steps to a site's pictures"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--codec", default="accelerator", metavar="NAME", help="name or folder of the codec (%(default)s)"
+    )
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="DIR", help="pictures of the site, 8 or more"
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the new codec"
+    )
+    parser.add_argument("--name", metavar="NAME", help="of the new codec; default: the folder's")
+    parser.add_argument(
+        "--minutes", type=float, default=4.0, metavar="N", help="of training the contexts (%(default)g)"
+    )
+    parser.add_argument("--steps", type=int, metavar="N", help="instead of --minutes: repeatable by the seed")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all randomness (%(default)s)")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="fit on all pictures after measuring; otherwise half of them stay held out",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Calibrate and print what it saves; return the exit code."""
+    try:
+        calibration = importlib.import_module("heliograph.train.calibration")
+        loop = importlib.import_module("heliograph.train.loop")
+        curves = importlib.import_module("heliograph.validate.curves")
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"calibrating needs Keras, TensorFlow and SciPy ({error}): pip install 'heliograph[train,validate,device]'"
+        ) from error
+    codec = manifest.find(arguments.codec)
+    if (arguments.out / manifest.MANIFEST).exists():
+        raise OutputError(f"{arguments.out} holds a codec already; give another folder (-o)")
+    fitted, held = calibration.split(arguments.images)
+    name = arguments.name or arguments.out.resolve().name
+    budget = loop.Budget(arguments.minutes, arguments.steps)
+    options = {"name": name, "seed": arguments.seed}
+    if arguments.all:
+        with tempfile.TemporaryDirectory() as folder:
+            half = calibration.calibrate(codec, fitted, Path(folder), budget, **options)
+            rows = calibration.compare(codec, half, held)
+        made = calibration.calibrate(codec, fitted + held, arguments.out, budget, **options)
+    else:
+        made = calibration.calibrate(codec, fitted, arguments.out, budget, **options)
+        rows = calibration.compare(codec, made, held)
+    print(f"fitted on {len(fitted)} pictures, measured on {len(held)} others, whole files, server decoder:")
+    for row in rows:
+        (bytes_before, mse_before), (bytes_after, mse_after) = row.before, row.after
+        decibel = 10 * math.log10(mse_before / mse_after) if mse_before and mse_after else 0.0
+        print(
+            f"  quality {row.quality:>2}: {bytes_before:7.0f} bytes before, {bytes_after:7.0f} after "
+            f"({100 * (bytes_after / bytes_before - 1):+.1f} %), PSNR {decibel:+.2f} dB"
+        )
+    before, after = (
+        [curves.Point(size, -10 * math.log10(mse)) for size, mse in (getattr(row, which) for row in rows)]
+        for which in ("before", "after")
+    )
+    print(f"BD-rate {100 * curves.bd_rate(before, after)[0]:+.1f} %")
+    print(f"codec {made.name} ({made.id.hex()}) in {arguments.out}; devices and servers both need its files")
+    return 0

@@ -1,0 +1,239 @@
+"""Take pictures on a schedule and keep their streams in a spool until they are sent; needs no TensorFlow."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import logging
+import re
+import shlex
+import sys
+from pathlib import Path
+
+from heliograph.codec import format as container
+from heliograph.codec import levels
+from heliograph.commands import encoding
+from heliograph.device import systemd
+from heliograph.device.cameras import SOURCES, Picture, make_camera, parse_size
+from heliograph.device.capture import Captured, CaptureLoop
+from heliograph.device.changes import THRESHOLD, ChangeDetector
+from heliograph.device.encoder import Encoder
+from heliograph.device.schedule import Stop
+from heliograph.device.sender import Sender
+from heliograph.device.spool import Spool
+from heliograph.errors import CameraError, PictureError
+
+NAME = "capture"
+HELP = "camera to spool, again and again, on the device"
+_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+def duration(text: str) -> float:
+    """Parse a duration, such as 10m, into seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"duration is {text!r}, expected such as 30s, 10m, 2h, or 0")
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def byte_count(text: str) -> int:
+    """Parse a number of bytes, such as 100M."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text)
+    if match is None or not (count := int(float(match[1]) * _BYTES[match[2]])):
+        raise argparse.ArgumentTypeError(f"size is {text!r}, expected such as 500k, 100M, 2G")
+    return count
+
+
+def size(text: str) -> tuple[int, int]:
+    """Parse a picture's size."""
+    try:
+        return parse_size(text)
+    except CameraError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def positive(text: str) -> int:
+    """Parse a count."""
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"count is {text!r}, expected 1 or more")
+    return int(text)
+
+
+def level(text: str) -> float:
+    """Parse a threshold of changes."""
+    value = float(text)
+    if not 0 < value <= 255:
+        raise argparse.ArgumentTypeError(f"threshold is {text}, expected a level above 0, at most 255")
+    return value
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--source", required=True, metavar="SRC", help=f"{SOURCES}; a video comes frame by frame"
+    )
+    parser.add_argument(
+        "--spool", required=True, type=Path, metavar="DIR", help="folder in which streams wait to be sent"
+    )
+    parser.add_argument(
+        "--every",
+        type=duration,
+        default=600.0,
+        metavar="TIME",
+        help="between two pictures, such as 30s, 10m, 2h; 0: without a pause (10m)",
+    )
+    parser.add_argument(
+        "--count",
+        type=positive,
+        metavar="N",
+        help="end after N pictures; what is not sent then stays in the spool",
+    )
+    parser.add_argument(
+        "--size", type=size, metavar="WxH", help="to ask a picamera or V4L2 camera for; default: its own"
+    )
+    parser.add_argument(
+        "--skip-unchanged",
+        type=level,
+        nargs="?",
+        const=THRESHOLD,
+        metavar="LEVEL",
+        help="skip a picture whose blocks of 32x32 pixels all differ by less than LEVEL, of 255, from the last "
+        f"one kept; sensor noise hardly moves them ({THRESHOLD:g})",
+    )
+    parser.add_argument(
+        "--spool-bytes",
+        type=byte_count,
+        metavar="N",
+        help="bound of the spool, such as 100M: the oldest pictures are thinned, then dropped; default: the disk",
+    )
+    parser.add_argument(
+        "--port", metavar="URL", help="also run heliograph send on this port, again whenever it ends"
+    )
+    parser.add_argument(
+        "--send-options",
+        type=shlex.split,
+        metavar="OPTIONS",
+        help='more of its options, as one word: --send-options="--baud 9600 --key-file FILE"',
+    )
+    encoding.add_options(parser)
+    parser.add_argument(
+        "--print-systemd-unit",
+        action="store_true",
+        help="print a unit for /etc/systemd/system that captures with these options, and do nothing else",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Capture until stopped; return the exit code."""
+    if arguments.print_systemd_unit:
+        print(_unit(arguments), end="")
+        return 0
+    logging.basicConfig(format="heliograph: %(message)s", level=logging.WARNING)
+    camera = make_camera(arguments.source, size=arguments.size, memory=arguments.spool)
+    encode = _LastingEncoder(arguments)
+    spool = Spool(arguments.spool, max_bytes=arguments.spool_bytes)
+    threshold = arguments.skip_unchanged
+    loop = CaptureLoop(
+        camera,
+        encode,
+        spool,
+        every=arguments.every,
+        count=arguments.count,
+        changes=None if threshold is None else ChangeDetector(threshold),
+        report=_report,
+    )
+    sender = None
+    if arguments.port is not None:
+        command = ["send", "--port", arguments.port, "--spool", str(arguments.spool)]
+        sender = Sender(command + (arguments.send_options or []))
+
+    def look() -> None:
+        systemd.notify("WATCHDOG=1")
+        if sender is not None:
+            sender.look()
+
+    with Stop(look) as stop:
+        systemd.notify("READY=1")
+        try:
+            loop.run(stop)
+        finally:
+            systemd.notify("STOPPING=1")
+            if sender is not None:
+                sender.close()
+    return 0
+
+
+class _LastingEncoder:
+    """Encodes pictures; made anew after an accelerator failed, which may have been unplugged and be back."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._encoder: Encoder | None = encoding.make_encoder(arguments)
+
+    def __call__(self, picture: Picture) -> bytes:
+        encoder = self._encoder or encoding.make_encoder(self._arguments)
+        self._encoder = None
+        try:
+            # A segment for each layer: the spool can thin such streams, the link sends their base layers first.
+            data = encoding.encode(encoder, picture, self._arguments, layered=True)
+        except PictureError:
+            self._encoder = encoder
+            raise
+        self._encoder = encoder
+        return data
+
+
+def _report(captured: Captured) -> None:
+    if captured.name is None:
+        print("unchanged, skipped", flush=True)
+        return
+    header = container.unpack(captured.data).header
+    print(
+        f"{captured.name}: {header.width}x{header.height}, {len(captured.data)} bytes, "
+        f"quality {levels.to_quality(header.level):g}, {captured.seconds:.2f} s",
+        flush=True,
+    )
+
+
+def _unit(arguments: argparse.Namespace) -> str:
+    kind = arguments.source.partition(":")[0]
+    needed = {"video": kind in ("picamera", "v4l2"), "dialout": arguments.port is not None}
+    return systemd.make_unit(
+        [sys.executable, "-m", "heliograph", *_words(arguments)],
+        spool=arguments.spool.absolute(),
+        user=getpass.getuser(),
+        groups=[name for name, is_needed in needed.items() if is_needed],
+        is_endless=arguments.count is None and kind != "video",
+    )
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    """Return the arguments of the command that does what was asked for, wherever it is run."""
+    kind, _, rest = arguments.source.partition(":")
+    source = f"{kind}:{Path(rest).absolute()}" if kind in ("folder", "video") else arguments.source
+    codec = Path(arguments.codec)
+    options = {
+        "source": source,
+        "spool": arguments.spool.absolute(),
+        "every": f"{arguments.every:.3f}".rstrip("0").rstrip(".") + "s",
+        "count": arguments.count,
+        "size": None if arguments.size is None else "{}x{}".format(*arguments.size),
+        "skip-unchanged": arguments.skip_unchanged,
+        "spool-bytes": arguments.spool_bytes,
+        "port": arguments.port,
+        "send-options": None if arguments.send_options is None else shlex.join(arguments.send_options),
+        "codec": codec.absolute() if codec.is_dir() else codec,
+        "slices": arguments.slices or None,
+        "runtime": arguments.runtime,
+        "delegate": arguments.delegate,
+        "threads": arguments.threads,
+    }
+    if arguments.max_bytes is not None:
+        options["max-bytes"] = int(arguments.max_bytes)
+    elif arguments.bpp is not None:
+        options["bpp"] = arguments.bpp
+    else:
+        options["quality"] = arguments.quality
+    # One word each: a value may itself begin with a dash.
+    return [NAME, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

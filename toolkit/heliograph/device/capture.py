@@ -1,0 +1,131 @@
+"""The capture loop: picture, encoder, spool, again and again; what fails is logged and tried again."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from heliograph.device.cameras.camera import Camera, EndOfPictures, Picture
+from heliograph.device.changes import ChangeDetector
+from heliograph.device.schedule import Schedule, Stop
+from heliograph.device.spool import Spool
+from heliograph.errors import HeliographError, PictureError, RuntimeUnavailableError
+
+FIRST_DELAY, LAST_DELAY = 1.0, 60.0  # seconds before a failed capture is tried again, but never past a tick
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A picture in the spool, or one that was not put there because it is equal to the last.
+
+    Attributes:
+        name: in the spool; None if it was skipped.
+        data: the stream as it was given to the spool; empty if it was skipped.
+        seconds: from asking the camera until the stream was on the disk.
+    """
+
+    name: str | None
+    data: bytes
+    seconds: float
+
+
+class CaptureLoop:
+    """Takes pictures on a schedule and puts their streams into a spool.
+
+    Args:
+        camera: is opened, closed, and opened again after an error.
+        encode: makes the stream of a picture.
+        every: seconds between two pictures; of a source that holds pictures, between two looks for new ones, which
+            are then all taken. 0: one after the other.
+        count: ends after so many pictures were put into the spool; None: never.
+        changes: skips pictures that show nothing new; None: none are skipped.
+        report: told of each picture.
+    """
+
+    def __init__(
+        self,
+        camera: Camera,
+        encode: Callable[[Picture], bytes],
+        spool: Spool,
+        *,
+        every: float,
+        count: int | None = None,
+        changes: ChangeDetector | None = None,
+        report: Callable[[Captured], None] = lambda captured: None,
+    ) -> None:
+        self._camera, self._encode, self._spool = camera, encode, spool
+        self._every, self._left, self._changes, self._report = every, count, changes, report
+
+    def run(self, stop: Stop) -> None:
+        """Run until a stop is requested, the count is reached, or the source is over.
+
+        Raises:
+            RuntimeUnavailableError: the camera's library is not installed: trying again would not help.
+            BrokenPipeError: `report` writes to someone who has gone.
+        """
+        schedule = Schedule(self._every)
+        is_open, delay = False, FIRST_DELAY
+        try:
+            while self._left != 0 and not stop.wait(0):
+                try:
+                    if not is_open:
+                        self._camera.open()
+                        is_open = True
+                    took = self._take()
+                except EndOfPictures:
+                    return
+                except Exception as error:  # of a camera's library, a driver, a full disk
+                    is_hopeless = isinstance(error, RuntimeUnavailableError) and not is_open
+                    if is_hopeless or isinstance(error, BrokenPipeError):
+                        raise
+                    _log.warning("a capture failed, it will be tried again: %s", _text(error))
+                    self._close()
+                    is_open = False
+                    if stop.wait(min(delay, schedule.until_next()) if self._every else delay):
+                        return
+                    delay = min(2 * delay, LAST_DELAY)
+                    continue
+                delay = FIRST_DELAY
+                if self._left == 0 or (took and self._camera.holds_pictures):
+                    continue
+                stop.wait(schedule.until_next())
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        try:
+            self._camera.close()
+        except Exception as error:  # of a camera that was unplugged; it is opened anew all the same
+            _log.warning("closing the camera failed: %s", _text(error))
+
+    def _take(self) -> bool:
+        """Take one picture; return whether there was one."""
+        began = time.perf_counter()
+        picture = self._camera.read()
+        if picture is None:
+            return False
+        if self._changes is not None and not self._changes.is_new(picture):
+            self._camera.taken()
+            self._report(Captured(None, b"", time.perf_counter() - began))
+            return True
+        try:
+            data = self._encode(picture)
+        except PictureError as error:  # would be one next time too: a size or a budget that cannot be
+            _log.warning("a picture is left out: %s", error)
+            self._camera.taken()
+            return True
+        name = self._spool.add(data)
+        self._camera.taken()
+        if self._changes is not None:
+            self._changes.keep()
+        if self._left is not None:
+            self._left -= 1
+        self._report(Captured(name, data, time.perf_counter() - began))
+        return True
+
+
+def _text(error: Exception) -> str:
+    return str(error) if isinstance(error, HeliographError) else f"{type(error).__name__}: {error}"

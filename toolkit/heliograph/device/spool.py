@@ -1,0 +1,328 @@
+"""The spool: a folder of streams that wait for the link, bounded, and whole whatever happens to its writers.
+
+Order. A name begins with the UTC time at which its picture was added, so that sorting names sorts pictures.
+The time last given is kept in the file `.spool` and never goes back: where the clock stands at it or before
+(it was set back, or a board without a battery started after a power cut), the new name is one microsecond
+after it. Names are therefore unique and rise in the order of `add`; as times they are off while the clock is.
+
+Room. With `max_bytes` the streams in the folder never take more together. To make room
+
+1. the oldest stream that has upper layers loses its uppermost one, again and again: first the oldest is
+   thinned down to its base layer, then the next, the new one last;
+2. only when not even the base layer of the new one fits is the oldest dropped, then the next.
+
+A stream of one segment, or bytes that are no stream, cannot be thinned and wait whole for step 2. A disk that is full
+before `max_bytes` is reached is treated alike, but no more is given up than the new stream needs: what another
+program eats, the spool does not feed. Without `max_bytes` step 2 is never taken: a full disk thins, then
+`add` fails and nothing that was added is lost.
+
+Safety. A stream is written under another name in the same folder, flushed to the disk, renamed, and the folder
+flushed; thinning likewise under the same name. Whoever changes the folder holds a lock on `.spool`, which the
+system takes from a process that dies; so an unfinished file found under that lock has no writer, and is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from heliograph.codec import format as container
+from heliograph.codec.thin import filled_parts, thin
+from heliograph.errors import SpoolError, StreamError
+
+SUFFIX = ".helio"
+_UNFINISHED = ".partial"
+_LOCK = ".spool"
+_TIME = "%Y%m%dT%H%M%S.%fZ"
+_TIME_CHARACTERS = 23  # 20261125T003059.123456Z
+_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}\.helio")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+_SLACK = 16 << 10  # bytes of a file system's own that a new file may need
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Given:
+    """What was given up for one new stream."""
+
+    size: int = 0
+    thinned: int = 0
+    dropped: int = 0
+
+
+class Spool:
+    """Streams in a folder, in the order they were added; several processes may use one folder at a time.
+
+    Args:
+        folder: made if it is missing; leftovers of writers that died are removed from it.
+        max_bytes: bound of all streams together, or None.
+
+    Raises:
+        SpoolError: the folder cannot be made, read or written; this holds for every method.
+    """
+
+    def __init__(self, folder: Path, *, max_bytes: int | None = None) -> None:
+        if max_bytes is not None and max_bytes < 1:
+            raise SpoolError(f"a spool of {max_bytes} bytes can hold nothing; give 1 or more")
+        self.folder, self.max_bytes = folder, max_bytes
+        self._at_base: set[str] = set()  # names of streams that cannot be thinned further
+        with self._errors("open"):
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                _sync(folder.parent)
+            with self._locked() as lock:
+                for entry in os.scandir(folder):
+                    if entry.name.startswith(".") and entry.name.endswith(_UNFINISHED):
+                        Path(entry.path).unlink()
+                # The folder may know a later time than the file: it was copied, or the file was lost.
+                if (newest := self._newest()) > _read_time(lock):
+                    _write_time(lock, newest)
+
+    def add(self, data: bytes) -> str:
+        """Keep a stream and return its name; it is on the disk, whole, when this returns.
+
+        Raises:
+            SpoolError: there is no room for it after all that may be given up for it was.
+        """
+        digest = hashlib.sha256(data).hexdigest()[:8]
+        with self._errors("write"), self._locked() as lock:
+            if self.max_bytes is not None:
+                data = self._make_room(data, self.max_bytes)
+            moment = max(datetime.now(timezone.utc).strftime(_TIME), _after(_read_time(lock)))
+            name = f"{moment}-{digest}{SUFFIX}"
+            self._write_somehow(lock, moment, name, data)
+            return name
+
+    def names(self) -> list[str]:
+        """Return the names of all streams, oldest first; other files in the folder are not looked at."""
+        with self._errors("read"):
+            return sorted(e.name for e in os.scandir(self.folder) if _NAME.fullmatch(e.name))
+
+    def read(self, name: str) -> bytes:
+        """Return a stream, perhaps thinned since it was added.
+
+        Raises:
+            SpoolError: it was removed, or dropped to make room.
+        """
+        with self._errors("read"):
+            try:
+                return self._path(name).read_bytes()
+            except FileNotFoundError:
+                raise SpoolError(
+                    f"{name} is not in the spool {self.folder} any more: it was removed, or dropped to make room; "
+                    "go on with the next"
+                ) from None
+
+    def remove(self, name: str) -> None:
+        """Remove a stream for good; one that is not there is no error."""
+        path = self._path(name)
+        with self._errors("write"), self._locked():
+            path.unlink(missing_ok=True)
+            _sync(self.folder)
+        self._at_base.discard(name)
+
+    def _path(self, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise SpoolError(f"{name!r} is no name of a stream in a spool; take one from names()")
+        return self.folder / name
+
+    def _newest(self) -> str:
+        return max((name[:_TIME_CHARACTERS] for name in self.names()), default="")
+
+    @contextlib.contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            way = "free some space" if error.errno in _NO_ROOM else "check the disk and who may write there"
+            raise SpoolError(
+                f"cannot {what} the spool {self.folder}: {error.strerror or error}; {way}"
+            ) from error
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[int]:
+        # Opened each time: flock() belongs to an open file, so this excludes threads and forks as well.
+        lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def _write(self, name: str, data: bytes) -> None:
+        partial = self.folder / f".{name}{_UNFINISHED}"
+        try:
+            with partial.open("wb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+            partial.replace(self.folder / name)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
+        _sync(self.folder)
+
+    def _write_somehow(self, lock: int, moment: str, name: str, data: bytes) -> None:
+        """Write a new stream; on a full disk give up older ones for it, a bounded number of bytes."""
+        given = _Given()
+        while True:
+            try:
+                _write_time(lock, moment)
+                self._write(name, data)
+            except OSError as error:
+                if error.errno not in _NO_ROOM:
+                    raise
+                if given.size > len(data) + _SLACK or not self._give_up_one(len(data), given):
+                    self._report(given)
+                    raise SpoolError(
+                        f"the disk of the spool {self.folder} is full: no room for {len(data)} bytes after "
+                        f"{given.thinned} layers and {given.dropped} streams were given up; free some space"
+                    ) from error
+            else:
+                self._report(given)
+                return
+
+    def _make_room(self, data: bytes, bound: int) -> bytes:
+        """Give up what is needed to keep the bound and return the new stream, itself thinned if need be."""
+        versions = [data]
+        while (lighter := _without_top(versions[-1])) is not None:
+            versions.append(lighter)
+        base = len(versions[-1])
+        if base > bound:
+            raise SpoolError(
+                f"a stream of {len(data)} bytes, {base} in its base layer, is more than the spool "
+                f"{self.folder} may hold: {bound}; give a smaller budget for each picture, or a larger spool"
+            )
+        sizes = self._sizes()
+        self._at_base &= sizes.keys()
+        total, given = sum(sizes.values()), _Given()
+        for name in sorted(sizes):
+            if total + len(data) <= bound:
+                break
+            if name not in self._at_base:
+                try:
+                    total -= self._thin(name, total + len(data) - bound, given)
+                except OSError as error:
+                    if error.errno not in _NO_ROOM:
+                        raise
+                    break  # a full disk has no room for a lighter stream beside the old one: drop the oldest
+        for name in sorted(sizes):
+            if total + base <= bound:
+                break
+            total -= self._drop(name, given)
+        self._report(given)
+        return next(v for v in versions if total + len(v) <= bound)
+
+    def _sizes(self) -> dict[str, int]:
+        return {e.name: e.stat().st_size for e in os.scandir(self.folder) if _NAME.fullmatch(e.name)}
+
+    def _give_up_one(self, need: int, given: _Given) -> bool:
+        """Thin the oldest stream that can be, or drop the oldest of all; return whether there was anything."""
+        names = self.names()
+        for name in names:
+            if name in self._at_base:
+                continue
+            try:
+                saved = self._thin(name, need, given)
+            except OSError as error:
+                # The lighter stream is written beside the old one. If not even that fits, one is dropped
+                # for it where dropping is allowed; else there is nothing to be won.
+                if error.errno not in _NO_ROOM:
+                    raise
+                break
+            if saved:
+                return True
+        if self.max_bytes is None or not names:
+            return False
+        self._drop(names[0], given)
+        return True
+
+    def _thin(self, name: str, need: int, given: _Given) -> int:
+        """Take layers off a stream until that saves `need` bytes or its base is left; return what it saves."""
+        data = kept = (self.folder / name).read_bytes()
+        layers = 0
+        while len(data) - len(kept) < need:
+            lighter = _without_top(kept)
+            if lighter is None:
+                break
+            kept, layers = lighter, layers + 1
+        if layers:
+            self._write(name, kept)
+        if len(data) - len(kept) < need:
+            self._at_base.add(name)
+        given.thinned += layers
+        given.size += len(data) - len(kept)
+        return len(data) - len(kept)
+
+    def _drop(self, name: str, given: _Given) -> int:
+        path = self.folder / name
+        size = path.stat().st_size
+        path.unlink()
+        _sync(self.folder)
+        self._at_base.discard(name)
+        given.dropped += 1
+        given.size += size
+        return size
+
+    def _report(self, given: _Given) -> None:
+        if given.size:
+            _log.warning(
+                "spool %s: %d layers and %d streams given up for a new one, %d bytes",
+                self.folder,
+                given.thinned,
+                given.dropped,
+                given.size,
+            )
+
+
+def _without_top(data: bytes) -> bytes | None:
+    """Return a stream without its uppermost layer that is not empty; None if only the base or no stream."""
+    try:
+        parts = filled_parts(container.unpack(data))
+        return thin(data, parts - 1) if parts > 1 else None
+    except StreamError:
+        return None
+
+
+def _after(moment: str) -> str:
+    """Return the time a microsecond later; the empty text, before all times, for the empty one."""
+    if not moment:
+        return ""
+    return (datetime.strptime(moment, _TIME) + timedelta(microseconds=1)).strftime(_TIME)
+
+
+def _read_time(lock: int) -> str:
+    """Return the time last given, or the empty text if none was or the file is damaged."""
+    text = os.pread(lock, _TIME_CHARACTERS, 0).decode("ascii", "replace")
+    try:
+        datetime.strptime(text, _TIME)
+    except ValueError:
+        return ""
+    return text
+
+
+def _write_time(lock: int, moment: str) -> None:
+    os.pwrite(lock, moment.encode("ascii"), 0)  # in place, within one sector: whole or not at all
+    os.fdatasync(lock)
+
+
+def _sync(folder: Path) -> None:
+    """Make renames and removals durable; some file systems refuse to sync a folder, and have no need of it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)

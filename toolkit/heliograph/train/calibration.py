@@ -1,0 +1,129 @@
+"""A codec for one's own cameras: steps, dead zone and entropy model refitted to a site's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec.manifest import ENTROPY, Codec
+from heliograph.codec.pack import pack_latents
+from heliograph.codec.stream import decode_stream
+from heliograph.codec.tiles import STRIDE
+from heliograph.device.encoder import Encoder
+from heliograph.errors import TrainingError
+from heliograph.files import write_whole
+from heliograph.pictures import list_pictures, load_srgb
+from heliograph.server.decoder import ServerDecoder
+from heliograph.train import existing, loop
+from heliograph.train.context_fit import fit_contexts
+from heliograph.train.steps import fit_rounding, fit_steps
+
+FEWEST = 8  # pictures of a site: half of them fit, half tell what it brought
+ROUNDING_PICTURES = 12
+ROUNDING_SIDE = 384  # pixels on a side of what the dead zone is fitted on
+QUALITIES = (10, 30, 50, 70, 90)
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One quality on the pictures held out: mean bytes and mean MSE (8-bit units) before and after."""
+
+    quality: int
+    before: tuple[float, float]
+    after: tuple[float, float]
+
+
+def split(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the pictures to fit on and those held out: every second one, in the order of their names.
+
+    Raises:
+        TrainingError: fewer than 8 pictures.
+    """
+    files = list_pictures(folder)
+    if len(files) < FEWEST:
+        raise TrainingError(
+            f"{folder} has {len(files)} pictures, expected at least {FEWEST}: half of them are held out to measure on; "
+            "add pictures of what the camera sees"
+        )
+    return files[::2], files[1::2]
+
+
+def calibrate(
+    codec: Codec, files: Sequence[Path], out: Path, budget: loop.Budget, *, name: str, seed: int = 1
+) -> Codec:
+    """Refit a codec's steps, dead zone and entropy model to pictures; return the new codec, which has another id.
+
+    Args:
+        codec: the one to start from; its contexts are trained on where the folder keeps their checkpoint.
+        files: pictures of the site.
+        out: folder of the new codec; the checkpoint lies beside its files, in `calibration/`.
+        budget: of the contexts' training.
+        name: of the new codec.
+
+    Raises:
+        TrainingError: pictures too small to fit contexts on.
+        CodecError: the codec lacks its server decoder.
+    """
+    run = out / "calibration"
+    run.mkdir(parents=True, exist_ok=True)
+    encoder, decoder = Encoder(codec, threads=2), ServerDecoder(codec)
+    pictures = [load_srgb(path) for path in files]
+    maps = [encoder.latents(picture) for picture in pictures]
+    cuts = [_whole_blocks(m, p) for m, p in zip(maps, pictures, strict=True)][:ROUNDING_PICTURES]
+    cut_maps, cut_pictures = [m for m, _ in cuts], [p for _, p in cuts]
+    model = codec.coder.model
+    groups = [model.order[slice(*model.span(layer))] for layer in range(len(model.layers))]
+    steps = fit_steps(cut_maps, cut_pictures, existing.steps_of(codec), groups, decoder.pixels)
+    rounding = fit_rounding(cut_maps, cut_pictures, steps, decoder.pixels)
+    resume = _keep_contexts(codec, run)
+    entropy = fit_contexts(
+        [m for part in maps for m in (part, np.ascontiguousarray(part[:, ::-1]))],
+        steps,
+        rounding,
+        tile=codec.tile // STRIDE,
+        out=run,
+        budget=budget,
+        seed=seed,
+        order=model.order if resume else None,
+        resume=resume,
+    )
+    described = {"from": codec.id.hex(), "pictures": len(files), "seed": seed}
+    return Codec(existing.write_copy(codec, out, {ENTROPY: entropy}, {"name": name, "calibrated": described}))
+
+
+def _whole_blocks(latents: npt.NDArray[np.int8], picture: Picture) -> tuple[npt.NDArray[np.int8], Picture]:
+    """Return the upper left part of a picture that is whole blocks, with its latents."""
+    rows, columns = (min(ROUNDING_SIDE, n) // STRIDE for n in picture.shape[:2])
+    return latents[:rows, :columns], picture[: rows * STRIDE, : columns * STRIDE]
+
+
+def _keep_contexts(codec: Codec, run: Path) -> bool:
+    """Copy the checkpoint of a codec's contexts, as a start without steps behind it; return whether there is one."""
+    kept = codec.folder / "training" / "contexts.npz"
+    if not kept.is_file():
+        return False
+    write_whole(run / "contexts.npz", loop.as_start(kept))
+    return True
+
+
+def compare(before: Codec, after: Codec, files: Sequence[Path]) -> list[Comparison]:
+    """Encode and decode pictures with two codecs of one encoder, whole files, and return what each spent and lost."""
+    encoder, decoder = Encoder(before, threads=2), ServerDecoder(before)
+    totals = {q: np.zeros((2, 2)) for q in QUALITIES}
+    for path in files:
+        picture = load_srgb(path)
+        latents = encoder.latents(picture)
+        for quality in QUALITIES:
+            for number, codec in enumerate((before, after)):
+                data = pack_latents(codec, latents, picture.shape[1], picture.shape[0], quality)
+                shown = decoder.decode(decode_stream(data, codec)).astype(np.float64)
+                totals[quality][number] += len(data), np.square(shown - picture).mean()
+    return [
+        Comparison(q, *((float(b) / len(files), float(e) / len(files)) for b, e in totals[q]))
+        for q in QUALITIES
+    ]

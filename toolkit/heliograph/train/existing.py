@@ -1,0 +1,129 @@
+"""Going on from a finished codec: its files as the folder of a run, better decoders for it, new files into a copy."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, SERVER, Codec, codec_id, sha256
+from heliograph.errors import CodecError, TrainingError
+from heliograph.files import write_whole
+from heliograph.server.decoder import load_weights, store_weights
+from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
+from heliograph.train import fitting, loop
+from heliograph.train.networks import ENCODERS
+from heliograph.train.stages import Plan
+
+
+def architecture(codec: Codec) -> str:
+    """Return the key of ENCODERS that a codec's encoder was built from."""
+    name = str(codec.manifest.get("architecture", codec.name))
+    if name not in ENCODERS:
+        raise TrainingError(
+            f"codec {codec.name} has the architecture {name!r}, known are {', '.join(ENCODERS)}; "
+            "train with the version of Heliograph that made it"
+        )
+    return name
+
+
+def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:
+    """Return a codec's steps uint16 [101, C] in the encoder's channel order."""
+    model = codec.coder.model
+    steps = np.empty_like(model.steps)
+    steps[:, model.order] = model.steps
+    return steps
+
+
+def decoder_spec(codec: Codec) -> DecoderSpec:
+    """Return the shape of a codec's server decoder; CodecError if the manifest has none."""
+    try:
+        entry = codec.manifest["server_decoder"]
+        return DecoderSpec(widths=tuple(entry["widths"]), blocks=tuple(entry["blocks"]))
+    except (KeyError, TypeError) as error:
+        raise CodecError(
+            f"codec {codec.name} describes no server decoder ({error!r}); copy it again"
+        ) from error
+
+
+def unpack(codec: Codec, plan: Plan) -> None:
+    """Write a codec's encoder, tables, steps and decoder to a run's folder, as its stages would have left them.
+
+    Where the plan's decoder has another shape than the codec's, it starts from the codec's linear path alone.
+    """
+    plan.out.mkdir(parents=True, exist_ok=True)
+    write_whole(plan.out / ENCODER, codec.encoder)
+    write_whole(plan.out / ENTROPY, codec.read(ENTROPY))
+    buffer = io.BytesIO()
+    np.savez(buffer, steps=steps_of(codec))
+    write_whole(plan.out / "steps.npz", buffer.getvalue())
+    spec = decoder_spec(codec)
+    known = build_decoder(spec, codec.channels)
+    load_weights(codec.read(SERVER), known)
+    if plan.decoder == spec:
+        start = known
+    else:
+        start = build_decoder(plan.decoder, codec.channels)
+        for name in ("inverse", "latent_norm"):
+            start.get_layer(name).set_weights(known.get_layer(name).get_weights())
+    loop.save_weights(plan.out / "decoder_start.npz", start)
+
+
+def write_copy(codec: Codec, out: Path, files: Mapping[str, bytes], changes: Mapping[str, Any]) -> Path:
+    """Write a codec folder like another with some files and manifest entries replaced; return `out`.
+
+    The id follows from the files: it changes with the encoder or the entropy model and with nothing else.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    contents = {name: codec.read(name) for name in codec.hashes} | dict(files)
+    manifest = codec.manifest | dict(changes)
+    manifest["id"] = codec_id(contents[ENCODER], contents[ENTROPY]).hex()
+    manifest["files"] = {name: sha256(data) for name, data in contents.items()}
+    for name, data in contents.items():
+        write_whole(out / name, data)
+    if (codec.folder / "training").is_dir() and codec.folder.resolve() != out.resolve():
+        shutil.copytree(codec.folder / "training", out / "training", dirs_exist_ok=True)
+    write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    return out
+
+
+def improve_decoder(codec: Codec, plan: Plan, budget: loop.Budget, *, resume: bool) -> Path:
+    """Train a codec's server decoder further, or another shape of it, and return a codec folder with the same id.
+
+    Args:
+        codec: any; its encoder and tables stay as they are.
+        plan: `codec` is replaced by the architecture of the one given.
+        budget: of the training.
+        resume: go on from the checkpoint in `plan.out`.
+    """
+    plan = replace(plan, codec=architecture(codec))
+    if not (resume and (plan.out / "decoder_start.npz").is_file()):
+        unpack(codec, plan)
+    fitting.train_decoder(plan, budget, resume=resume)
+    decoder = build_decoder(plan.decoder, codec.channels)
+    loop.load_weights(plan.out / "decoder_fitted.npz", decoder)
+    described = {
+        "widths": list(plan.decoder.widths),
+        "blocks": list(plan.decoder.blocks),
+        "parameters": int(decoder.count_params()),
+        "kmac_per_pixel": round(decoder_macs_per_pixel(plan.decoder, codec.channels) / 1000, 1),
+    }
+    recipe = dict(codec.manifest.get("recipe", {}))
+    recipe["decoder_continued"] = [
+        *recipe.get("decoder_continued", []),
+        {"seed": plan.seed, "batch": plan.batch, "learning_rate": plan.learning_rate}
+        | fitting.last_row(plan.out / "decoder.csv"),
+    ]
+    return write_copy(
+        codec,
+        plan.out / "codec",
+        {SERVER: store_weights(decoder)},
+        {"server_decoder": described, "recipe": recipe},
+    )

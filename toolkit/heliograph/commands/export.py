@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from heliograph.codec import manifest
-from heliograph.commands.encode import quality
+from heliograph.commands.encoding import quality
 from heliograph.export.bundle import check_free, text_table, write_bundle
 from heliograph.export.options import Options
 from heliograph.export.targets import TARGETS, build

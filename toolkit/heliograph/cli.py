@@ -13,6 +13,7 @@ from heliograph.commands import (
     capture,
     decode,
     encode,
+    export,
     info,
     inspect,
     receive,
@@ -25,7 +26,7 @@ from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
-COMMANDS = (encode, decode, info, inspect, capture, send, receive, train, calibrate, validate)
+COMMANDS = (encode, decode, info, inspect, capture, send, receive, train, calibrate, validate, export)
 EXIT_ERROR = 2
 
 

@@ -1,6 +1,6 @@
 """The recipe's choices, each changed alone and trained for equally many steps: what a choice is worth.
 
-    python -m heliograph.validate.ablations --photos DIR --images HELD_OUT --out RUNS [--steps N] [--only NAME ...]
+    python -m heliograph.validate.ablations --photos DIR --images HELD_OUT --out RUNS [--steps N] [--only ...]
 
 Every variant trains encoder, steps, densities and decoder together in float, from the same seed on the same crops;
 pictures that are not among the photographs are then coded at five qualities. Symbols are rounded, and their bits
@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p[: len(p) // STRIDE * STRIDE, : p.shape[1] // STRIDE * STRIDE] for p in load_folder(a.images)
     ]
     chosen = [v for v in VARIANTS if not a.only or v.name in a.only or v is VARIANTS[0]]
-    plan = Plan(codec="accelerator", photos=a.photos, out=a.out)
+    plan = Plan(codec="accelerator", photos=a.photos, out=a.out, batch=a.batch)
     anchor: list[Point] = []
     for variant in chosen:
         found = run_variant(variant, plan, a.steps, pictures)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import io
 import sys
 import time
 from collections.abc import Callable
@@ -12,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from heliograph.codec import manifest
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.commands import batch
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import RuntimeUnavailableError, StreamError
+from heliograph.pictures import png as png  # other commands take these two from here
+from heliograph.server.codecs import open_decoder
+from heliograph.server.codecs import read_stream as read_stream
 
 NAME = "decode"
 HELP = ".helio streams to pictures, on the host"
@@ -70,33 +69,6 @@ def run(arguments: argparse.Namespace) -> int:
     return batch.run_each(pairs, decode, as_json=arguments.json)
 
 
-def read_stream(path: Path) -> bytes:
-    """Return a stream file's bytes; StreamError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise StreamError(f"cannot read {path}: {error.strerror}; check the path") from error
-
-
-def png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """Return a picture uint8 [H, W, 3] as the bytes of a PNG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def load_decoder(kind: str, codec: Codec, runtime: str | None) -> Decoder:
     """Return the decoder of a kind, "server" or "preview"; RuntimeUnavailableError if what it needs is missing."""
-    if kind == "preview":
-        from heliograph.server.preview import PreviewDecoder
-
-        return PreviewDecoder(codec, runtime=runtime).decode
-    try:
-        module = importlib.import_module("heliograph.server.decoder")
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            f"the server decoder needs Keras and a backend ({error}): pip install 'heliograph[server]', "
-            "or use --decoder preview"
-        ) from error
-    decoder: Decoder = module.ServerDecoder(codec).decode
-    return decoder
+    return open_decoder(kind, codec, runtime=runtime).decode

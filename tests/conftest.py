@@ -68,6 +68,16 @@ def shipped() -> Codec:
 
 
 @pytest.fixture(scope="session")
+def bad_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with stride4.tflite, shuffled.tflite and float.tflite; the converter leaks, so in its own process."""
+    folder = tmp_path_factory.mktemp("bad_models")
+    script = ROOT / "tests/export/bad_models.py"
+    done = subprocess.run([sys.executable, str(script), str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
 def paint() -> Callable[[int, int], Picture]:
     """Paint a picture uint8 [height, width, 3] with slopes, edges and a little noise."""
 

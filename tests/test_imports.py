@@ -14,20 +14,47 @@ ALLOWED = {
     "errors": set(),
     "files": {"errors"},
     "samples": {"errors"},
+    "link": {"codec", "errors", "files"},
     "srgb": {"errors"},
     "pictures": {"codec", "errors", "srgb"},
     "codec": {"_core", "errors"},  # _core: the C extension, which is optional
     "device": {"codec", "errors", "files", "pictures"},
-    "server": {"codec", "device", "errors", "files", "pictures"},
+    "server": {"codec", "device", "errors", "files", "link", "pictures"},
     "pillow": {"codec", "device", "errors", "server", "srgb"},
     "train": {"codec", "device", "errors", "files", "pictures", "samples", "server"},
-    "validate": {"codec", "device", "errors", "files", "pictures", "samples", "server", "train"},
-    "commands": {"codec", "device", "errors", "files", "pictures", "samples", "server", "train", "validate"},
+    "validate": {"codec", "device", "errors", "files", "link", "pictures", "samples", "server", "train"},
+    "export": {"codec", "device", "errors", "files", "pictures"},
+    "commands": {
+        "codec",
+        "device",
+        "errors",
+        "export",
+        "files",
+        "link",
+        "pictures",
+        "samples",
+        "server",
+        "train",
+        "validate",
+    },
     "cli": {"commands", "errors"},
     "__main__": {"cli"},
 }
-KERAS_FREE = {"errors", "files", "samples", "pictures", "pillow", "srgb"}
-KERAS_FREE |= {"codec", "device", "commands", "cli", "__main__"}
+KERAS_FREE = {
+    "errors",
+    "files",
+    "samples",
+    "pictures",
+    "codec",
+    "device",
+    "export",
+    "link",
+    "commands",
+    "cli",
+    "__main__",
+    "pillow",
+    "srgb",
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

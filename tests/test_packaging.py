@@ -19,6 +19,14 @@ def test_every_package_is_listed() -> None:
     assert listed == found | {"heliograph.calibration", "heliograph.firmware_models"}
 
 
+def test_files_beside_the_code_are_listed() -> None:
+    data = SETTINGS["tool"]["setuptools"]["package-data"]
+    for part in ("heliograph", "heliograph.validate"):
+        folder = ROOT / "toolkit" / Path(*part.split("."))
+        beside = {p.name for p in folder.iterdir() if p.is_file() and p.suffix not in (".py", ".so")}
+        assert set(data[part]) == beside
+
+
 def test_the_version_is_the_package_s() -> None:
     assert SETTINGS["project"]["dynamic"] == ["version"]
     assert heliograph.__version__.count(".") == 2
@@ -27,3 +35,19 @@ def test_the_version_is_the_package_s() -> None:
 def test_tests_of_every_part_exist() -> None:
     parts = {p.parent.name for p in (ROOT / "toolkit/heliograph").glob("*/__init__.py")} - {"commands"}
     assert all(any((ROOT / "tests" / part).glob("test_*.py")) for part in parts), parts
+
+
+def test_files_that_are_not_modules_are_packaged() -> None:
+    """What lies in the package beside modules is listed, or an installed package lacks it."""
+    listed = SETTINGS["tool"]["setuptools"]["package-data"]
+    built = {".so", ".pyc"}  # not of the source
+    left_out = {ROOT / "toolkit/heliograph/csrc/python.c"}  # of the extension alone
+    for package, source in (("heliograph", ""), ("heliograph.export", "export")):
+        folder = ROOT / "toolkit/heliograph" / source
+        shipped = {path for pattern in listed[package] for path in folder.glob(pattern)}
+        beside = {p for p in folder.rglob("*") if p.is_file() and p.suffix not in {".py", *built}} - left_out
+        if package == "heliograph":
+            beside = {p for p in beside if "export" not in p.relative_to(folder).parts}
+        else:
+            beside |= set(folder.glob("firmware/*.py")) | set(folder.glob("runners/*.py"))
+        assert beside - shipped == set(), package

@@ -6,11 +6,16 @@ import csv
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from heliograph.cli import main
+from heliograph.pictures import load_srgb
 from heliograph.samples import copy_samples
-from heliograph.train.loop import weights_to_keep
+from heliograph.train import fitting, stages
+from heliograph.train.loop import Budget, as_start, weights_to_keep
+from heliograph.train.simulated import SimulatedEncoder
+from heliograph.train.stages import Plan
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +85,31 @@ def test_a_kept_checkpoint_is_small_and_goes_on(photos: Path, tmp_path: Path) ->
     (run / "float.npz").write_bytes(kept)
     assert train(photos, run, "--stage", "float", "--steps", "3", "--resume") == 0
     assert [step for step, _ in losses(run)] == ["2", "3"]
+
+
+def test_a_call_that_must_stop_says_how_to_go_on(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(photos, tmp_path, "--steps", "1000", "--stop-after", "0.0001") == 0
+    assert capsys.readouterr().out.strip().endswith("the same command with --resume goes on")
+    assert (tmp_path / "float.npz").is_file()
+    assert not (tmp_path / "qat.npz").exists()
+
+
+def test_a_start_has_weights_and_no_steps_behind_it(photos: Path, tmp_path: Path) -> None:
+    assert train(photos, tmp_path, "--stage", "float", "--steps", "2") == 0
+    (tmp_path / "float.npz").write_bytes(as_start(tmp_path / "float.npz"))
+    assert train(photos, tmp_path, "--stage", "float", "--steps", "1", "--resume") == 0
+    assert [step for step, _ in losses(tmp_path)] == ["2", "1"]
+
+
+def test_without_a_runtime_the_encoder_is_computed_by_keras(photos: Path, tmp_path: Path) -> None:
+    plan = Plan(codec="microcontroller", photos=photos, out=tmp_path, batch=1)
+    stages.train_float(plan, Budget(0, 1), resume=False)
+    stages.train_qat(plan, Budget(0, 1), resume=False)
+    fitting.freeze(plan)
+    picture = load_srgb(next(photos.glob("*.png")))[:100, :200]
+    real = fitting.frozen_encoder(plan).latents(picture)
+    simulated = SimulatedEncoder(plan.codec, tmp_path / "encoder.npz").latents(picture)
+    assert np.mean(real == simulated) > 0.99
+    assert np.abs(real.astype(int) - simulated).max() <= 1

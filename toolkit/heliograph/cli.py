@@ -8,13 +8,25 @@ import sys
 from collections.abc import Sequence
 
 from heliograph import __version__
-from heliograph.commands import calibrate, capture, decode, encode, evaluate, info, train
+from heliograph.commands import (
+    calibrate,
+    capture,
+    decode,
+    encode,
+    export,
+    info,
+    inspect,
+    receive,
+    send,
+    train,
+    validate,
+)
 from heliograph.commands.batch import report_error
 from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
-COMMANDS = (encode, decode, info, capture, train, calibrate, evaluate)
+COMMANDS = (encode, decode, info, inspect, capture, send, receive, train, calibrate, validate, export)
 EXIT_ERROR = 2
 
 

@@ -35,6 +35,14 @@ class OutputError(HeliographError):
     """An output file cannot be written; nothing half-written was left behind."""
 
 
+class LinkError(HeliographError):
+    """A port cannot be opened, the other end refuses, a key file is not usable, a package of the link is missing."""
+
+
+class ExportError(HeliographError):
+    """A codec does not fit the device it is exported to, or a tool of the device's maker failed."""
+
+
 class SpoolError(HeliographError):
     """A spool's folder cannot be used or has no room, or a picture is no longer in it."""
 

@@ -107,7 +107,7 @@ def run_each(pairs: Iterable[Pair], work: Callable[[Path, Path], Result], *, as_
     failed = 0
     for source, target in pairs:
         try:
-            print((_json if as_json else _line)(source, target, work(source, target)), flush=True)
+            print(describe(source, target, work(source, target), as_json=as_json), flush=True)
         except HeliographError as error:
             failed = 2
             report_error(error)
@@ -117,6 +117,11 @@ def run_each(pairs: Iterable[Pair], work: Callable[[Path, Path], Result], *, as_
                 OutputError(f"{source}: not enough memory; use a machine with more, or a smaller picture")
             )
     return failed
+
+
+def describe(source: Path, target: Path, result: Result, *, as_json: bool) -> str:
+    """Return a result as a line for the user, or as one JSON object."""
+    return (_json if as_json else _line)(source, target, result)
 
 
 def _line(source: Path, target: Path, result: Result) -> str:

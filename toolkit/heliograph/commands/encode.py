@@ -8,6 +8,7 @@ from pathlib import Path
 
 from heliograph.commands import batch, encoding
 from heliograph.pictures import load_srgb
+from heliograph.validate import digests
 
 NAME = "encode"
 HELP = "pictures to .helio streams, on the device"
@@ -20,6 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     batch.add_output_options(parser, ".helio")
     encoding.add_options(parser)
+    parser.add_argument(
+        "--with-digest",
+        action="store_true",
+        help="also write STREAM.digest: what this machine reads from its stream, for heliograph validate --streams",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         picture = load_srgb(source)
         data = encoding.encode(encoder, picture, arguments)
         batch.store(target, data)
+        if arguments.with_digest:
+            batch.store(digests.beside(target), digests.record(data, encoder.codec, encoder.runtime))
         return batch.Result.of(data, time.perf_counter() - began)
 
     return batch.run_each(pairs, encode, as_json=arguments.json)

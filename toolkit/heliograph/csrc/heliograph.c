@@ -15,10 +15,16 @@
 #define MAX_BIAS (1 << 26)
 #define MAX_SIDE 65535u
 #define MAX_PIXELS (1u << 27)
+#define MAX_SLICE 4096u
 
 static uint32_t rd16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
 
 static uint32_t rd32(const uint8_t *p) { return rd16(p) | rd16(p + 2) << 16; }
+
+static void wr32(uint8_t *p, uint32_t v) {
+    uint32_t i;
+    for (i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
 
 static int32_t rds16(const uint8_t *p) { return (int32_t)(rd16(p) ^ 0x8000u) - 0x8000; }
 
@@ -190,6 +196,10 @@ uint32_t hg_step(const hg_model *m, uint32_t level, uint32_t channel) {
         uint32_t high = whole + 1 < HG_QUALITIES ? rd16(row + (whole + 1) * stride) : low;
         return (low * (8 - part) + high * part + 4) >> 3;
     }
+}
+
+uint32_t hg_rounding(const hg_model *m, uint32_t level) {
+    return m->rounding[level < HG_LEVEL_0 ? 0 : (level - HG_LEVEL_0) >> 3];
 }
 
 void hg_quantise(const hg_model *m, const int8_t *latents, size_t positions, uint32_t level, uint32_t rounding,
@@ -671,13 +681,7 @@ static hg_status put_segment(const context *c, const int16_t *symbols, uint32_t 
     body = (size_t)(out + capacity - w.top);
     memmove(out + 1 + 4 * lanes, w.top, body);
     out[0] = (uint8_t)log_lanes;
-    for (i = 0; i < lanes; i++) {
-        uint8_t *p = out + 1 + 4 * i;
-        p[0] = (uint8_t)w.state[i];
-        p[1] = (uint8_t)(w.state[i] >> 8);
-        p[2] = (uint8_t)(w.state[i] >> 16);
-        p[3] = (uint8_t)(w.state[i] >> 24);
-    }
+    for (i = 0; i < lanes; i++) wr32(out + 1 + 4 * i, w.state[i]);
     *length = 1 + 4 * (size_t)lanes + body;
     return HG_OK;
 }
@@ -877,11 +881,8 @@ uint32_t hg_crc32c(uint32_t crc, const uint8_t *data, size_t size) {
 
 uint32_t hg_segment_crc(uint32_t header_crc, uint32_t number, const uint8_t *payload, size_t size) {
     uint8_t seed[8];
-    uint32_t i;
-    for (i = 0; i < 4; i++) {
-        seed[i] = (uint8_t)(header_crc >> 8 * i);
-        seed[4 + i] = (uint8_t)(number >> 8 * i);
-    }
+    wr32(seed, header_crc);
+    wr32(seed + 4, number);
     return hg_crc32c(hg_crc32c(0, seed, 8), payload, size);
 }
 
@@ -900,9 +901,58 @@ hg_status hg_next_length(const uint8_t *data, size_t size, size_t *at, uint32_t 
     return HG_CORRUPT;
 }
 
+/* Slices and segments of a header whose size, side and parts are known. */
+static void count_segments(hg_header *h) {
+    uint32_t rows = (h->height + 15) / 16, columns = (h->width + 15) / 16;
+    h->down = h->side ? (rows + h->side - 1) / h->side : 1;
+    h->across = h->side ? (columns + h->side - 1) / h->side : 1;
+    h->segments = h->down * h->across * h->parts;
+}
+
+static int size_fits(const hg_header *h) {
+    return h->width >= 1 && h->height >= 1 && h->width <= MAX_SIDE && h->height <= MAX_SIDE &&
+           h->width <= MAX_PIXELS / h->height;
+}
+
+static int put_number(uint8_t *out, size_t capacity, size_t *at, uint32_t v) {
+    for (;;) {
+        if (*at >= capacity) return 0;
+        out[(*at)++] = (uint8_t)(v < 128 ? v : (v & 127) | 128);
+        if (v < 128) return 1;
+        v >>= 7;
+    }
+}
+
+hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, size_t capacity) {
+    size_t at = 14;
+    uint32_t bits, i;
+    int fits;
+    if (!size_fits(h) || h->level >= HG_LEVELS || h->parts < 1 || h->parts > HG_MAX_LAYERS || h->side > MAX_SLICE)
+        return HG_CORRUPT;
+    count_segments(h);
+    if (capacity < at) return HG_NO_SPACE;
+    bits = h->level | (h->parts - 1) << 10 | (h->side ? 1u << 13 : 0u);
+    memcpy(out, "HLO\1", 4);
+    memcpy(out + 4, h->codec, 8);
+    out[12] = (uint8_t)bits;
+    out[13] = (uint8_t)(bits >> 8);
+    fits = put_number(out, capacity, &at, h->width) && put_number(out, capacity, &at, h->height);
+    if (h->side) fits = fits && put_number(out, capacity, &at, h->side);
+    h->lengths_at = at;
+    for (i = 0; i < h->segments && fits; i++) {
+        if (length[i] >= 1u << 28) return HG_CORRUPT;
+        fits = put_number(out, capacity, &at, length[i]);
+    }
+    if (!fits || capacity - at < 4) return HG_NO_SPACE;
+    h->crc = hg_crc32c(0, out, at);
+    wr32(out + at, h->crc);
+    h->size = at + 4;
+    return HG_OK;
+}
+
 hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
     size_t at = 14;
-    uint32_t bits, i, length, rows, columns;
+    uint32_t bits, i, length;
     hg_status status;
     memset(h, 0, sizeof *h);
     if (size < 4) return HG_CUT;
@@ -916,18 +966,12 @@ hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
     h->parts = (bits >> 10 & 7) + 1;
     if ((status = hg_next_length(data, size, &at, &h->width)) != HG_OK) return status;
     if ((status = hg_next_length(data, size, &at, &h->height)) != HG_OK) return status;
-    if (h->width < 1 || h->height < 1 || h->width > MAX_SIDE || h->height > MAX_SIDE ||
-        h->width > MAX_PIXELS / h->height)
-        return HG_CORRUPT;
+    if (!size_fits(h)) return HG_CORRUPT;
     if (bits >> 13 & 1) {
         if ((status = hg_next_length(data, size, &at, &h->side)) != HG_OK) return status;
-        if (h->side < 1 || h->side > 4096) return HG_CORRUPT;
+        if (h->side < 1 || h->side > MAX_SLICE) return HG_CORRUPT;
     }
-    rows = (h->height + 15) / 16;
-    columns = (h->width + 15) / 16;
-    h->down = h->side ? (rows + h->side - 1) / h->side : 1;
-    h->across = h->side ? (columns + h->side - 1) / h->side : 1;
-    h->segments = h->down * h->across * h->parts;
+    count_segments(h);
     h->lengths_at = at;
     if (size - at < h->segments) return HG_CUT; /* every length takes a byte at least */
     for (i = 0; i < h->segments; i++)

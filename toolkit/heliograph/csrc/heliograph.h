@@ -66,6 +66,9 @@ hg_status hg_open(hg_model *model, const uint8_t *data, size_t size);
 /* Step of a channel (internal order) at a level, in sixteenths of a latent unit. */
 uint32_t hg_step(const hg_model *model, uint32_t level, uint32_t channel);
 
+/* The codec's own rounding at a level, for hg_quantise. */
+uint32_t hg_rounding(const hg_model *model, uint32_t level);
+
 /* Latents int8 [positions][C] in the encoder's channel order to symbols int16 [positions][C] in internal order.
  * `rounding` 0 to 128 in 1/256 of a step. */
 void hg_quantise(const hg_model *model, const int8_t *latents, size_t positions, uint32_t level, uint32_t rounding,
@@ -116,6 +119,10 @@ uint32_t hg_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 
 /* Parse and check a header, segment lengths included. HG_CUT when `size` ends within it. */
 hg_status hg_parse(hg_header *header, const uint8_t *data, size_t size);
+
+/* Write a header and its segment lengths, layer by layer and in each slice by slice. The caller fills in codec, width,
+ * height, level, parts and side; the rest of `header` is filled in as hg_parse does. HG_CORRUPT: a field is out of range. */
+hg_status hg_write_header(hg_header *header, const uint32_t *length, uint8_t *out, size_t capacity);
 
 /* The next segment length; `at` moves on. Call header.segments times, starting at lengths_at. */
 hg_status hg_next_length(const uint8_t *data, size_t size, size_t *at, uint32_t *length);

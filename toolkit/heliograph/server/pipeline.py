@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,7 +171,7 @@ class Pipeline:
         self._pixels = pixels
         self._engines: dict[bytes, Any] = {}
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
         """Decode the streams of tasks and yield an outcome for each, as they are done.
 
         Raises:
@@ -216,9 +216,7 @@ class Pipeline:
         """Return what decodes the batches of a codec."""
         if read_codec.id not in self._engines:
             decoder: Any = self._codecs.decoder(read_codec)
-            self._engines[read_codec.id] = (
-                decoder if hasattr(decoder, "start") else _OneByOne(decoder.decode)
-            )
+            self._engines[read_codec.id] = decoder if hasattr(decoder, "start") else _OneByOne(decoder.decode)
         return self._engines[read_codec.id]
 
     def _write(self, one: _Read, picture: Picture, share: float, room: Room) -> Outcome:
@@ -296,7 +294,7 @@ class _Run:
 
     def _has_next(self) -> bool:
         first = self._reading[0]
-        return first.done() or bool(wait([first], PATIENCE).done)
+        return first.done() or (not self._flying and bool(wait([first], PATIENCE).done))
 
     def _read_ahead(self) -> None:
         # Pictures in groups count too: many shapes must not hold more than one shape would.
@@ -306,9 +304,7 @@ class _Run:
             if task is None:
                 self._is_over = True
                 return
-            self._reading.append(
-                self._readers.submit(self._pipeline._read, task, self._tickets, self._room)
-            )
+            self._reading.append(self._readers.submit(self._pipeline._read, task, self._tickets, self._room))
             self._tickets += 1
 
     def _group(self, read: _Read) -> Iterator[Outcome]:
@@ -386,9 +382,7 @@ def _told(error: BaseException, task: Task) -> HeliographError:
     if isinstance(error, HeliographError):
         return error
     if isinstance(error, MemoryError):
-        return OutputError(
-            f"{task.source}: not enough memory; use a machine with more, or a smaller picture"
-        )
+        return OutputError(f"{task.source}: not enough memory; use a machine with more, or a smaller picture")
     reason = str(error).splitlines()[0][:200] if str(error) else "no reason given"
     return OutputError(
         f"{task.source}: the decoder failed with {type(error).__name__}: {reason}; try --decoder preview"

@@ -1,6 +1,6 @@
 """The recipe's choices, each changed alone and trained for equally many steps: what a choice is worth.
 
-    python -m heliograph.validate.ablations --photos DIR --images HELD_OUT --out RUNS [--steps N] [--only NAME ...]
+    python -m heliograph.validate.ablations --photos DIR --images HELD_OUT --out RUNS [--steps N] [--only ...]
 
 Every variant trains encoder, steps, densities and decoder together in float, from the same seed on the same crops;
 pictures that are not among the photographs are then coded at five qualities. Symbols are rounded, and their bits
@@ -32,8 +32,8 @@ from heliograph.train.objective import Tensor
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
 from heliograph.train.stages import LAYER_SCALES, Plan
 from heliograph.validate.curves import Point, bd_rate
-from heliograph.validate.evaluate import load_folder
 from heliograph.validate.int8_cost import measure
+from heliograph.validate.rate_distortion import load_folder
 
 QUALITIES = (5, 25, 50, 75, 95)
 SMALL = DecoderSpec(widths=(128, 64, 32, 16), blocks=(2, 1, 1, 1))  # a decoder that trains in minutes
@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p[: len(p) // STRIDE * STRIDE, : p.shape[1] // STRIDE * STRIDE] for p in load_folder(a.images)
     ]
     chosen = [v for v in VARIANTS if not a.only or v.name in a.only or v is VARIANTS[0]]
-    plan = Plan(codec="accelerator", photos=a.photos, out=a.out)
+    plan = Plan(codec="accelerator", photos=a.photos, out=a.out, batch=a.batch)
     anchor: list[Point] = []
     for variant in chosen:
         found = run_variant(variant, plan, a.steps, pictures)

@@ -28,7 +28,7 @@ from heliograph.train.stages import Plan
 from heliograph.validate import metrics
 from heliograph.validate.curves import Point, bd_rate
 from heliograph.validate.entropy_report import ideal_bytes
-from heliograph.validate.evaluate import baseline_rows, curve, load_folder, means
+from heliograph.validate.rate_distortion import baseline_rows, curve, load_folder, means
 
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)
 Picture = npt.NDArray[np.uint8]

@@ -26,7 +26,7 @@ from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 from heliograph.train.rate import RateDistortion
 from heliograph.train.stages import Plan
-from heliograph.validate.evaluate import load_folder
+from heliograph.validate.rate_distortion import load_folder
 
 Latents = npt.NDArray[np.float32]
 

@@ -1,0 +1,81 @@
+"""Fixtures of the link's tests: spools in memory, two ends on a simulated line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heliograph.codec import format as container
+from heliograph.errors import SpoolError
+
+
+class MemorySpool:
+    """A spool in memory."""
+
+    def __init__(self, streams: dict[str, bytes]) -> None:
+        self.streams = dict(streams)
+
+    def names(self) -> list[str]:
+        return sorted(self.streams)
+
+    def read(self, name: str) -> bytes:
+        if name not in self.streams:
+            raise SpoolError(f"{name} is gone")
+        return self.streams[name]
+
+    def remove(self, name: str) -> None:
+        self.streams.pop(name, None)
+
+
+def stream_of(seed: int, sizes: tuple[int, ...] = (400, 700, 900)) -> bytes:
+    """Return a container of one slice with a layer of each size, of random bytes."""
+    draw = random.Random(seed)
+    header = container.Header(seed.to_bytes(8, "little"), 640, 480, 500, len(sizes))
+    return container.pack(header, [draw.randbytes(size) for size in sizes])
+
+
+def name_of(number: int, data: bytes) -> str:
+    return f"20260101T{number:06d}.000000Z-{hashlib.sha256(data).hexdigest()[:8]}.helio"
+
+
+@pytest.fixture(scope="session")
+def make_spool() -> Callable[..., MemorySpool]:
+    """Return a spool of `count` streams with layers of `sizes` bytes."""
+
+    def make(count: int, sizes: tuple[int, ...] = (400, 700, 900), seed: int = 0) -> MemorySpool:
+        made = [stream_of(1000 * seed + n, sizes) for n in range(count)]
+        return MemorySpool({name_of(n, data): data for n, data in enumerate(made)})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vectors() -> Any:
+    """The file of vectors."""
+    return json.loads(Path(__file__).with_name("vectors.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def whole_files() -> Callable[[Path], dict[str, bytes]]:
+    """Return the whole streams in a folder, by name."""
+    return lambda folder: {path.name: path.read_bytes() for path in folder.glob("*.helio")}
+
+
+@pytest.fixture(scope="session")
+def no_sync() -> Callable[[], Any]:
+    """Leave fsync out, for property tests that need no power cut."""
+
+    @contextmanager
+    def without() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("os.fsync", lambda descriptor: None)
+            yield
+
+    return without

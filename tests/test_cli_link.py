@@ -1,0 +1,159 @@
+"""`heliograph send` and `heliograph receive` as real processes on pseudo-terminals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("serial")
+pytest.importorskip("cobs")
+pytest.importorskip("cryptography")
+
+from heliograph.cli import main
+from heliograph.device.spool import Spool
+from heliograph.validate.link_processes import DEVICE, SimulatedLine, command_of, fill, received, survive
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    Spool(tmp_path / "spool")
+    return tmp_path
+
+
+@pytest.fixture
+def line() -> Iterator[SimulatedLine]:
+    with SimulatedLine("--baud", "460800", "--bit-error", "1e-5") as made:
+        yield made
+
+
+class Receiving:
+    """A `heliograph receive` process whose events are read at its end."""
+
+    def __init__(self, port: str, folder: Path, *options: str) -> None:
+        command = command_of("receive", port, folder, "--json", *options)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def end(self) -> tuple[int, list[dict[str, object]], str]:
+        self.process.send_signal(signal.SIGTERM)
+        out, errors = self.process.communicate(timeout=20)
+        return self.process.returncode, [json.loads(text) for text in out.splitlines()], errors
+
+
+def send(port: str, folder: Path, *options: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    command = command_of("send", port, folder, "--once", *options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.mark.parametrize("is_keyed", [False, True])
+def test_a_spool_arrives(folder: Path, line: SimulatedLine, is_keyed: bool) -> None:
+    options = ["--key-file", str(folder / "key")] if is_keyed else []
+    if is_keyed:
+        assert main(["send", "--new-key", str(folder / "key")]) == 0
+    streams = fill(folder, 10, 5000, seed=1)
+    receiving = Receiving(line.ends[1], folder, *options)
+    done = send(line.ends[0], folder, *options)
+    code, events, errors = receiving.end()
+    assert (done.returncode, code, errors) == (0, 0, "")
+    assert done.stdout.count("sent: name ") == 10
+    assert received(folder) == streams
+    assert Spool(folder / "spool").names() == []
+    assert sorted(str(e["name"]) for e in events if e["event"] == "received") == sorted(streams)
+
+
+def test_another_key_ends_with_a_clear_error(folder: Path, line: SimulatedLine) -> None:
+    for name in ("a", "b"):
+        assert main(["send", "--new-key", str(folder / name)]) == 0
+    fill(folder, 1, 100, seed=1)
+    receiving = Receiving(line.ends[1], folder, "--key-file", str(folder / "a"))
+    done = send(line.ends[0], folder, "--key-file", str(folder / "b"))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "heliograph: error: the receiver refuses: its key is another one; use the same key file at both ends"
+    )
+    plain = send(line.ends[0], folder)
+    assert plain.returncode == 2
+    assert "it takes keyed devices only; give --key-file here too" in plain.stderr
+    code, events, _ = receiving.end()
+    assert code == 0
+    assert any("its key is not the one here" in str(e.get("reason")) for e in events)
+    assert not (folder / "out").exists()
+    assert len(Spool(folder / "spool").names()) == 1
+
+
+@pytest.mark.parametrize("is_keyed", [False, True])
+def test_one_way(folder: Path, is_keyed: bool) -> None:
+    options = ["--one-way", "--baud", "460800"]
+    if is_keyed:
+        assert main(["send", "--new-key", str(folder / "key")]) == 0
+        options += ["--key-file", str(folder / "key")]
+    streams = fill(folder, 3, 4000, seed=1)
+    with SimulatedLine("--baud", "460800") as line:
+        receiving = Receiving(line.ends[1], folder, *options)
+        time.sleep(2.5)  # nobody waits for the receiver on such a line
+        done = send(line.ends[0], folder, *options)
+        time.sleep(1.5)
+        code, _, errors = receiving.end()
+    assert (done.returncode, code, errors) == (0, 0, "")
+    assert received(folder) == streams
+    assert Spool(folder / "spool").names() == []
+
+
+def test_signals_end_it_at_once_and_nothing_is_lost(folder: Path) -> None:
+    streams = fill(folder, 3, 12000, seed=1)
+    with SimulatedLine("--baud", "115200") as line:
+        receiving = Receiving(line.ends[1], folder)
+        command = command_of("send", line.ends[0], folder, "--json")
+        sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert sender.stdout is not None
+        assert json.loads(sender.stdout.readline())["event"] == "connected"
+        time.sleep(1)
+        began = time.monotonic()
+        sender.terminate()
+        sender.communicate(timeout=10)
+        assert sender.returncode == 0
+        assert time.monotonic() - began < 3
+        assert sorted(Spool(folder / "spool").names()) == sorted(streams)
+        assert list((folder / "out" / DEVICE).glob("*.partial"))
+        assert send(line.ends[0], folder).returncode == 0
+        receiving.end()
+    assert received(folder) == streams
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["send"], "--port and --spool missing"),
+        (["receive", "--port", "x"], "--out missing"),
+        (["send", "--port", "x", "--spool", "/does/not/exist"], "spool /does/not/exist is not a folder"),
+        (["send", "--port", "/dev/none", "--spool", "{}", "--once"], "cannot open port /dev/none: "),
+        (["send", "--port", "x", "--spool", "{}", "--device", "../x"], "device name '../x' cannot be used"),
+        (["receive", "--port", "x", "--out", "{}", "--key-file", "/none"], "cannot read key file /none"),
+    ],
+)
+def test_errors(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([argument.format(tmp_path) for argument in arguments]) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("heliograph: error: ")
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_ends_that_are_killed_lose_nothing(tmp_path: Path) -> None:
+    found = survive(tmp_path, pictures=12, size=3000, kills=3, cuts=3, baud=460800, seed=5, limit=60)
+    assert found.is_perfect, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_two_hundred_pictures_fifty_cuts_fifty_kills(tmp_path: Path, seed: int) -> None:
+    faults = ["--bit-error", "1e-5", "--burst", "1e-5"]
+    found = survive(
+        tmp_path, pictures=200, size=6000, kills=50, cuts=50, baud=460800, seed=seed, faults=faults, limit=400
+    )
+    assert found.is_perfect, found

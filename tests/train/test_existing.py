@@ -1,0 +1,123 @@
+"""Going on from a finished codec: a better decoder under the same id, a site's tables under another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from heliograph.cli import main
+from heliograph.codec.manifest import ENCODER, ENTROPY, PREVIEW, SERVER, Codec
+from heliograph.codec.pack import pack_latents
+from heliograph.codec.stream import decode_stream
+from heliograph.device.encoder import Encoder
+from heliograph.errors import TrainingError
+from heliograph.pictures import load_srgb
+from heliograph.samples import copy_samples
+from heliograph.server.decoder import ServerDecoder
+from heliograph.server.network import DecoderSpec
+from heliograph.train import existing
+from heliograph.train.stages import Plan
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_samples(tmp_path_factory.mktemp("photos"))
+
+
+def improve(folder: Path, photos: Path, out: Path, *options: str) -> int:
+    command = ["train", "--codec", str(folder), "--photos", str(photos), "--out", str(out)]
+    return main([*command, "--batch", "2", "--steps", "1", *options])
+
+
+def test_only_the_decoder_of_a_finished_codec_learns_on(
+    codec_folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    assert improve(codec_folder, photos, tmp_path / "run", "--stage", "decoder") == 0
+    before, after = Codec(codec_folder), Codec(tmp_path / "run/codec")
+    assert after.id == before.id
+    for name in (ENCODER, ENTROPY, PREVIEW):
+        assert after.read(name) == before.read(name)
+    assert after.read(SERVER) != before.read(SERVER)
+    assert after.manifest["recipe"]["decoder_continued"][0]["steps"] == 1
+    picture = load_srgb(next(photos.glob("*.png")))
+    decoded = decode_stream(Encoder(before).encode(picture, 30), after)  # what devices send stays readable
+    assert ServerDecoder(after).decode(decoded).shape == picture.shape
+
+
+def test_a_finished_codec_is_not_trained_anew(
+    codec_folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert improve(codec_folder, photos, tmp_path / "run") == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert "is a finished codec: its encoder and tables are frozen" in message
+    assert "(--stage decoder)" in message
+
+
+def test_steps_are_given_in_the_encoders_order(codec_folder: Path) -> None:
+    codec = Codec(codec_folder)
+    assert np.array_equal(existing.steps_of(codec)[40], codec.steps(223 + 8 * 40))
+
+
+def test_an_unknown_architecture_names_those_that_are_known(codec_folder: Path) -> None:
+    codec = Codec(codec_folder)
+    codec.manifest["architecture"] = "heliostat"
+    with pytest.raises(TrainingError, match="'heliostat', known are accelerator, microcontroller"):
+        existing.architecture(codec)
+
+
+def test_calibrating_changes_tables_and_id_and_leaves_the_encoder(
+    codec_folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    picture = Image.open(next(photos.glob("*.png"))).convert("RGB")
+    for number in range(8):
+        picture.crop((16 * number, 0, 16 * number + 160, 128)).save(site / f"{number}.png")
+    out = tmp_path / "river"
+    command = ["calibrate", "--codec", str(codec_folder), "--images", str(site), "-o", str(out)]
+    assert main([*command, "--steps", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "fitted on 4 pictures, measured on 4 others" in printed
+    assert "BD-rate" in printed
+    before, after = Codec(codec_folder), Codec(out)
+    assert (after.name, after.manifest["calibrated"]["from"]) == ("river", before.id.hex())
+    assert after.id != before.id
+    assert after.read(ENCODER) == before.read(ENCODER)
+    assert after.read(SERVER) == before.read(SERVER)
+    latents = Encoder(after).latents(np.asarray(picture))
+    data = pack_latents(after, latents, picture.width, picture.height, 40)
+    assert decode_stream(data, after).symbols.shape == latents.shape
+    assert main([*command, "--steps", "1"]) == 2
+    assert "holds a codec already; give another folder (-o)" in capsys.readouterr().err
+
+
+def test_a_site_needs_pictures_to_hold_out(
+    codec_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
+    command = ["calibrate", "--codec", str(codec_folder), "--images", str(tmp_path)]
+    assert main([*command, "-o", str(tmp_path / "out")]) == 2
+    assert "has 1 pictures, expected at least 8: half of them are held out" in capsys.readouterr().err
+
+
+def test_another_shape_of_decoder_starts_from_the_linear_path(
+    codec_folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    codec = Codec(codec_folder)
+    other = json.loads((codec_folder / "manifest.json").read_text(encoding="utf-8"))["server_decoder"][
+        "widths"
+    ]
+    plan = Plan(
+        codec="accelerator", photos=photos, out=tmp_path, decoder=DecoderSpec((24, 16, 16, 8), (1, 1, 1, 1))
+    )
+    existing.unpack(codec, plan)
+    with np.load(tmp_path / "decoder_start.npz") as stored:
+        kernels = {k: stored[k] for k in stored.files}
+    inverse = ServerDecoder(codec).network.get_layer("inverse").kernel
+    found = next(v for k, v in kernels.items() if k.endswith("inverse/kernel"))
+    assert other != [24, 16, 16, 8]
+    assert np.array_equal(found, np.asarray(inverse))

@@ -1,0 +1,120 @@
+"""Streams made elsewhere decode to the symbols their maker recorded, or the difference is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliograph.cli import main
+from heliograph.codec import slices
+from heliograph.codec.manifest import Codec
+from heliograph.codec.slices import Coder
+from heliograph.codec.stream import decode_stream
+from heliograph.errors import StreamError
+from heliograph.validate import digests
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def made(photo: Path, codec_folder: Path, tmp_path: Path) -> Path:
+    """A folder with a stream and its digest."""
+    folder = tmp_path / "made"
+    command = ["encode", str(photo), "-o", f"{folder}/", "--codec", str(codec_folder), "--with-digest"]
+    assert main(command) == 0
+    return folder
+
+
+def test_a_stream_is_as_recorded(made: Path, codec: Codec) -> None:
+    (found,) = digests.check_folder(made, codec)
+    assert found.problem == ""
+    assert "numpy" in found.made_by
+    facts = json.loads((made / "photo.helio.digest").read_text(encoding="utf-8"))
+    assert facts["codec"] == codec.id.hex()
+
+
+def test_the_digest_is_over_every_symbol(made: Path, codec: Codec) -> None:
+    decoded = decode_stream((made / "photo.helio").read_bytes(), codec)
+    symbols = decoded.symbols.copy()
+    symbols[-1, -1, -1] += 1
+    assert digests.digest(replace(decoded, symbols=symbols)) != digests.digest(decoded)
+    assert digests.digest(replace(decoded, level=decoded.level + 1)) != digests.digest(decoded)
+
+
+def test_the_numpy_coder_reads_what_the_c_core_recorded(
+    made: Path, codec_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slices, "load_core", lambda: None)
+    plain = Codec(codec_folder)
+    plain.__dict__["coder"] = Coder(plain.read("entropy.bin"), None)
+    assert not plain.coder.is_native
+    (found,) = digests.check_folder(made, plain)
+    assert found.problem == ""
+
+
+def test_a_decoder_that_reads_other_symbols_is_found(
+    made: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(data: bytes, extra: Codec | None = None) -> object:
+        decoded = decode_stream(data, extra)
+        return replace(decoded, symbols=np.roll(decoded.symbols, 1, axis=0))
+
+    monkeypatch.setattr(digests, "decode_stream", wrong)
+    (found,) = digests.check_folder(made, codec)
+    assert "its maker recorded" in found.problem
+
+
+def test_streams_that_changed_or_have_no_digest_are_found_and_the_exit_code_says_so(
+    made: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray((made / "photo.helio").read_bytes())
+    data[-1] ^= 1
+    (made / "changed.helio").write_bytes(bytes(data))
+    shutil.copy(made / "photo.helio.digest", made / "changed.helio.digest")
+    (made / "bare.helio").write_bytes(bytes(data))
+    assert main(["validate", "--codec", str(codec_folder), "--streams", str(made)]) == 1
+    out = capsys.readouterr().out
+    assert "streams: 1 of 3 as recorded" in out
+    assert "changed.helio: the stream is not the one that the digest was taken of" in out
+    assert "bare.helio: cannot read bare.helio.digest" in out
+    assert "encode with --with-digest" in out
+
+
+def test_all_as_recorded_is_exit_code_0(made: Path, codec_folder: Path) -> None:
+    assert main(["validate", "--codec", str(codec_folder), "--streams", str(made)]) == 0
+
+
+def test_a_folder_without_streams_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StreamError, match=r"no \.helio streams in .*--with-digest"):
+        digests.check_folder(tmp_path)
+
+
+def test_the_other_environment_agrees(photo: Path, codec_folder: Path, codec: Codec, tmp_path: Path) -> None:
+    python = ROOT / ".venv-device/bin/python"
+    if not python.exists():
+        pytest.skip("no .venv-device: scripts/setup makes it")
+    out = tmp_path / "device"
+    program = "import sys; from heliograph.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [
+        python,
+        "-c",
+        program,
+        "encode",
+        photo,
+        "-o",
+        f"{out}/",
+        "--codec",
+        codec_folder,
+        "--with-digest",
+    ]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (found,) = digests.check_folder(out, codec)
+    assert found.problem == ""
+    assert "tflite-runtime" in found.made_by or "litert" in found.made_by

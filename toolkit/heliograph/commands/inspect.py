@@ -1,0 +1,132 @@
+"""Show what a .helio stream is made of: maps of its bits and channels, and what each layer adds, as text and PNG."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec import format as container
+from heliograph.codec import levels, manifest
+from heliograph.codec.stream import decode_stream
+from heliograph.commands import batch
+from heliograph.commands.decode import load_decoder
+from heliograph.device.runtime import RUNTIMES
+from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
+from heliograph.pictures import load_srgb, png
+from heliograph.server.codecs import read_stream
+
+NAME = "inspect"
+HELP = "where a stream's bits went, what its layers add, which channels fire"
+MAPS = ("picture", "bits", "channels", "layers", "error")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("stream", metavar="STREAM", type=Path, help="a .helio stream")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="folder for the maps; without it only text"
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="replace maps that exist already")
+    parser.add_argument(
+        "--original", type=Path, metavar="PICTURE", help="adds the error, and PSNR of each layer"
+    )
+    parser.add_argument(
+        "--codec", metavar="NAME_OR_DIR", help="where the codec lies, if it is not among the shipped ones"
+    )
+    parser.add_argument("--decoder", choices=["server", "preview"], default="preview", help="(%(default)s)")
+    parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of the preview decoder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the text and write the maps; return the exit code."""
+    try:
+        maps = importlib.import_module("heliograph.validate.maps")
+        metrics = importlib.import_module("heliograph.validate.metrics")
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"inspecting needs {error}: pip install 'heliograph[validate]'"
+        ) from error
+    targets = _targets(arguments)
+    data = read_stream(arguments.stream)
+    decoded = decode_stream(data, manifest.find(arguments.codec) if arguments.codec else None)
+    decode = load_decoder(arguments.decoder, decoded.codec, arguments.runtime)
+    shown = decode(decoded)
+    original = _original(arguments.original, shown.shape) if arguments.original else None
+    found = maps.bits(data, decoded)
+    steps = [decode(part) for part in maps.after_layers(decoded)]
+    gains = [metrics.psnr(shown if original is None else original, step) for step in steps]
+    for line in lines(maps, data, decoded, found, gains, of_original=original is not None):
+        print(line)
+    if original is not None:
+        print(f"{'PSNR':16} {metrics.psnr(original, shown):.2f} dB")
+    made: dict[str, Callable[[], npt.NDArray[np.uint8]]] = {
+        "picture": lambda: shown,
+        "bits": lambda: maps.bit_map(found, decoded.width, decoded.height),
+        "channels": lambda: maps.montage(decoded),
+        "layers": lambda: maps.side_by_side(steps),
+        "error": lambda: maps.error_map(original, shown),
+    }
+    for name, path in targets.items():
+        batch.store(path, png(made[name]()))
+        print(f"{name:16} {path}")
+    return 0
+
+
+def _targets(arguments: argparse.Namespace) -> dict[str, Path]:
+    """Return where each map goes; OutputError if one exists and may not be replaced."""
+    if arguments.out is None:
+        return {}
+    names = MAPS if arguments.original else MAPS[:-1]
+    targets = {name: arguments.out / f"{arguments.stream.stem}-{name}.png" for name in names}
+    for path in targets.values():
+        if path.exists() and not arguments.force:
+            raise OutputError(f"{path} exists already; use --force to replace it, or -o for another place")
+    return targets
+
+
+def _original(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    picture = load_srgb(path)
+    if picture.shape != shape:
+        raise PictureError(
+            f"{path} is {picture.shape[1]}x{picture.shape[0]}, the stream's picture {shape[1]}x{shape[0]}; "
+            "give the picture that was encoded"
+        )
+    return picture
+
+
+def lines(
+    maps: Any, data: bytes, decoded: Any, found: Any, gains: list[float], *, of_original: bool
+) -> list[str]:
+    """Return what there is to say of a stream, a line each; `gains` is the PSNR after each layer in dB."""
+    header = container.unpack(data).header
+    out = [
+        f"{'picture':16} {decoded.width}x{decoded.height}, quality {levels.to_quality(decoded.level):g}, "
+        f"codec {decoded.codec.name}",
+        f"{'size':16} {len(data)} bytes, {8 * len(data) / (decoded.width * decoded.height):.3f} bits per pixel, "
+        f"{header.slice_count} slices",
+        f"{'not symbols':16} {found.overhead / 8:.0f} bytes: header, lengths, checksums, coder states",
+    ]
+    stops = decoded.codec.coder.model.layers
+    firing = maps.activity(decoded)
+    what = "to the original" if of_original else "to the whole stream's picture"
+    for number, (stop, size, gain) in enumerate(zip(stops, found.by_layer, gains, strict=True)):
+        start = stops[number - 1] if number else 0
+        active = int((firing[start:stop] > 0).sum())
+        out.append(
+            f"{f'layer {number + 1}':16} {size / 8:.0f} bytes, channels {start} to {stop - 1}, {active} of "
+            f"{stop - start} not all zero; with it {gain:.2f} dB {what}"
+        )
+    per_block = found.symbols.sum(axis=0)
+    out.append(
+        f"{'16x16 block':16} {np.median(per_block):.0f} bits at the median, {per_block.max():.0f} at most"
+    )
+    order = np.argsort(-firing, kind="stable")[:8]
+    named = ", ".join(f"{n} ({firing[n]:.0%})" for n in order)
+    out.append(f"{'most active':16} channels in coding order: {named} of positions")
+    return out

@@ -1,0 +1,133 @@
+"""Send the streams of a spool over a serial link, and remove each when the receiver has confirmed it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from heliograph.device.spool import Spool
+from heliograph.errors import LinkError
+from heliograph.link import keys, names, session
+from heliograph.link.beacon import BeaconSender
+from heliograph.link.drive import Stop, drive
+from heliograph.link.events import Event
+from heliograph.link.port import BITS_PER_BYTE, DEFAULT_BAUD, Port
+from heliograph.link.sender import Sender
+
+NAME = "send"
+HELP = "a spool over a serial link, on the device"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_link_options(parser)
+    parser.add_argument("--spool", type=Path, metavar="DIR", help="folder of streams that wait")
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        default=names.device_from_host(socket.gethostname()),
+        help="under which the receiver keeps them (%(default)s)",
+    )
+    parser.add_argument("--once", action="store_true", help="end when the spool is empty, or at a failure")
+    parser.add_argument(
+        "--repeat", type=count, default=1, metavar="N", help="with --one-way: send each N times (%(default)s)"
+    )
+    parser.add_argument("--new-key", type=Path, metavar="FILE", help="make a key file and do nothing else")
+
+
+def add_link_options(parser: argparse.ArgumentParser) -> None:
+    """Add what both ends of a link have in common."""
+    parser.add_argument(
+        "--port",
+        metavar="URL",
+        help="device path, socket://HOST:PORT, rfc2217://HOST:PORT or another pySerial URL",
+    )
+    parser.add_argument("--baud", type=count, default=DEFAULT_BAUD, metavar="N", help="(%(default)s)")
+    parser.add_argument("--rtscts", action="store_true", help="hardware flow control")
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="key of both ends: encrypt, take nothing that others made",
+    )
+    parser.add_argument(
+        "--one-way",
+        action="store_true",
+        help="a line that only goes there: no acknowledgements, at both ends",
+    )
+    parser.add_argument("--json", action="store_true", help="print a JSON object per event instead of a line")
+
+
+def count(text: str) -> int:
+    """Parse a number of at least 1."""
+    value = int(text)
+    if not 0 < value < 1 << 31:
+        raise argparse.ArgumentTypeError(f"{text} is not in range, expected 1 or more")
+    return value
+
+
+def required(arguments: argparse.Namespace, *options: str) -> None:
+    """Raise LinkError for options that were not given."""
+    missing = [f"--{name}" for name in options if getattr(arguments, name) is None]
+    if missing:
+        raise LinkError(f"{' and '.join(missing)} missing; heliograph COMMAND --help describes them")
+
+
+def teller(*, as_json: bool) -> Callable[[Event], None]:
+    """Return what prints events: results to standard output, the rest to standard error, or all as JSON."""
+
+    def tell(event: Event) -> None:
+        if as_json:
+            print(json.dumps(event.as_json()), flush=True)
+        elif event.what in ("sent", "received"):
+            print(event, flush=True)
+        else:
+            print(f"heliograph: {event}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send until the end; return the exit code."""
+    if arguments.new_key is not None:
+        keys.new_key_file(arguments.new_key)
+        print(f"{arguments.new_key}: a new key; copy it to the other end by a safe way, with mode 0600")
+        return 0
+    required(arguments, "port", "spool")
+    if not arguments.spool.is_dir():
+        raise LinkError(f"spool {arguments.spool} is not a folder; give the one that pictures are put into")
+    key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
+    spool, device = Spool(arguments.spool), names.check_device(arguments.device)
+    end: Sender | BeaconSender
+    if arguments.one_way:
+        end = BeaconSender(
+            spool,
+            device,
+            key=key,
+            counter_file=arguments.spool / ".counter",
+            repeat=arguments.repeat,
+            rate=arguments.baud / BITS_PER_BYTE,
+        )
+    else:
+        end = Sender(spool, device, key=key)
+
+    def is_over() -> bool:
+        if arguments.once and isinstance(end, Sender) and end.refusal is not None:
+            raise LinkError(f"the receiver refuses: {session.REFUSALS[end.refusal]}")
+        return bool(arguments.once and end.is_empty)
+
+    stop = Stop()
+    with stop.on_signals():
+        drive(
+            end,
+            lambda: Port(arguments.port, arguments.baud, hardware_flow=arguments.rtscts),
+            stop,
+            tell=teller(as_json=arguments.json),
+            is_over=is_over,
+            keep_trying=not arguments.once,
+        )
+    return 0

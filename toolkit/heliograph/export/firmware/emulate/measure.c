@@ -1,0 +1,141 @@
+/* On an emulated Cortex-M: encode recorded latents, decode streams, and count instructions and stack on the way.
+ *   job.txt: width height level, then names of streams to decode, one a line
+ *   latents.bin -> encoded.helio; NAME -> NAME.symbols, int16 [rows][columns][C] of every slice in turn, or NAME.error */
+#include "picture.h"
+#include "startup.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint8_t store[1 << 18], stream[1 << 18];
+static int8_t latents[1 << 20];
+static uint64_t memory[1 << 17];
+static int16_t symbols[1 << 18];
+static size_t stream_size;
+
+/* The tiles' latents, one after the other, from memory: reading a file would count and use stack. */
+static int recorded(void *context, uint32_t row, uint32_t column, int8_t *out) {
+    size_t *at = (size_t *)context, size = (size_t)HELIOGRAPH_SIDE * HELIOGRAPH_SIDE * HELIOGRAPH_CHANNELS;
+    (void)row;
+    (void)column;
+    if (size > sizeof latents - *at) return 1;
+    memcpy(out, latents + *at, size);
+    *at += size;
+    return 0;
+}
+
+static int keep(void *context, const uint8_t *data, size_t size) {
+    (void)context;
+    if (size > sizeof stream - stream_size) return 1;
+    memcpy(stream + stream_size, data, size);
+    stream_size += size;
+    return 0;
+}
+
+static int encode(uint32_t width, uint32_t height, uint32_t level) {
+    hg_picture_status status;
+    uint32_t count, used;
+    size_t at = 0;
+    FILE *out, *in = fopen("latents.bin", "rb");
+    if (in == NULL || fread(latents, 1, sizeof latents, in) == 0 || fclose(in)) return 1;
+    paint_stack();
+    count_from_here();
+    status = hg_picture(width, height, level, recorded, &at, store, sizeof store, keep, NULL);
+    count = instructions_since();
+    used = painted_bytes_used();
+    if (status != HG_PICTURE_OK) return (int)status;
+    out = fopen("encoded.helio", "wb");
+    if (out == NULL || fwrite(stream, 1, stream_size, out) != stream_size || fclose(out)) return 1;
+    printf("encode %lu instructions %lu stack\n", (unsigned long)count, (unsigned long)used);
+    return 0;
+}
+
+/* Decode every slice of the stream in memory to the file. */
+static const char *decode(const hg_model *m, FILE *out, uint32_t *count) {
+    hg_header h;
+    size_t at, offset[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES], length[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES];
+    uint32_t i, slice, layer, one, rows, columns;
+    uint64_t done[HG_MAX_LAYERS];
+    if (hg_parse(&h, stream, stream_size) != HG_OK) return "header";
+    if (memcmp(h.codec, heliograph_codec_id, 8) != 0) return "codec";
+    if (h.segments > HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES || (h.parts != 1 && h.parts != m->layers)) return "segments";
+    rows = (h.height + 15) / 16;
+    columns = (h.width + 15) / 16;
+    for (i = 0, at = h.lengths_at; i < h.segments; i++) {
+        if (hg_next_length(stream, stream_size, &at, &one) != HG_OK) return "length";
+        length[i] = one;
+    }
+    for (i = 0, at = h.size; i < h.segments; i++) {
+        uint32_t crc;
+        offset[i] = at;
+        if (length[i] == 0) continue;
+        if (length[i] + 4 > stream_size - at) return "cut";
+        crc = hg_segment_crc(h.crc, i, stream + at, length[i]);
+        at += length[i];
+        for (one = 0; one < 4; one++)
+            if (stream[at++] != (uint8_t)(crc >> 8 * one)) return "crc";
+    }
+    if (at != stream_size) return "end";
+    for (slice = 0; slice < h.across * h.down; slice++) {
+        const uint8_t *part[HG_MAX_LAYERS];
+        size_t part_length[HG_MAX_LAYERS], n;
+        uint32_t y = slice / h.across, x = slice % h.across;
+        uint32_t down = h.side ? (rows - y * h.side < h.side ? rows - y * h.side : h.side) : rows;
+        uint32_t across = h.side ? (columns - x * h.side < h.side ? columns - x * h.side : h.side) : columns;
+        n = (size_t)down * across * m->channels;
+        if (n > sizeof symbols / sizeof *symbols) return "slice";
+        for (layer = 0; layer < h.parts; layer++) {
+            part[layer] = stream + offset[layer * h.across * h.down + slice];
+            part_length[layer] = length[layer * h.across * h.down + slice];
+        }
+        memset(memory, 0, sizeof memory);
+        memset(symbols, 0, n * sizeof *symbols);
+        count_from_here();
+        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.parts == 1, memory, sizeof memory,
+                      symbols, done) != HG_OK)
+            return "decode";
+        *count += instructions_since();
+        if (fwrite(symbols, sizeof *symbols, n, out) != n) return "write";
+    }
+    return NULL;
+}
+
+static int decode_file(const hg_model *m, const char *name) {
+    char path[96];
+    const char *failed;
+    uint32_t count = 0;
+    FILE *in = fopen(name, "rb"), *out;
+    if (in == NULL) return 1;
+    stream_size = fread(stream, 1, sizeof stream, in);
+    fclose(in);
+    snprintf(path, sizeof path, "%s.symbols", name);
+    out = fopen(path, "wb");
+    if (out == NULL) return 1;
+    failed = decode(m, out, &count);
+    fclose(out);
+    printf("decode %s %s %lu instructions\n", name, failed ? failed : "ok", (unsigned long)count);
+    return 0;
+}
+
+/* Count a loop of known length, so that the counting itself is checked. */
+static void calibrate(void) {
+    uint32_t n = 1000000, count;
+    count_from_here();
+    __asm__ volatile("1: subs %0, %0, #1\n bne 1b" : "+r"(n) : : "cc");
+    count = instructions_since();
+    printf("calibrate 2000000 instructions counted %lu\n", (unsigned long)count);
+}
+
+int main(void) {
+    static hg_model model;
+    unsigned width, height, level;
+    char name[64];
+    FILE *job = fopen("job.txt", "r");
+    if (job == NULL || fscanf(job, "%u %u %u", &width, &height, &level) != 3) return 1;
+    calibrate();
+    if (width && encode(width, height, level)) return 2;
+    if (hg_open(&model, heliograph_entropy, heliograph_entropy_size) != HG_OK) return 3;
+    while (fscanf(job, "%63s", name) == 1)
+        if (decode_file(&model, name)) return 4;
+    return 0;
+}

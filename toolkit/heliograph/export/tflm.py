@@ -1,0 +1,171 @@
+"""TensorFlow Lite Micro: the arena an encoder takes, measured, and the source that runs it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.errors import ExportError, RuntimeUnavailableError
+from heliograph.export.graph import Graph
+
+INSTALL = "pip install 'heliograph[export]' on x86-64 Linux"
+# Operations by their method of MicroMutableOpResolver, where it is not the name in words.
+_METHODS = {
+    "CONV_2D": "AddConv2D",
+    "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
+    "MAX_POOL_2D": "AddMaxPool2D",
+    "AVERAGE_POOL_2D": "AddAveragePool2D",
+    "ADD": "AddAdd",
+    "CONCATENATION": "AddConcatenation",
+    "QUANTIZE": "AddQuantize",
+}
+_MARGIN = 1024  # bytes above what was measured: alignment of the arena and a runtime of another day
+# TFLM reports to stderr from C++, and may abort: a process of its own.
+_PROGRAM = """
+import sys
+import numpy as np
+from tflite_micro.python.tflite_micro import runtime
+model, size, inputs, outputs = open(sys.argv[1], "rb").read(), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+interpreter = runtime.Interpreter.from_bytes(model, arena_size=size)
+results = []
+for x in np.load(inputs):
+    interpreter.set_input(x[None], 0)
+    interpreter.invoke()
+    results.append(interpreter.get_output(0)[0])
+interpreter.print_allocations()
+np.save(outputs, np.stack(results))
+"""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Bytes of TFLM's arena, measured on a 64-bit host.
+
+    Attributes:
+        total: used; head: of it for tensors, the same everywhere; tail: for structures, larger than on a
+            32-bit processor, where pointers take half.
+    """
+
+    total: int
+    head: int
+    tail: int
+
+
+def run(model: bytes, inputs: npt.NDArray[np.int8], arena_size: int) -> tuple[npt.NDArray[np.int8], Arena]:
+    """Run a model under TFLM on inputs int8 [N, H, W, 3]; return its outputs int8 [N, ...] and the arena it took.
+
+    Raises:
+        RuntimeUnavailableError: tflite-micro is not installed.
+        ExportError: the arena is too small, or TFLM cannot run the model.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "model.tflite").write_bytes(model)
+        np.save(folder / "inputs.npy", inputs)
+        command = [
+            sys.executable,
+            "-c",
+            _PROGRAM,
+            "model.tflite",
+            str(arena_size),
+            "inputs.npy",
+            "outputs.npy",
+        ]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        text = done.stdout + done.stderr
+        if "ModuleNotFoundError" in text:
+            raise RuntimeUnavailableError(f"tflite-micro is not installed: {INSTALL}")
+        if done.returncode:
+            reason = next(
+                (line for line in text.splitlines() if line and "Traceback" not in line), "no message"
+            )
+            raise ExportError(f"TFLM cannot run the encoder in an arena of {arena_size} bytes: {reason}")
+        outputs: npt.NDArray[np.int8] = np.load(folder / "outputs.npy")
+    return outputs, read_allocations(text)
+
+
+def read_allocations(text: str) -> Arena:
+    """Return the arena's sizes from what TFLM's recording allocator prints."""
+    sizes = []
+    for part in ("total", "head", "tail"):
+        match = re.search(rf"Arena allocation {part} (\d+) bytes", text)
+        if match is None:
+            raise ExportError("TFLM printed no arena sizes; install tflite-micro again")
+        sizes.append(int(match[1]))
+    return Arena(*sizes)
+
+
+def measure_arena(model: bytes, graph: Graph) -> Arena:
+    """Return the arena of an encoder, by running it in one that is surely large enough."""
+    picture = np.zeros((1, *graph.inputs[0].shape[1:]), np.int8)
+    return run(model, picture, 4 * graph.peak[0] + len(model) + (1 << 20))[1]
+
+
+def arena_for_device(arena: Arena) -> int:
+    """Return the arena to reserve on a device: what was measured, a margin, rounded up to 1 KiB."""
+    return -(-(arena.total + _MARGIN) // 1024) * 1024
+
+
+def resolver_calls(graph: Graph) -> list[str]:
+    """Return the resolver's methods for a graph's operations; ExportError for one that has none here."""
+    unknown = [kind for kind in graph.kinds if kind not in _METHODS]
+    if unknown:
+        raise ExportError(
+            f"the encoder has {', '.join(unknown)}; firmware is written for {', '.join(sorted(_METHODS))}"
+        )
+    return [_METHODS[kind] for kind in graph.kinds]
+
+
+def runner_source(graph: Graph, arena: Arena) -> bytes:
+    """Return encoder_tflm.cc: the network on TFLM with just its operations and the arena that was measured."""
+    calls = resolver_calls(graph)
+    adds = "\n".join(f"    if (resolver.{call}() != kTfLiteOk) return 1;" for call in calls)
+    text = f"""// The network under TensorFlow Lite Micro. Generated by heliograph export for this network.
+#include <cstring>
+
+#include "codec.h"
+#include "encoder.h"
+#include "encoder_model.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+// Measured with tflite-micro on a 64-bit host: {arena.total} bytes, of them {arena.head} for tensors.
+#ifndef HELIOGRAPH_ARENA
+#define HELIOGRAPH_ARENA {arena_for_device(arena)}
+#endif
+
+namespace {{
+alignas(16) uint8_t arena[HELIOGRAPH_ARENA];
+tflite::MicroInterpreter* interpreter = nullptr;
+}}  // namespace
+
+extern "C" int encoder_open(void) {{
+    static tflite::MicroMutableOpResolver<{len(calls)}> resolver;
+    const tflite::Model* model = tflite::GetModel(heliograph_encoder_model);
+    if (model->version() != TFLITE_SCHEMA_VERSION) return 1;
+{adds}
+    static tflite::MicroInterpreter one(model, resolver, arena, sizeof arena);
+    if (one.AllocateTensors() != kTfLiteOk) return 1;
+    if (one.input(0)->bytes != HELIOGRAPH_TILE * HELIOGRAPH_TILE * 3) return 1;
+    if (one.output(0)->bytes != HELIOGRAPH_SIDE * HELIOGRAPH_SIDE * HELIOGRAPH_CHANNELS) return 1;
+    interpreter = &one;
+    return 0;
+}}
+
+extern "C" int encoder_run(const int8_t* tile, int8_t* latents) {{
+    if (interpreter == nullptr) return 1;
+    std::memcpy(interpreter->input(0)->data.int8, tile, interpreter->input(0)->bytes);
+    if (interpreter->Invoke() != kTfLiteOk) return 1;
+    std::memcpy(latents, interpreter->output(0)->data.int8, interpreter->output(0)->bytes);
+    return 0;
+}}
+"""
+    return text.encode()

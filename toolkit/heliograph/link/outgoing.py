@@ -1,0 +1,230 @@
+"""What waits at the sender: streams of a spool, their base layers first, and what of them is on the other side."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from heliograph.codec import format as container
+from heliograph.errors import HeliographError, StreamError
+from heliograph.link.names import MAX_STREAM, is_stream
+from heliograph.link.ranges import RangeSet
+
+MAX_WAITING = 4096  # streams looked at; the others wait until some of these have gone
+MAX_CACHED = 8 << 20  # bytes of streams kept in memory
+
+
+class Spool(Protocol):
+    """A folder of streams that wait for the link; see `heliograph.device.spool`."""
+
+    def names(self) -> list[str]:
+        """Names, oldest first."""
+
+    def read(self, name: str) -> bytes:
+        """A stream's bytes; raises if it is gone. It may have become shorter since."""
+
+    def remove(self, name: str) -> None:
+        """Forget a stream; one that is not there is no error."""
+
+
+@dataclass
+class Outgoing:
+    """A version of a stream that waits, as this process knows it.
+
+    Attributes:
+        base: bytes up to the end of the base layer.
+        held: bytes that are on the receiver's disk.
+        flying: bytes that are on the way.
+        number: the one it is announced under in this session, or None.
+        asked_at: when it was announced last, or None.
+        is_known: the receiver answered the announcement in this session.
+        was_known: it did in this session or an earlier one, so that `held` means something.
+    """
+
+    name: str
+    size: int
+    digest: bytes
+    base: int
+    held: RangeSet = field(default_factory=RangeSet)
+    flying: RangeSet = field(default_factory=RangeSet)
+    number: int | None = None
+    asked_at: float | None = None
+    asked: int = 0
+    is_known: bool = False
+    was_known: bool = False
+    replace: bool = False
+
+    def gap(self, stop: int) -> tuple[int, int] | None:
+        """Return the first bytes before `stop` that are neither held nor on the way."""
+        for start, end in self.held.gaps(0, stop):
+            if (found := self.flying.first_gap(start, end)) is not None:
+                return found
+        return None
+
+    def end_session(self) -> None:
+        """Forget what only the session knew."""
+        self.number = self.asked_at = None
+        self.is_known, self.asked, self.flying = False, 0, RangeSet()
+
+
+def base_end(data: bytes) -> int:
+    """Return how many bytes of a stream hold its header and base layer: all of them if it has but one part."""
+    try:
+        layout = container.unpack(data)
+        container.check_whole(layout, data)
+    except StreamError:
+        return len(data)
+    slices = layout.header.slice_count
+    if layout.header.parts == 1:
+        return len(data)
+    return layout.segments[slices][0]
+
+
+class Waiting:
+    """The streams of a spool, and in which order their bytes should go.
+
+    Base layers of all come before refinements of any; in each phase the oldest goes first.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self._streams: dict[str, Outgoing] = {}
+        self._cache: OrderedDict[str, bytes] = OrderedDict()
+        self._cached = 0
+        self._work: tuple[list[str], list[str]] = ([], [])  # names with bytes to send: base, all
+        self._unusable: set[str] = set()
+        self._versions: dict[str, set[bytes]] = {}  # hashes under which a name was announced
+        self.finishing: set[str] = set()  # names of which all is held or on the way, not confirmed yet
+        self.vanished: list[Outgoing] = []  # announced ones that are no longer to be sent
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def get(self, name: str) -> Outgoing | None:
+        """Return the stream of a name, if it waits."""
+        return self._streams.get(name)
+
+    def refresh(self) -> list[str]:
+        """Look into the spool; return names that cannot be sent, each once."""
+        names = self._spool.names()
+        refused = [n for n in names if not is_stream(n) and n not in self._unusable]
+        self._unusable = (self._unusable & set(names)) | set(refused)
+        wanted = [n for n in names if n not in self._unusable][:MAX_WAITING]
+        for name in set(self._streams) - set(wanted):
+            self.vanished.append(self._streams[name])
+            self.forget(name)
+        for name in wanted:
+            if name not in self._streams and not self._take_in(name):
+                refused.append(name)
+        return refused
+
+    def read(self, stream: Outgoing) -> bytes | None:
+        """Return the bytes of a version; None if the spool now holds another one, which takes its place, or none."""
+        data = self._cache.get(stream.name)
+        if data is not None:
+            self._cache.move_to_end(stream.name)
+            return data
+        try:
+            data = self._spool.read(stream.name)
+        except (HeliographError, OSError):
+            data = b""
+        if hashlib.sha256(data).digest() == stream.digest:
+            self._keep(stream.name, data)
+            return data
+        self.vanished.append(stream)
+        self.forget(stream.name, versions=not data)
+        if data:
+            self._take_in(stream.name, data)
+        return None
+
+    def remove(self, name: str) -> None:
+        """Take a stream out of the spool: the other side has it."""
+        self._spool.remove(name)
+        self.forget(name)
+
+    def forget(self, name: str, *, versions: bool = True) -> None:
+        """Forget what is known of a stream; the spool is not touched."""
+        self._streams.pop(name, None)
+        self.finishing.discard(name)
+        self._cached -= len(self._cache.pop(name, b""))
+        if versions:
+            self._versions.pop(name, None)
+        for work in self._work:
+            at = bisect_left(work, name)
+            if at < len(work) and work[at] == name:
+                del work[at]
+
+    def set_aside(self, name: str) -> None:
+        """Leave a stream in the spool and do not try it again in this process."""
+        self.forget(name)
+        self._unusable.add(name)
+
+    def is_version(self, stream: Outgoing, digest: bytes) -> bool:
+        """Return whether a SHA-256 belongs to a version of a stream: announced before, or named by the spool."""
+        named = stream.name.removesuffix(".helio").rpartition("-")[2]
+        return digest in self._versions.get(stream.name, ()) or (
+            len(named) == 8 and digest.hex().startswith(named)
+        )
+
+    def put_back(self, stream: Outgoing) -> None:
+        """Bytes of a stream are to be sent (again)."""
+        if self._streams.get(stream.name) is not stream:
+            return
+        for work, stop in zip(self._work, (stream.base, stream.size), strict=True):
+            at = bisect_left(work, stream.name)
+            is_in = at < len(work) and work[at] == stream.name
+            if not is_in and (not stream.was_known or stream.gap(stop) is not None):
+                insort(work, stream.name)
+        if stream.was_known and stream.gap(stream.size) is None:
+            self.finishing.add(stream.name)
+
+    def candidates(self, phase: int, most: int) -> list[Outgoing]:
+        """Return the first streams with bytes to send in a phase, 0 for base layers and 1 for all."""
+        work, done = self._work[phase], 0
+        found: list[Outgoing] = []
+        for name in work:
+            stream = self._streams[name]
+            stop = stream.size if phase else stream.base
+            if stream.was_known and stream.gap(stop) is None:
+                if phase:
+                    self.finishing.add(name)
+                if not found:
+                    done += 1
+                continue
+            found.append(stream)
+            if len(found) == most:
+                break
+        del work[:done]
+        return found
+
+    def end_session(self) -> None:
+        """Forget what only the session knew; what the receiver confirmed stays known."""
+        self.vanished.clear()
+        for stream in self._streams.values():
+            stream.end_session()
+            self.put_back(stream)
+
+    def _take_in(self, name: str, data: bytes | None = None) -> bool:
+        if data is None:
+            try:
+                data = self._spool.read(name)
+            except (HeliographError, OSError):
+                return True  # gone since; the next look tells
+        if not 0 < len(data) <= MAX_STREAM:
+            self._unusable.add(name)
+            return False
+        stream = Outgoing(name, len(data), hashlib.sha256(data).digest(), base_end(data))
+        self._streams[name] = stream
+        self._versions.setdefault(name, set()).add(stream.digest)
+        self._keep(name, data)
+        self.put_back(stream)
+        return True
+
+    def _keep(self, name: str, data: bytes) -> None:
+        self._cached += len(data) - len(self._cache.get(name, b""))
+        self._cache[name] = data
+        while self._cached > MAX_CACHED and len(self._cache) > 1:
+            self._cached -= len(self._cache.popitem(last=False)[1])

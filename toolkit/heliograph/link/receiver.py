@@ -1,0 +1,235 @@
+"""The receiver of a transfer: takes bytes and the time, gives bytes, keeps streams in a Store (LINK.md, section 4)."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from heliograph.link import session
+from heliograph.link.events import Event, Log
+from heliograph.link.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.messages import (
+    MAX_RANGES,
+    REJECTED_HASH,
+    REJECTED_MANY,
+    REJECTED_SIZE,
+    Ack,
+    Announce,
+    Data,
+    Done,
+    Gone,
+    Have,
+    Message,
+    Ping,
+    Reject,
+)
+from heliograph.link.names import MAX_STREAM
+from heliograph.link.pace import ACK_DELAY
+from heliograph.link.ranges import RangeSet
+from heliograph.link.store import Partial, Shelf, Store
+
+MAX_OPEN = 8192  # announced streams that are not whole
+MAX_ANSWERS = 1024  # that wait to be sent; a flood beyond is not answered
+MAX_UNSYNCED = 16 << 10  # bytes after which an acknowledgement is due at once
+MAX_UNACKNOWLEDGED = 16  # packets, likewise
+_REMEMBERED = 4096  # packets below the latest whose arrival is still acknowledged
+_IDLE = 0.1
+_TRIES = 3  # of a stream whose bytes do not match its SHA-256
+
+
+class Receiver:
+    """Receives streams into a store, and acknowledges what is on the disk; calls as of `Sender`.
+
+    Raises:
+        OutputError: from `receive` and `send`: the disk is full, the folder not writable.
+    """
+
+    def __init__(self, store: Store, *, key: bytes | None = None) -> None:
+        self._store = store
+        self._session = session.Responder(key)
+        self._coder = FrameCoder()
+        self._decoder = FrameDecoder(self._coder)
+        self._shelf: Shelf | None = None
+        self._open: dict[int, Partial] = {}
+        self._by_name: dict[str, int] = {}
+        self._misses: dict[bytes, int] = {}
+        self._dirty: dict[int, Partial] = {}
+        self._unsynced = self._unacknowledged = 0
+        self._arrived = RangeSet()
+        self._latest = -1
+        self._due: float | None = None
+        self._answers: deque[bytes] = deque()
+        self._log = Log()
+        self._last_sent = -1e9
+
+    def take_events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        return self._log.take()
+
+    def disconnected(self, now: float) -> None:
+        """The port was lost and is there again; the session goes on if the sender thinks so."""
+        self._decoder.reset()
+
+    def receive(self, data: bytes, now: float) -> None:
+        """Take bytes that came from the line."""
+        for frame in self._decoder.feed(data):
+            if isinstance(frame, Corrupt):
+                self._log.tell_seldom(now, "noise", frame.reason)
+                continue
+            answer, found, is_new = self._session.take(frame)
+            if answer is not None:
+                self._answer(answer)
+            if is_new:
+                self._begin_session()
+            if isinstance(found, session.Packet):
+                self._hear(found, now)
+            elif isinstance(found, session.Trouble):
+                self._log.tell_seldom(now, "suspect", found.reason)
+
+    def send(self, now: float) -> bytes:
+        """Return the next bytes to write, or none."""
+        if not self._answers and self._due is not None and now >= self._due:
+            self._acknowledge()
+        if not self._answers:
+            return b""
+        encoded = self._coder.encode(self._answers.popleft())
+        if now - self._last_sent > _IDLE:
+            encoded = DELIMITER + encoded
+        self._last_sent = now
+        return encoded
+
+    def deadline(self) -> float:
+        """Return when `send` may have something without anything having come."""
+        return self._last_sent if self._answers else self._due if self._due is not None else float("inf")
+
+    def close(self) -> None:
+        """Bring what has arrived to the disk."""
+        self._sync()
+
+    def _answer(self, body: bytes) -> None:
+        if len(self._answers) < MAX_ANSWERS:
+            self._answers.append(body)
+
+    def _begin_session(self) -> None:
+        self._sync()
+        self._open.clear()
+        self._by_name.clear()
+        self._arrived, self._latest, self._due = RangeSet(), -1, None
+        self._unacknowledged = 0
+        self._answers.clear()
+        self._shelf = self._store.shelf(self._session.device)
+        self._log.tell("connected", device=self._session.device)
+
+    def _hear(self, packet: session.Packet, now: float) -> None:
+        message, is_urgent = packet.message, packet.counter != self._latest + 1
+        if isinstance(message, Announce):
+            self._announced(message)
+        elif isinstance(message, Data):
+            if not self._data(message):
+                return
+            is_urgent |= self._unsynced >= MAX_UNSYNCED
+        elif isinstance(message, Gone):
+            self._forget(message.number)
+        elif isinstance(message, Ping):
+            is_urgent = True
+        else:
+            return  # an answer, and answers are ours to give
+        self._latest = packet.counter
+        self._arrived.add(packet.counter, packet.counter + 1)
+        self._arrived.remove(0, packet.counter - _REMEMBERED)
+        self._unacknowledged += 1
+        if is_urgent or self._unacknowledged >= MAX_UNACKNOWLEDGED:
+            self._due = now
+        elif self._due is None:
+            self._due = now + ACK_DELAY
+
+    def _announced(self, message: Announce) -> None:
+        assert self._shelf is not None
+        held = self._shelf.holds(message.name)
+        if held is not None and (held == message.digest or not message.replace):
+            self._forget(message.number)
+            self._send(Done(message.number, held))
+            return
+        if message.size > MAX_STREAM or self._misses.get(message.digest, 0) >= _TRIES:
+            reason = REJECTED_SIZE if message.size > MAX_STREAM else REJECTED_HASH
+            self._send(Reject(message.number, reason))
+            return
+        older = self._by_name.get(message.name)
+        if older is not None and older != message.number:
+            self._forget(older)
+        partial = self._open.get(message.number)
+        if partial is None or (partial.name, partial.digest) != (message.name, message.digest):
+            self._forget(message.number)
+            if len(self._open) >= MAX_OPEN:
+                self._send(Reject(message.number, REJECTED_MANY))
+                return
+            partial = self._shelf.open(message.name, message.size, message.digest)
+            self._open[message.number], self._by_name[message.name] = partial, message.number
+            if partial.is_whole:  # an earlier process had all of it and ended before giving it its name
+                self._finish(message.number, partial)
+                if message.number not in self._open:
+                    return
+        elif partial.pending:
+            self._sync()
+            if message.number not in self._open:
+                return
+        self._send(Have(message.number, tuple(partial.held)[:MAX_RANGES]))
+
+    def _data(self, message: Data) -> bool:
+        partial = self._open.get(message.number)
+        if partial is None or message.offset + len(message.data) > partial.size:
+            # Of a stream that became whole: sent twice, and nothing is missing. Else nobody sends this.
+            return partial is None
+        if not partial.held.covers(message.offset, message.offset + len(message.data)):
+            partial.write(message.offset, message.data)
+            self._unsynced += len(message.data)
+            self._dirty[message.number] = partial
+        return True
+
+    def _forget(self, number: int) -> None:
+        partial = self._open.pop(number, None)
+        self._dirty.pop(number, None)
+        if partial is not None:
+            partial.pending.clear()
+            if self._by_name.get(partial.name) == number:
+                del self._by_name[partial.name]
+
+    def _sync(self) -> None:
+        dirty, self._dirty, self._unsynced = self._dirty, {}, 0
+        for number, partial in dirty.items():
+            partial.sync()
+            if partial.is_whole:
+                self._finish(number, partial)
+
+    def _finish(self, number: int, partial: Partial) -> None:
+        assert self._shelf is not None
+        if self._shelf.finish(partial):
+            self._forget(number)
+            self._send(Done(number, partial.digest))
+            self._log.tell(
+                "received",
+                device=self._shelf.device,
+                name=partial.name,
+                bytes=partial.size,
+                path=str(self._shelf.folder / partial.name),
+            )
+            return
+        if len(self._misses) >= MAX_OPEN:
+            self._misses.clear()
+        misses = self._misses[partial.digest] = self._misses.get(partial.digest, 0) + 1
+        if misses < _TRIES:
+            self._log.tell("suspect", reason=f"{partial.name} did not match its SHA-256 and is fetched again")
+            self._send(Have(number, ()))
+            return
+        self._log.tell("suspect", reason=f"{partial.name} never matched its SHA-256 and is refused")
+        self._forget(number)
+        self._send(Reject(number, REJECTED_HASH))
+
+    def _send(self, message: Message) -> None:
+        self._answer(self._session.pack(message))
+
+    def _acknowledge(self) -> None:
+        self._sync()
+        ranges = tuple(self._arrived)[::-1][:MAX_RANGES]
+        if ranges:
+            self._send(Ack(ranges))
+        self._due, self._unacknowledged = None, 0

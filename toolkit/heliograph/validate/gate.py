@@ -1,0 +1,126 @@
+"""Whether a codec may ship: figures of a report against thresholds from a file.
+
+A file is TOML or JSON:
+
+    [[require]]
+    figure = "rate_distortion.differences.server.psnr.bd_rate"
+    at_most = -0.40
+
+`figure` is a path into report.json, keys joined by dots; `at_most` and `at_least` are inclusive.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from heliograph.errors import CodecError
+
+KEYS = {"figure", "at_most", "at_least"}
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A figure by its path in the report, and the range it must lie in."""
+
+    figure: str
+    at_most: float = math.inf
+    at_least: float = -math.inf
+
+    def __str__(self) -> str:
+        parts = []
+        if self.at_least > -math.inf:
+            parts.append(f"at least {self.at_least:g}")
+        if self.at_most < math.inf:
+            parts.append(f"at most {self.at_most:g}")
+        return f"{self.figure} {' and '.join(parts)}"
+
+
+def load(path: Path) -> list[Requirement]:
+    """Read a file of thresholds.
+
+    Raises:
+        CodecError: it cannot be read, is neither TOML nor JSON, is empty, or an entry is not as described above.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else _toml(text)
+    except (OSError, ValueError) as error:
+        raise CodecError(f"cannot read thresholds {path}: {error}; check the file") from error
+    entries = content.get("require") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries:
+        raise CodecError(f"{path} has no thresholds: expected a list of [[require]] with figure and at_most")
+    return [_requirement(path, entry) for entry in entries]
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ImportError as error:  # Python 3.10
+        raise ValueError("TOML needs Python 3.11; write the thresholds as .json") from error
+    return tomllib.loads(text)
+
+
+def _requirement(path: Path, entry: Any) -> Requirement:
+    is_good = isinstance(entry, dict) and set(entry) <= KEYS and isinstance(entry.get("figure"), str)
+    numbers = [v for k, v in entry.items() if k != "figure"] if is_good else []
+    if not numbers or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in numbers):
+        raise CodecError(
+            f"{path}: {entry!r} is no threshold: expected figure, and a number as at_most or at_least"
+        )
+    return Requirement(**entry)
+
+
+def look_up(report: dict[str, Any], figure: str) -> float | None:
+    """Return the number at a path of a report, None where there is none."""
+    place: Any = report
+    for key in figure.split("."):
+        if isinstance(place, dict) and key in place:
+            place = place[key]
+        elif isinstance(place, list) and key.isdigit() and int(key) < len(place):
+            place = place[int(key)]
+        else:
+            return None
+    return float(place) if isinstance(place, (int, float)) and not isinstance(place, bool) else None
+
+
+def check(report: dict[str, Any], requirements: Iterable[Requirement]) -> list[str]:
+    """Return a line for each requirement that is missed; a figure that was not measured is missed."""
+    missed = []
+    for one in requirements:
+        value = look_up(report, one.figure)
+        if value is None:
+            missed.append(f"{one.figure} was not measured, required {str(one).removeprefix(one.figure)[1:]}")
+        elif not one.at_least <= value <= one.at_most:
+            missed.append(f"{one.figure} is {value:.5g}, required {str(one).removeprefix(one.figure)[1:]}")
+    return missed
+
+
+def suggest(report: dict[str, Any]) -> str:
+    """Return thresholds as TOML, a little worse than what a report has: what a codec is held to from now on.
+
+    The margins, 1 % of rate and 0.05 dB, are for other versions of runtimes and libraries.
+    """
+    entries: list[Requirement] = []
+    part = report["rate_distortion"]
+    for decoder in report["codec"]["decoders"]:
+        difference = part["differences"].get(decoder, {}).get("psnr", {}).get("bd_rate")
+        if difference is not None:
+            path = f"rate_distortion.differences.{decoder}.psnr.bd_rate"
+            entries.append(Requirement(path, at_most=round(difference + 0.01, 4)))
+        for quality, row in part["curves"][decoder].items():
+            path = f"rate_distortion.curves.{decoder}.{quality}"
+            entries.append(Requirement(f"{path}.bpp", at_most=round(1.01 * row["bpp"], 4)))
+            entries.append(Requirement(f"{path}.psnr", at_least=round(row["psnr"] - 0.05, 2)))
+    lines = [f"# What codec {report['codec']['name']} {report['codec']['id']} is held to, measured by", "#"]
+    lines += [f"#     {report['command']}", ""]
+    for one in entries:
+        lines += ["[[require]]", f'figure = "{one.figure}"']
+        lines += [f"at_least = {one.at_least}"] if one.at_least > -math.inf else []
+        lines += [f"at_most = {one.at_most}"] if one.at_most < math.inf else []
+        lines.append("")
+    return "\n".join(lines)

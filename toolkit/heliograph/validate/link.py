@@ -1,0 +1,220 @@
+"""The figures of the link, each from a run: goodput on bad lines, survival, one-way PSNR, CPU, XMODEM and ZMODEM.
+
+    python -m heliograph.validate.link [PART...]
+
+Parts: goodput (virtual time, repeatable), survival, one-way, cpu, others (real processes on pseudo-terminals; sz, rz,
+sx, rx of the package lrzsz where they are installed). Goodput is bytes of pictures times 10 bits over baud times
+seconds, to the last confirmation; in virtual time from before the handshake, of processes from after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from heliograph.errors import HeliographError
+from heliograph.link.line import Faults, Line
+from heliograph.link.line import run as run_line
+from heliograph.link.port import BITS_PER_BYTE
+from heliograph.link.receiver import Receiver
+from heliograph.link.sender import Sender
+from heliograph.link.store import Store
+from heliograph.validate.link_processes import Timed, survive, time_lrzsz, time_ours
+
+KEY = bytes(range(32))
+
+
+class MemorySpool:
+    """A spool in memory."""
+
+    def __init__(self, count: int, size: int, seed: int = 1) -> None:
+        draw = random.Random(seed)
+        self.streams = {f"20260101T{n:06d}.000000Z-{n:08x}.helio": draw.randbytes(size) for n in range(count)}
+        self.total = count * size
+
+    def names(self) -> list[str]:
+        return list(self.streams)
+
+    def read(self, name: str) -> bytes:
+        return self.streams[name]
+
+    def remove(self, name: str) -> None:
+        self.streams.pop(name, None)
+
+
+def goodput(
+    baud: int, faults: Faults | None = None, *, delay: float = 0.0, key: bytes | None = None, count: int = 100
+) -> float:
+    """Return the share of the line rate that pictures of 8000 bytes get, in virtual time; 0 if not all arrive."""
+    spool = MemorySpool(count, 8000)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        ends = Sender(spool, "camera", key=key), Receiver(store, key=key)
+        lines = tuple(Line(baud, delay=delay, faults=faults, seed=seed) for seed in (1, 2))
+        limit = 50 * spool.total * BITS_PER_BYTE / baud
+        seconds = run_line(ends, (lines[0], lines[1]), until=limit, is_over=lambda now: not spool.streams)
+        store.close()
+    return spool.total * BITS_PER_BYTE / baud / seconds if not spool.streams else 0.0
+
+
+def show_goodput() -> None:
+    print("goodput, share of the line rate, virtual time, 100 pictures of 8000 bytes")
+    cases: list[tuple[str, int, Faults, float]] = [
+        ("115200 baud, clean", 115200, Faults(), 0.0),
+        ("115200 baud, 1e-4 of bits wrong", 115200, Faults(bit_error=1e-4), 0.0),
+        ("115200 baud, 10 % of frames lost", 115200, Faults(write_loss=0.1), 0.0),
+        ("115200 baud, 200 ms delay each way", 115200, Faults(), 0.2),
+        ("115200 baud, bursts of 64 bytes each 10 kB, 200 ms", 115200, Faults(burst=1e-4), 0.2),
+        ("9600 baud, clean", 9600, Faults(), 0.0),
+        ("921600 baud, clean", 921600, Faults(), 0.0),
+    ]
+    for text, baud, faults, delay in cases:
+        plain, keyed = (goodput(baud, faults, delay=delay, key=key) for key in (None, KEY))
+        print(f"  {text:52s} {plain:6.1%}   with a key {keyed:6.1%}", flush=True)
+
+
+def show_survival() -> None:
+    print(
+        "200 pictures, 460800 baud, noise, line cut 50 times, either end or both killed 50 times (real processes)"
+    )
+    for seed in (1, 2):
+        with tempfile.TemporaryDirectory() as folder:
+            found = survive(
+                Path(folder),
+                pictures=200,
+                size=6000,
+                kills=50,
+                cuts=50,
+                baud=460800,
+                seed=seed,
+                faults=["--bit-error", "1e-5", "--burst", "1e-5"],
+                limit=400,
+            )
+        print(
+            f"  seed {seed}: {found.whole} of {found.sent} byte-identical, {found.twice} twice, "
+            f"{found.left} left over, {found.kills} kills, {found.seconds:.0f} s",
+            flush=True,
+        )
+
+
+def show_one_way(decoder: str) -> None:
+    from heliograph.codec import manifest
+    from heliograph.pictures import load_srgb
+    from heliograph.samples import sample_pictures
+    from heliograph.validate.link_one_way import measure
+
+    codec = manifest.find("accelerator")
+    pictures = [load_srgb(path)[:768, :1024] for path in sample_pictures(colour_only=True)]
+    if decoder == "preview":
+        from heliograph.server.preview import PreviewDecoder
+
+        decode = PreviewDecoder(codec).decode
+    else:
+        from heliograph.server.decoder import ServerDecoder
+
+        decode = ServerDecoder(codec).decode
+    print(
+        f"one way, {len(pictures)} pictures of at most 1024x768, 16000 bytes each, {decoder} decoder, RGB PSNR"
+    )
+    for slices in (1, 0):
+        found = measure(
+            codec,
+            pictures,
+            decode,
+            max_bytes=16000,
+            slice_tiles=slices,
+            losses=(0.0, 0.05, 0.1, 0.2),
+            seeds=4,
+        )
+        for loss in found:
+            print(
+                f"  --slices {slices}, {loss.lost:4.0%} of frames lost: mean {loss.psnr:5.2f} dB, worst "
+                f"{loss.worst:5.2f} dB, {loss.whole:4.0%} whole, {loss.nothing:.0%} nothing",
+                flush=True,
+            )
+
+
+def show_cpu() -> None:
+    print(
+        "CPU of the sender, share of a core, from the open session to the end (real process, pseudo-terminal)"
+    )
+    for baud, count in ((921600, 200), (115200, 20)):
+        found = time_ours(baud, count=count, size=20000, limit=200)
+        print(
+            f"  {baud} baud: {found.cpu:.1%} over {found.seconds:.1f} s, goodput {found.goodput:.1%}",
+            flush=True,
+        )
+
+
+def show_others() -> None:
+    size, limit = 100_000, 45.0
+    sx, rx = ["sx", "-b", "-k"], ["rx", "-b", "-c", "file"]  # with -q they do not find each other
+    print(
+        f"{size} bytes at 115200 baud over the same pseudo-terminal line, real processes, at most {limit:.0f} s"
+    )
+    cases: list[tuple[str, list[str]]] = [
+        ("clean", []),
+        ("1e-5 of bits wrong", ["--bit-error", "1e-5"]),
+        ("1e-4 of bits wrong", ["--bit-error", "1e-4"]),
+        ("1e-4 of bytes lost", ["--byte-loss", "1e-4"]),
+        ("cut 5 times", ["--cuts", "5", "--cut-every", "3", "--cut-for", "1"]),
+    ]
+    ways: list[tuple[str, Callable[[list[str]], Timed | None]]] = [
+        ("heliograph", lambda faults: time_ours(115200, count=1, size=size, faults=faults, limit=limit)),
+        (
+            "ZMODEM (sz)",
+            lambda faults: time_lrzsz(
+                ["sz", "-b", "-q"], ["rz", "-b", "-q"], 115200, size=size, faults=faults, limit=limit
+            ),
+        ),
+        (
+            "XMODEM-1K (sx)",
+            lambda faults: time_lrzsz(sx, rx, 115200, size=size, faults=faults, limit=limit),
+        ),
+    ]
+    for text, faults in cases:
+        for name, measure in ways:
+            found = measure(faults)
+            if found is None:
+                print(f"  {text:22s} {name:15s} not installed: apt-get install lrzsz")
+            elif found.arrived:
+                print(f"  {text:22s} {name:15s} {found.goodput:6.1%} in {found.seconds:.1f} s", flush=True)
+            else:
+                print(f"  {text:22s} {name:15s} failed after {found.seconds:.0f} s", flush=True)
+
+
+PARTS = ("goodput", "survival", "one-way", "cpu", "others")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the parts asked for."""
+    parser = argparse.ArgumentParser(prog="python -m heliograph.validate.link", description=__doc__)
+    parser.add_argument("parts", metavar="PART", nargs="*", help=f"{', '.join(PARTS)}; default: all")
+    parser.add_argument(
+        "--decoder", choices=["server", "preview"], default="server", help="of one-way (%(default)s)"
+    )
+    given = parser.parse_args(arguments)
+    shows = {
+        "goodput": show_goodput,
+        "survival": show_survival,
+        "one-way": lambda: show_one_way(given.decoder),
+        "cpu": show_cpu,
+        "others": show_others,
+    }
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+    try:
+        for part in given.parts or PARTS:
+            shows[part]()
+    except HeliographError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"use strict";
+(() => {
+  const node = document.getElementById("sheets");
+  if (!node) return;
+  const { sheets, files } = JSON.parse(node.textContent);
+  const byId = (id) => document.getElementById(id);
+  const sheet = byId("sheet"), left = byId("left"), right = byId("right"), place = byId("place");
+  const option = (text, value) => { const o = document.createElement("option"); o.textContent = text; o.value = value; return o; };
+  const panel = (select) => sheets[sheet.value].panels[select.value] || sheets[sheet.value].panels[0];
+
+  function move() {
+    byId("over").style.clipPath = `inset(0 ${100 - place.value}% 0 0)`;
+    byId("edge").style.left = `calc(${place.value}% - 1px)`;
+  }
+  function show() {
+    const a = panel(left), b = panel(right);
+    byId("over").src = files[a.file]; byId("over").alt = a.label;
+    byId("under").src = files[b.file]; byId("under").alt = b.label;
+    byId("left-caption").textContent = `${a.label}: ${a.caption}`;
+    byId("right-caption").textContent = `${b.label}: ${b.caption}`;
+  }
+  function choose() {
+    const kept = [left.value, right.value];
+    for (const select of [left, right]) {
+      select.replaceChildren(...sheets[sheet.value].panels.map((p, n) => option(p.label, n)));
+    }
+    left.value = kept[0] || Math.max(0, sheets[sheet.value].panels.findIndex((p) => p.name === "jpeg"));
+    right.value = kept[1] || 1;
+    byId("compared").style.maxWidth = `${sheets[sheet.value].width}px`;
+    const maps = byId("maps");
+    maps.replaceChildren(...sheets[sheet.value].maps.map((m) => {
+      const figure = document.createElement("figure"), image = document.createElement("img"), text = document.createElement("figcaption");
+      image.src = files[m.file]; image.alt = m.label; text.textContent = `${m.label}: ${m.caption}`;
+      figure.append(image, text);
+      return figure;
+    }));
+    show();
+  }
+  sheet.replaceChildren(...sheets.map((s, n) => option(s.title, n)));
+  sheet.addEventListener("change", choose);
+  left.addEventListener("change", show);
+  right.addEventListener("change", show);
+  place.addEventListener("input", move);
+  choose();
+  move();
+})();

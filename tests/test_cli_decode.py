@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import pty
 import shutil
+import struct
 import subprocess
 import sys
 import termios
@@ -114,7 +116,7 @@ def test_nothing_to_decode_is_an_error(
 
 def test_a_terminal_shows_how_far_it_is(folder: Path, tmp_path: Path, command: list[str]) -> None:
     outer, inner = pty.openpty()
-    termios.tcsetwinsize(inner, (24, 120))
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("4H", 24, 120, 0, 0))
     run = [sys.executable, "-m", "heliograph", *command, str(folder), "-o", str(tmp_path / "out")]
     done = subprocess.run(run, stderr=inner, stdout=subprocess.DEVNULL, timeout=60)
     os.close(inner)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from heliograph.commands.inputs import Inputs
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import HeliographError
 from heliograph.pictures import png
-from heliograph.server.codecs import Codecs, open_decoder
+from heliograph.server.codecs import KINDS, Codecs, open_decoder
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 
 NAME = "decode"
@@ -58,16 +58,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_decoder_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose a decoder."""
+def add_decoder_options(parser: argparse.ArgumentParser, kinds: Sequence[str] = KINDS[1:]) -> None:
+    """Add the options that choose a decoder, by default the first of `kinds`."""
     parser.add_argument(
         "--codec", metavar="NAME_OR_DIR", help="where the codec lies, if it is not among the shipped ones"
     )
     parser.add_argument(
         "--decoder",
-        choices=["server", "preview"],
-        default="server",
-        help="server: the large network, needs Keras; preview: int8 on a TFLite runtime (%(default)s)",
+        choices=kinds,
+        default=kinds[0],
+        help="server: the large network, needs Keras; preview: int8 on a TFLite runtime"
+        + ("; auto: server where Keras is installed" if "auto" in kinds else "")
+        + " (%(default)s)",
     )
     parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of the preview decoder")
 

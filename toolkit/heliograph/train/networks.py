@@ -81,7 +81,8 @@ def build_encoder(
     def rounded(x: object, name: str) -> object:
         return ActivationRange(name=name, dtype="float32")(x) if quantised else x
 
-    image = keras.Input((tile, tile, 3), name="image")
+    # A device's model has a fixed batch too: compilers for accelerators want constant shapes.
+    image = keras.Input((tile, tile, 3), batch_size=1 if tile else None, name="image")
     x = rounded(image, "range_image")
     x = rounded(conv("chain2", 12, 2, 2)(x), "range_chain2")  # [B, H/2, W/2, 12]
     u = rounded(conv("chain4", 48, 2, 2)(x), "range_chain4")  # [B, H/4, W/4, 48]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from heliograph.server.network import DecoderSpec, build_decoder
 from heliograph.train import loop, transform
 from heliograph.train.data import Crops
 from heliograph.train.networks import ENCODERS, build_encoder, fold_normalisation
-from heliograph.train.quantisation import calibrate_ranges, equalise
+from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion
 
 STEPS_PER_ROUND = 200  # steps between two log lines
@@ -51,6 +52,17 @@ class Plan:
         data = self.crops(9, batch=8, size=256)
         picked = [data[i][0]["image"] for i in range(CALIBRATION_CROPS // 8)]
         return (np.concatenate(picked) / np.float32(255)).astype(np.float32)
+
+
+def extremes() -> npt.NDArray[np.float32]:
+    """Return solid crops of the colour cube's corners, float32 [8, 256, 256, 3] in [0, 1].
+
+    Photographs have no pure colours: ranges that were calibrated on them alone clipped a green of 255 to 187.
+    They lie nearer to grey by what ranges leave for sharper pictures.
+    """
+    corners = np.array(list(itertools.product((0, 1), repeat=3)), np.float32)
+    colours = 0.5 + (corners - 0.5) / SHARPER
+    return np.tile(colours[:, None, None, :], (1, 256, 256, 1)).astype(np.float32)
 
 
 def float_model(plan: Plan) -> RateDistortion:
@@ -97,7 +109,7 @@ def quantised_model(plan: Plan) -> RateDistortion:
     """
     model = float_model(plan)
     loop.load_weights(plan.out / "float.npz", model)
-    images = plan.calibration()
+    images = np.concatenate([plan.calibration(), extremes()])
     encoder = fold_normalisation(model.encoder, ENCODERS[plan.codec])
     finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
     unit = equalise(encoder, images, finest)

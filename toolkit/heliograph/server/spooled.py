@@ -61,10 +61,14 @@ class Spooled:
     Args:
         latest: streams of each device that are looked at, the last ones by name; None for all.
         flat: streams lie in the folder itself too.
+
+    Attributes:
+        passed: (device, name) of whole streams that need not be looked at again.
     """
 
     def __init__(self, folder: Path, *, latest: int | None = None, flat: bool = False) -> None:
         self.folder, self._latest, self._flat = folder, latest, flat
+        self.passed: set[tuple[str, str]] = set()
         self._listed: dict[str, tuple[int, list[str]]] = {}
 
     def look(self) -> list[Stream]:
@@ -103,7 +107,7 @@ class Spooled:
         streams: dict[str, Stream] = {}
         for file in known[1]:
             name = file.removesuffix(PARTIAL)
-            if name in streams and streams[name].is_whole:
+            if (device, name) in self.passed or (name in streams and streams[name].is_whole):
                 continue
             if (stream := self._stream(device, name, file)) is not None:
                 streams[name] = stream

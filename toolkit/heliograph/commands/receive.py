@@ -121,7 +121,7 @@ def decode_what_comes(arguments: argparse.Namespace) -> int:
             for found in watch.step():
                 is_idle = False
                 stream, outcome = found.stream, found.outcome
-                told = {"device": stream.device, "name": stream.name}
+                told: dict[str, object] = {"device": stream.device, "name": stream.name}
                 if outcome.error is not None:
                     tell(Event("undecoded", told | {"reason": str(outcome.error)}))
                 else:

@@ -82,7 +82,7 @@ def test_bad_streams_and_full_disks_hurt_no_other(streams: dict[Path, bytes], co
     pipeline = Pipeline(Codecs("preview", extra=[codec]), kept, read=read)
     outcomes = list(pipeline.run(tasks_of(mixed)))
     assert len(outcomes) == len(mixed)
-    failed = {o.task.source.name: str(o.error) for o in outcomes if o.error}
+    failed = {str(o.task.source): str(o.error) for o in outcomes if o.error}
     assert failed.keys() == {"cut.helio", "none.helio", "full.helio", "again7.helio"}
     assert failed["full.helio"] == "no room"
     assert "stream is cut" in failed["cut.helio"]

@@ -70,5 +70,6 @@ def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
 def png(picture: npt.NDArray[np.uint8]) -> bytes:
     """Return a picture uint8 [H, W, 3] as the bytes of a PNG file."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
+    # Against the default level 6: three times as fast, and 2 % larger on decoded photographs.
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()

@@ -17,12 +17,12 @@ from heliograph.codec import manifest
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import Decoded
 from heliograph.commands import batch
-from heliograph.commands.inputs import Inputs
+from heliograph.commands.inputs import Inputs, listed
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import HeliographError
-from heliograph.pictures import png
+from heliograph.errors import HeliographError, OutputError
 from heliograph.server.codecs import KINDS, Codecs, open_decoder
 from heliograph.server.pipeline import Outcome, Pipeline, Task
+from heliograph.server.watch import write_picture
 
 NAME = "decode"
 HELP = ".helio streams to pictures, on the host"
@@ -36,7 +36,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "streams",
         metavar="STREAM",
         nargs="*",
-        type=Path,
         help=".helio streams, or folders of them: there, pictures that exist already are left out",
     )
     parser.add_argument(
@@ -55,6 +54,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=range(1, 257),
         metavar="N",
         help="threads that decode symbols, and as many that write; default: one for each CPU core",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=["local", "ray"],
+        default="local",
+        help="ray: on the cluster that RAY_ADDRESS names, streams and OUT being any URLs of fsspec (%(default)s)",
+    )
+    parser.add_argument(
+        "--actors",
+        type=int,
+        choices=range(1, 10_001),
+        default=2,
+        metavar="N",
+        help="with --engine ray: processes with a decoder each (%(default)s)",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=float,
+        default=0,
+        metavar="N",
+        help="with --engine ray: GPUs of each actor (%(default)s)",
     )
 
 
@@ -81,21 +101,38 @@ def make_codecs(arguments: argparse.Namespace) -> Codecs:
     return Codecs(arguments.decoder, extra=extra, runtime=arguments.runtime, threads=threads)
 
 
-def write_png(target: Path, picture: npt.NDArray[np.uint8]) -> None:
-    """Write a picture, whole or not at all; OutputError if that fails."""
-    batch.store(target, png(picture))
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Decode every stream; return the exit code."""
-    inputs = Inputs(arguments.streams, arguments.list, arguments.out, force=arguments.force)
+    if arguments.engine == "ray":
+        return _run_on_cluster(arguments)
+    streams = [Path(name) for name in arguments.streams]
+    inputs = Inputs(streams, arguments.list, arguments.out, force=arguments.force)
     tasks = inputs.tasks()
     pipeline = Pipeline(
-        make_codecs(arguments), write_png, partial=arguments.partial, threads=arguments.threads
+        make_codecs(arguments), write_picture, partial=arguments.partial, threads=arguments.threads
     )
-    report = _Report(inputs, as_json=arguments.json)
+    is_many = inputs.is_lazy or len(streams) > 1
+    report = _Report(inputs.count, lambda: inputs.skipped, is_many=is_many, as_json=arguments.json)
     with report:
         for outcome in pipeline.run(report.sound(tasks)):
+            report.tell(outcome)
+    return report.finish()
+
+
+def _run_on_cluster(arguments: argparse.Namespace) -> int:
+    from heliograph.server import cluster
+
+    if arguments.out is None:
+        raise OutputError("--engine ray needs a folder or URL for the pictures: -o OUT")
+    sources = [*arguments.streams, *(listed(arguments.list) if arguments.list else ())]
+    tasks, done = cluster.find_tasks(sources, arguments.out, force=arguments.force)
+    folders = (str(manifest.find(arguments.codec).folder),) if arguments.codec else ()
+    settings = cluster.Settings(
+        arguments.decoder, folders, arguments.runtime, arguments.partial, arguments.threads
+    )
+    report = _Report(lambda: len(tasks) + done, lambda: done, is_many=True, as_json=arguments.json)
+    with report:
+        for outcome in cluster.run(tasks, settings, actors=arguments.actors, gpus=arguments.gpus):
             report.tell(outcome)
     return report.finish()
 
@@ -103,15 +140,16 @@ def run(arguments: argparse.Namespace) -> int:
 class _Report:
     """Tells of outcomes as they come: a line for each, a progress bar on a terminal, a summary at the end."""
 
-    def __init__(self, inputs: Inputs, *, as_json: bool) -> None:
-        self._inputs, self._as_json = inputs, as_json
-        self._is_many = inputs.is_lazy or len(inputs.streams) > 1
+    def __init__(
+        self, count: Callable[[], int | None], skipped: Callable[[], int], *, is_many: bool, as_json: bool
+    ) -> None:
+        self._skipped, self._is_many, self._as_json = skipped, is_many, as_json
         self._bad: list[str] = []
         self._failed = self._done = self._pixels = 0
         self._began = time.perf_counter()
         shown = sys.stderr.isatty()
         self._bar = tqdm(
-            total=inputs.count() if shown else None, unit=" pictures", disable=not shown, smoothing=0.05
+            total=count() if shown else None, unit=" pictures", disable=not shown, smoothing=0.05
         )
 
     def __enter__(self) -> None:
@@ -148,7 +186,7 @@ class _Report:
     def _advance(self) -> None:
         speed = self._pixels / 1e6 / (time.perf_counter() - self._began)
         self._bar.set_postfix_str(f"{speed:.2f} megapixels/s, {self._failed} failed", refresh=False)
-        self._bar.update(self._inputs.skipped + self._failed + self._done - self._bar.n)
+        self._bar.update(self._skipped() + self._failed + self._done - self._bar.n)
 
     def _fail(self, error: HeliographError, source: str) -> None:
         self._failed += 1
@@ -162,7 +200,7 @@ class _Report:
 
     def finish(self) -> int:
         """Print the summary where more than one stream was given; return the exit code."""
-        skipped = self._inputs.skipped
+        skipped = self._skipped()
         if self._is_many:
             parts = [f"{self._done} decoded"]
             if skipped:

@@ -62,11 +62,8 @@ class Inputs:
         """Return how many streams there are, for a progress bar; None if that cannot be known."""
         if self.listed == "-":
             return None
-        listed = 0
-        if self.listed is not None:
-            with _open(self.listed) as lines:
-                listed = sum(bool(line.strip()) for line in lines)
-        return listed + sum(sum(1 for _ in _walk(path)) if path.is_dir() else 1 for path in self.streams)
+        named = 0 if self.listed is None else sum(1 for _ in listed(self.listed))
+        return named + sum(sum(1 for _ in _walk(path)) if path.is_dir() else 1 for path in self.streams)
 
     def _checked(self) -> Iterator[Task | HeliographError]:
         taken: set[int] = set()  # hashes of places: a million take 60 MB, their names ten times that
@@ -78,7 +75,7 @@ class Inputs:
                 yield OutputError(
                     f"{task.source} would become {task.target} as another stream does; rename one, or decode it alone"
                 )
-            elif not self.force and task.target.exists():
+            elif not self.force and Path(task.target).exists():
                 self.skipped += 1
             else:
                 yield task
@@ -97,22 +94,28 @@ class Inputs:
             else:
                 yield self._pair(path, out)
         if self.listed is not None:
-            with _open(self.listed) as lines:
-                for line in lines:
-                    if name := line.rstrip("\n"):
-                        yield self._pair(Path(name), out)
+            for name in listed(self.listed):
+                yield self._pair(Path(name), out)
 
     def _pair(self, path: Path, out: Path | None) -> Task:
         return Task(path, (path if out is None else out / path.name).with_suffix(self.suffix))
 
 
-def _open(listed: str) -> IO[str]:
-    if listed == "-":
+def listed(file: str) -> Iterator[str]:
+    """Yield the lines of a list that are not empty; StreamError if it cannot be read."""
+    with _open(file) as lines:
+        for line in lines:
+            if name := line.rstrip("\n"):
+                yield name
+
+
+def _open(file: str) -> IO[str]:
+    if file == "-":
         return sys.stdin
     try:
-        return Path(listed).open(encoding="utf-8", errors="surrogateescape")
+        return Path(file).open(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
-        raise StreamError(f"cannot read the list {listed}: {error.strerror}; check the path") from error
+        raise StreamError(f"cannot read the list {file}: {error.strerror}; check the path") from error
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -36,10 +36,10 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Task:
-    """A stream and the place of its picture."""
+    """A stream and the place of its picture: paths, or whatever `read` and `write` of the pipeline take."""
 
-    source: Path
-    target: Path
+    source: Path | str
+    target: Path | str
 
 
 @dataclass(frozen=True)
@@ -158,10 +158,10 @@ class Pipeline:
     def __init__(
         self,
         codecs: Codecs,
-        write: Callable[[Path, Picture], None],
+        write: Callable[[Any, Picture], None],
         *,
         partial: bool = False,
-        read: Callable[[Path], bytes] = read_stream,
+        read: Callable[[Any], bytes] = read_stream,
         threads: int | None = None,
         pixels: int = PIXELS,
     ) -> None:

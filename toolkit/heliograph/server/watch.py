@@ -59,7 +59,7 @@ class Watch:
         tasks = {self._target(stream): stream for stream in pending}
         todo = [Task(stream.path, target) for target, stream in tasks.items()]
         for outcome in self._pipeline.run(todo):
-            stream = tasks[outcome.task.target]
+            stream = tasks[Path(outcome.task.target)]
             is_good = outcome.error is None and not outcome.loss
             self._done(stream, is_final=is_good)
             if stream.is_whole and outcome.error is None:

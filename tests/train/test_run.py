@@ -113,3 +113,13 @@ def test_without_a_runtime_the_encoder_is_computed_by_keras(photos: Path, tmp_pa
     simulated = SimulatedEncoder(plan.codec, tmp_path / "encoder.npz").latents(picture)
     assert np.mean(real == simulated) > 0.99
     assert np.abs(real.astype(int) - simulated).max() <= 1
+
+
+def test_pure_colours_fit_the_ranges(photos: Path, tmp_path: Path) -> None:
+    plan = Plan(codec="microcontroller", photos=photos, out=tmp_path, batch=1)
+    stages.train_float(plan, Budget(0, 1), resume=False)
+    model = stages.quantised_model(plan)
+    colours = np.array([[0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]], np.float32)
+    latents = np.asarray(model.encoder(np.tile(colours[:, None, None], (1, 64, 64, 1))))
+    shown = np.asarray(model.decoder([latents * np.asarray(model.unit), np.ones((4, 1), np.float32)]))
+    assert np.abs(shown.mean(axis=(1, 2)) - colours).max() < 0.05  # without room for them, 0.25

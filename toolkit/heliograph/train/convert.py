@@ -20,11 +20,18 @@ from heliograph.errors import ConversionError
 from heliograph.files import write_whole
 from heliograph.train import loop, preview
 from heliograph.train.networks import ENCODERS, build_encoder
-from heliograph.train.quantisation import LATENT_SCALE, ActivationRange, QuantisedConv2D, snap_biases
+from heliograph.train.quantisation import (
+    LATENT_SCALE,
+    ActivationRange,
+    QuantisedConv2D,
+    input_range,
+    snap_biases,
+)
 
 OPERATIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "ADD", "CONCATENATION"}
 PREVIEW_OPERATIONS = OPERATIONS | {"DEPTH_TO_SPACE"}  # which runs on CPUs, as the preview does
 EXACT_SHARE = 0.95
+APART_SHARE = 1e-4  # of latents that may be more than 1 LSB off; see `flip_reach`
 _IMAGE = (1 / 255, -128)
 _LATENT = (LATENT_SCALE, 0)
 
@@ -121,6 +128,18 @@ def check_scales(tensors: list[dict[str, Any]], model: keras.Model) -> None:
                 )
 
 
+def flip_reach(model: keras.Model) -> int:
+    """Return by how many LSB a latent moves where one input of the last convolution is rounded the other way.
+
+    Sums of floats fall on the other side of a rounding border now and then, in one of 10,000 values or fewer. What
+    that does to a latent is the weight between them, and 1 for the latent's own rounding.
+    """
+    last = next(layer for layer in reversed(model.layers) if isinstance(layer, QuantisedConv2D))
+    out = next(layer for layer in reversed(model.layers) if isinstance(layer, ActivationRange))
+    largest = float(np.abs(np.asarray(last.kernel)).max()) * input_range(last).scale / out.scale
+    return 1 + int(np.ceil(largest))
+
+
 def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: float, zero: int) -> float:
     """Compare the int8 model under XNNPACK with its fake-quantised original; return the share of equal values.
 
@@ -128,7 +147,8 @@ def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: 
         inputs: int8 [N, ...], the int8 model's inputs; `scale` and `zero` turn them into the original's.
 
     Raises:
-        ConversionError: the encoder is equal in less than 95 %, or anywhere more than 1 LSB apart.
+        ConversionError: the encoder is equal in less than 95 %, more than 1 LSB apart in more than 0.01 %, or
+            anywhere further apart than one flipped rounding before the last layer explains.
     """
     import tensorflow as tf
 
@@ -136,7 +156,7 @@ def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: 
     interpreter.allocate_tensors()
     (first,), (last,) = interpreter.get_input_details(), interpreter.get_output_details()
     out_scale, out_zero = last["quantization"]
-    equal, worst = [], 0
+    equal, beyond, worst = [], [], 0
     for one in inputs:
         interpreter.set_tensor(first["index"], one[None])
         interpreter.invoke()
@@ -145,12 +165,17 @@ def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: 
         expected = np.clip(np.round(real / out_scale) + out_zero, -128, 127).astype(np.int32)
         apart = np.abs(got - expected)
         equal.append(float(np.mean(apart == 0)))
+        beyond.append(float(np.mean(apart > 1)))
         worst = max(worst, int(apart.max()))
-    share = float(np.mean(equal))
-    if model.name == "encoder" and (share < EXACT_SHARE or worst > 1):
+    share, far = float(np.mean(equal)), float(np.mean(beyond))
+    if model.name != "encoder":
+        return share
+    reach = flip_reach(model)
+    if share < EXACT_SHARE or far > APART_SHARE or worst > reach:
         raise ConversionError(
-            f"int8 encoder and its fake-quantised original agree in {share:.2%} of latents and differ by up to "
-            f"{worst} LSB; expected at least {EXACT_SHARE:.0%} and 1 LSB"
+            f"int8 encoder and its fake-quantised original agree in {share:.2%} of latents, {far:.3%} differ "
+            f"by more than 1 LSB and one by {worst}; expected at least {EXACT_SHARE:.0%}, at most {APART_SHARE:.2%} "
+            f"and {reach} LSB"
         )
     return share
 

@@ -79,7 +79,7 @@ class ActivationRange(layers.Layer):  # type: ignore[misc]
         self.high.assign(np.float32(max(high, 1e-6)))
 
 
-def _input_range(layer: keras.layers.Layer) -> ActivationRange:
+def input_range(layer: keras.layers.Layer) -> ActivationRange:
     """Return the range in which a convolution's input is rounded, through layers that only move values."""
     source = layer
     while not isinstance(source, ActivationRange):
@@ -95,7 +95,7 @@ def snap_biases(quantised: keras.Model) -> None:
     """
     for layer in quantised.layers:
         if isinstance(layer, QuantisedConv2D):
-            scale = _input_range(layer).scale * layer.weight_scales()
+            scale = input_range(layer).scale * layer.weight_scales()
             layer.bias.assign(
                 (np.round(np.asarray(layer.bias, np.float64) / scale) * scale).astype(np.float32)
             )

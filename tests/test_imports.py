@@ -15,10 +15,12 @@ ALLOWED = {
     "files": {"errors"},
     "samples": {"errors"},
     "link": {"codec", "errors", "files"},
-    "pictures": {"codec", "errors"},
+    "srgb": {"errors"},
+    "pictures": {"codec", "errors", "srgb"},
     "codec": {"_core", "errors"},  # _core: the C extension, which is optional
     "device": {"codec", "errors", "files", "pictures"},
-    "server": {"codec", "device", "errors", "files", "pictures"},
+    "server": {"codec", "device", "errors", "files", "link", "pictures"},
+    "pillow": {"codec", "device", "errors", "server", "srgb"},
     "train": {"codec", "device", "errors", "files", "pictures", "samples", "server"},
     "validate": {"codec", "device", "errors", "files", "link", "pictures", "samples", "server", "train"},
     "export": {"codec", "device", "errors", "files", "pictures"},
@@ -50,6 +52,8 @@ KERAS_FREE = {
     "commands",
     "cli",
     "__main__",
+    "pillow",
+    "srgb",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from heliograph.cli import main
-
-BROWSERS = ("chromium", "chromium-headless-shell", "google-chrome", "chromium-browser")
+from heliograph.validate.browser import BROWSERS, chromium
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +25,8 @@ def page(
     codec_folder: Path, tmp_path_factory: pytest.TempPathFactory, paint: Any
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """The page of a report in a browser without network, and the figures beside it."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    browser = next((found for name in BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
+    pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if not any(map(shutil.which, BROWSERS)):
         pytest.skip("no Chromium here: apt-get install chromium")
     from PIL import Image
 
@@ -40,8 +38,7 @@ def page(
     command += ["--decoder", "preview", "--qualities", "0", "30", "60", "95", "--jobs", "1", "--shown", "2"]
     command += ["--parts", "rate-distortion", "maps", "--report", str(folder / "report")]
     assert main(command) == 0
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+    with chromium() as started:
         context = started.new_context(offline=True)
         opened = context.new_page()
         opened.said = []
@@ -57,7 +54,6 @@ def page(
         opened.wait_for_load_state("load")
         yield opened, json.loads((folder / "report/report.json").read_text(encoding="utf-8"))
         assert opened.said == []  # after everything the tests did
-        started.close()
 
 
 def loaded(page: Any, selector: str) -> list[bool]:

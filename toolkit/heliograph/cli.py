@@ -18,6 +18,7 @@ from heliograph.commands import (
     inspect,
     receive,
     send,
+    serve,
     train,
     validate,
 )
@@ -26,7 +27,7 @@ from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
-COMMANDS = (encode, decode, info, inspect, capture, send, receive, train, calibrate, validate, export)
+COMMANDS = (encode, decode, info, inspect, capture, send, receive, serve, train, calibrate, validate, export)
 EXIT_ERROR = 2
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from heliograph.codec import tiles
 from heliograph.errors import PictureError
+from heliograph.srgb import to_srgb, upright
 
 # What a camera or an editor writes. Pillow reads more, some of it by starting other programs (EPS).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
@@ -46,7 +47,7 @@ def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(path, formats=formats) as opened:
             tiles.check_size(*opened.size)
-            return _to_srgb(_upright(opened))
+            return to_srgb(upright(opened))
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from None
     except UnidentifiedImageError:
@@ -66,44 +67,9 @@ def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    picture.load()
-    try:
-        return ImageOps.exif_transpose(picture)
-    except Exception:  # a broken EXIF block: the pixels are still a picture
-        return picture
-
-
-def _to_srgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    if picture.mode.startswith("I"):
-        return _grey16(picture)
-    if picture.mode == "F":
-        raise PictureError("floating-point pixels have no defined white; save it with 8 or 16 bits")
-    if not picture.has_transparency_data:
-        return np.asarray(_from_profile(picture).convert("RGB"))
-    straight = picture.convert("RGBA")
-    straight.info["icc_profile"] = picture.info.get("icc_profile")
-    colour = _from_profile(straight.convert("RGB")).convert("RGB")
-    return np.asarray(Image.composite(colour, Image.new("RGB", colour.size), straight.getchannel("A")))
-
-
-def _grey16(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """Round greys 0..65535 to 0..255 (Pillow would clip them) and repeat them for red, green and blue."""
-    grey = np.asarray(picture).astype(np.int64)  # [H, W]
-    if grey.min() < 0 or grey.max() > 65_535:
-        raise PictureError(
-            f"greys from {grey.min()} to {grey.max()}, expected 0 to 65535; save it with 16 bits"
-        )
-    return np.repeat(((grey + 128) // 257).astype(np.uint8)[..., None], 3, axis=2)
-
-
-def _from_profile(picture: Image.Image) -> Image.Image:
-    profile = picture.info.get("icc_profile")
-    if not profile or picture.mode not in ("RGB", "CMYK", "L"):
-        return picture
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        return ImageCms.profileToProfile(picture, source, target, outputMode="RGB") or picture
-    except (ImageCms.PyCMSError, OSError):
-        return picture  # a broken profile, or one for other channels: the pixels are still a picture
+def png(picture: npt.NDArray[np.uint8]) -> bytes:
+    """Return a picture uint8 [H, W, 3] as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    # Against the default level 6: three times as fast, and 2 % larger on decoded photographs.
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()

@@ -138,6 +138,8 @@ def find(name_or_folder: str) -> Codec:
 
 def find_by_id(wanted: bytes, extra: Codec | None = None) -> Codec:
     """Return the codec with an id, among `extra` and the shipped ones; CodecError if none has it."""
+    if extra and extra.id == wanted:
+        return extra
     candidates = ([extra] if extra else []) + [Codec(p) for p in shipped().values()]
     for codec in candidates:
         if codec.id == wanted:

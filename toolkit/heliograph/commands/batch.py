@@ -107,7 +107,7 @@ def run_each(pairs: Iterable[Pair], work: Callable[[Path, Path], Result], *, as_
     failed = 0
     for source, target in pairs:
         try:
-            print((_json if as_json else _line)(source, target, work(source, target)), flush=True)
+            print(describe(source, target, work(source, target), as_json=as_json), flush=True)
         except HeliographError as error:
             failed = 2
             report_error(error)
@@ -119,14 +119,19 @@ def run_each(pairs: Iterable[Pair], work: Callable[[Path, Path], Result], *, as_
     return failed
 
 
-def _line(source: Path, target: Path, result: Result) -> str:
+def describe(source: Path | str, target: Path | str, result: Result, *, as_json: bool) -> str:
+    """Return a result as a line for the user, or as one JSON object."""
+    return (_json if as_json else _line)(source, target, result)
+
+
+def _line(source: Path | str, target: Path | str, result: Result) -> str:
     return (
         f"{source} -> {target}: {result.width}x{result.height}, {result.stream_bytes} bytes, "
         f"{result.bits_per_pixel:.3f} bits per pixel, quality {result.quality:g}, {result.seconds:.2f} s"
     )
 
 
-def _json(source: Path, target: Path, result: Result) -> str:
+def _json(source: Path | str, target: Path | str, result: Result) -> str:
     names = {"input": str(source), "output": str(target)}
     return json.dumps(names | asdict(result) | {"bits_per_pixel": result.bits_per_pixel})
 

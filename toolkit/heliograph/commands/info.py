@@ -8,8 +8,8 @@ from pathlib import Path
 
 from heliograph.codec import format as container
 from heliograph.codec import levels, manifest
-from heliograph.commands.decode import read_stream
 from heliograph.errors import CodecError
+from heliograph.server.codecs import read_stream
 
 NAME = "info"
 HELP = "describe a stream or a codec"

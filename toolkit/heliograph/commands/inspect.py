@@ -15,10 +15,11 @@ from heliograph.codec import format as container
 from heliograph.codec import levels, manifest
 from heliograph.codec.stream import decode_stream
 from heliograph.commands import batch
-from heliograph.commands.decode import load_decoder, png, read_stream
+from heliograph.commands.decode import load_decoder
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
-from heliograph.pictures import load_srgb
+from heliograph.pictures import load_srgb, png
+from heliograph.server.codecs import read_stream
 
 NAME = "inspect"
 HELP = "where a stream's bits went, what its layers add, which channels fire"

@@ -1,37 +1,70 @@
-"""Receive streams over a serial link into a folder for each device; acknowledges only what is on the disk."""
+"""Receive streams over a serial link into a folder for each device, or watch a folder; decode what comes.
+
+Only what is on the disk is acknowledged. With --pictures, streams are decoded as they come, the latest first, and
+arriving ones again and again as they grow; that is done by another process, so that the line never waits for it.
+"""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 
+from heliograph.commands.batch import report_error
+from heliograph.commands.decode import add_decoder_options, make_codecs
 from heliograph.commands.send import add_link_options, required, teller
+from heliograph.errors import HeliographError, LinkError
 from heliograph.link import keys
 from heliograph.link.beacon import BeaconReceiver
-from heliograph.link.drive import Stop, drive
+from heliograph.link.drive import Stop, drive, pause
+from heliograph.link.events import Event
 from heliograph.link.port import Port
 from heliograph.link.receiver import Receiver
 from heliograph.link.store import Store
+from heliograph.server.codecs import KINDS
 
 NAME = "receive"
-HELP = "streams from a serial link, on the host"
+HELP = "streams from a serial link or a folder, on the host"
+LOOK = 0.3  # seconds between two looks at a folder in which nothing is new
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_link_options(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="streams are kept as DIR/<device>/<name>")
+    parser.add_argument(
+        "--watch",
+        type=Path,
+        metavar="DIR",
+        help="instead of a link: decode what comes into a folder, with --pictures",
+    )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="DIR",
+        help="decode what comes as DIR/<device>/<name>.png, and as .partial.png while it arrives",
+    )
+    add_decoder_options(parser, kinds=KINDS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Receive until a signal comes; return the exit code."""
+    if arguments.watch is not None:
+        if arguments.port is not None or arguments.out is not None:
+            raise LinkError("--watch takes streams from a folder: give it without --port and --out")
+        required(arguments, "pictures")
+        if not arguments.watch.is_dir():
+            raise LinkError(f"{arguments.watch} is not a folder; give the one that streams come into")
+        return decode_what_comes(arguments)
     required(arguments, "port", "out")
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
     store = Store(arguments.out)
     end = BeaconReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)
     stop = Stop()
     tell = teller(as_json=arguments.json)
-    with stop.on_signals():
+    with _decoding(arguments), stop.on_signals():
         try:
             drive(
                 end,
@@ -46,4 +79,57 @@ def run(arguments: argparse.Namespace) -> int:
             for event in end.take_events():
                 tell(event)
             store.close()
+    return 0
+
+
+@contextlib.contextmanager
+def _decoding(arguments: argparse.Namespace) -> Iterator[None]:
+    """Decode what is received in a process of its own, if that is wished."""
+    if arguments.pictures is None:
+        yield
+        return
+    make_codecs(arguments)  # a codec that is not there is an error now and not in the other process
+    given = argparse.Namespace(**{**vars(arguments), "watch": arguments.out, "run": None})
+    process = multiprocessing.get_context("spawn").Process(
+        target=_decode_or_report, args=(given,), daemon=True
+    )
+    process.start()
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _decode_or_report(arguments: argparse.Namespace) -> None:
+    try:
+        decode_what_comes(arguments)
+    except HeliographError as error:  # the streams are still received
+        report_error(error)
+
+
+def decode_what_comes(arguments: argparse.Namespace) -> int:
+    """Decode what comes into the folder `watch`, until a signal comes or the process that started this is gone."""
+    from heliograph.server.watch import Watch
+
+    watch = Watch(arguments.watch, arguments.pictures, make_codecs(arguments))
+    tell, stop = teller(as_json=arguments.json), Stop()
+    parent = multiprocessing.parent_process()
+    with stop.on_signals():
+        while not stop.is_set and (parent is None or parent.is_alive()):
+            is_idle = True
+            for found in watch.step():
+                is_idle = False
+                stream, outcome = found.stream, found.outcome
+                told: dict[str, object] = {"device": stream.device, "name": stream.name}
+                if outcome.error is not None:
+                    tell(Event("undecoded", told | {"reason": str(outcome.error)}))
+                else:
+                    told |= {"width": outcome.width, "height": outcome.height, "bytes": stream.held}
+                    told |= {"state": outcome.loss or "complete", "path": str(outcome.task.target)}
+                    tell(Event("decoded", told))
+                if stop.is_set:
+                    break
+            if is_idle:
+                pause(LOOK, stop)
     return 0

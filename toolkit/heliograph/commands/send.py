@@ -83,7 +83,7 @@ def teller(*, as_json: bool) -> Callable[[Event], None]:
     def tell(event: Event) -> None:
         if as_json:
             print(json.dumps(event.as_json()), flush=True)
-        elif event.what in ("sent", "received"):
+        elif event.what in ("sent", "received", "decoded"):
             print(event, flush=True)
         else:
             print(f"heliograph: {event}", file=sys.stderr, flush=True)

@@ -120,7 +120,7 @@ def drive(
                 tell(Event("port", {"reason": told}))
         if time.monotonic() - began > LAST_RETRY:
             retry = FIRST_RETRY
-        _sleep(retry, stop)
+        pause(retry, stop)
         retry = min(2 * retry, LAST_RETRY)
 
 
@@ -146,5 +146,6 @@ def _pump(
             port.wait(LONGEST_WAIT if rest else wait, to_write=bool(rest), wake=stop.fileno())
 
 
-def _sleep(seconds: float, stop: Stop) -> None:
+def pause(seconds: float, stop: Stop) -> None:
+    """Wait, but not after the wish to end."""
     select.select([stop.fileno()], [], [], seconds)

@@ -155,6 +155,25 @@ class Partial:
         self.pending.clear()
 
 
+def arrived(partial: Path) -> tuple[int, int]:
+    """Return how many bytes of `<name>.partial` have arrived, and of how many; (0, 0) if that is not known yet.
+
+    Overlapping runs count once, and what a checksum would show as damaged is not looked for: it is for showing.
+    """
+    try:
+        state = partial.with_suffix(".state").read_bytes()
+    except OSError:
+        return 0, 0
+    if len(state) < _STATE.size or not state.startswith(_MAGIC):
+        return 0, 0
+    size, held = _STATE.unpack_from(state)[2], RangeSet()
+    for at in range(_STATE.size, len(state) - _RECORD.size + 1, _RECORD.size):
+        offset, length, _ = _RECORD.unpack_from(state, at)
+        if offset + length <= size:
+            held.add(offset, offset + length)
+    return held.total, size
+
+
 class Shelf:
     """The folder of one device, made when it is opened, and used by one process at a time.
 

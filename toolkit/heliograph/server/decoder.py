@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,10 +16,12 @@ from heliograph.codec.manifest import SERVER, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import CodecError
+from heliograph.server.compiled import Compiled, build_at, compiles_shapes, on_gpu
 from heliograph.server.network import DecoderSpec, build_decoder, reach
 
-LATENT_UNIT = 128 * rate.STEP_UNIT  # dequantised values per 1.0 at the network's input
 WINDOW = 96  # latents on a side decoded at once; 1536 pixels
+GPU_PIXELS, CPU_PIXELS = 1 << 24, 1 << 19  # of the pictures in a batch
+LARGEST_BATCH = 256
 
 
 def store_weights(model: keras.Model) -> bytes:
@@ -48,14 +52,24 @@ def to_pixels(pictures: object) -> npt.NDArray[np.uint8]:
     return np.asarray(np.clip(np.round(np.asarray(pictures) * 255), 0, 255), np.uint8)
 
 
+def bucket(side: int) -> int:
+    """Return a side in latents rounded up to one of eight sizes in each octave, at most an eighth more."""
+    unit = 1 << max(0, side.bit_length() - 4)
+    return -(-side // unit) * unit
+
+
 class ServerDecoder:
-    """A codec's server decoder, loaded once and used for many streams.
+    """A codec's server decoder, loaded and compiled once and used for many streams.
+
+    Args:
+        padded: whether pictures are padded to one of few sizes, so that few are compiled; None: where every new
+            size costs a compilation. The picture is the same, to the rounding of floats.
 
     Raises:
         CodecError: the codec has no server decoder, or it does not fit the manifest.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, *, padded: bool | None = None) -> None:
         try:
             entry = codec.manifest["server_decoder"]
             spec = DecoderSpec(widths=tuple(entry["widths"]), blocks=tuple(entry["blocks"]))
@@ -64,9 +78,48 @@ class ServerDecoder:
                 f"codec {codec.name} describes no server decoder ({error!r}); use --decoder preview or copy it again"
             ) from error
         self.codec = codec
-        self.network = build_decoder(spec, codec.channels)
+        self.is_padded = compiles_shapes() if padded is None else padded
+        self.precision = "mixed_bfloat16" if on_gpu() else "float32"
+        self.network = build_at(
+            self.precision, lambda: build_decoder(spec, codec.channels, masked=self.is_padded)
+        )
         load_weights(codec.read(SERVER), self.network)
+        self._run = Compiled(self.network)
         self._margin = reach(spec)
+
+    def shape(self, decoded: Decoded) -> tuple[int, int]:
+        """Return (rows, columns) in latents that pictures of one batch have in common."""
+        rows, columns, _ = decoded.symbols.shape
+        if self.is_padded and max(rows, columns) <= WINDOW:
+            return bucket(rows), bucket(columns)
+        return rows, columns
+
+    def batch(self, shape: tuple[int, int]) -> int:
+        """Return how many pictures of a shape are decoded together at best, a power of two."""
+        if max(shape) > WINDOW:
+            return 1
+        pixels = shape[0] * shape[1] * STRIDE**2
+        most = (GPU_PIXELS if on_gpu() else CPU_PIXELS) // pixels
+        return 1 << max(0, min(most, LARGEST_BATCH).bit_length() - 1)
+
+    def start(self, group: list[Decoded]) -> Callable[[], list[npt.NDArray[np.uint8]]]:
+        """Start decoding pictures of one `shape`; the result waits for them and returns them.
+
+        One that is larger than a window is decoded at once, and must be alone.
+        """
+        if max(self.shape(group[0])) > WINDOW:
+            (large,) = group
+            found = self._in_windows(large)
+            return lambda: [found]
+        running = self._launch(
+            [one.symbols for one in group], [one.steps for one in group], [one.quality for one in group]
+        )
+
+        def finish() -> list[npt.NDArray[np.uint8]]:
+            pictures = np.asarray(running)
+            return [p[: one.height, : one.width] for p, one in zip(pictures, group, strict=False)]
+
+        return finish
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB.
@@ -74,21 +127,46 @@ class ServerDecoder:
         Pictures larger than a window are decoded in windows that overlap by the network's reach, which gives what
         decoding the whole would give, in steady memory.
         """
+        return self.start([decoded])()[0]
+
+    def pixels(self, values: npt.NDArray[np.int32], quality: float) -> npt.NDArray[np.uint8]:
+        """Run the network on dequantised values int32 [h, w, C]; return uint8 [16h, 16w, 3]."""
+        rows, columns, channels = values.shape
+        running = self._launch([values], [np.ones(channels, np.int32)], [quality])
+        return np.asarray(running)[0, : rows * STRIDE, : columns * STRIDE]
+
+    def _in_windows(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         rows, columns, _ = decoded.symbols.shape
         out = np.empty((decoded.height, decoded.width, 3), np.uint8)
-        steps = decoded.steps
         for y in range(0, rows, WINDOW):
             for x in range(0, columns, WINDOW):
                 top, left = max(0, y - self._margin), max(0, x - self._margin)
                 part = decoded.symbols[top : y + WINDOW + self._margin, left : x + WINDOW + self._margin]
-                found = self.pixels(rate.dequantise(part, steps), decoded.quality)
+                found = np.asarray(self._launch([part], [decoded.steps], [decoded.quality]))[0]
                 place = out[y * STRIDE : (y + WINDOW) * STRIDE, x * STRIDE : (x + WINDOW) * STRIDE]
                 first, start = (y - top) * STRIDE, (x - left) * STRIDE
                 place[:] = found[first : first + place.shape[0], start : start + place.shape[1]]
         return out
 
-    def pixels(self, values: npt.NDArray[np.int32], quality: float) -> npt.NDArray[np.uint8]:
-        """Run the network on dequantised values int32 [h, w, C]; return uint8 [16h, 16w, 3]."""
-        latents = values[None].astype(np.float32) / np.float32(LATENT_UNIT)
-        condition = np.full((1, 1), quality / (rate.QUALITIES - 1), np.float32)
-        return to_pixels(np.asarray(self.network([latents, condition], training=False))[0])
+    def _launch(
+        self,
+        parts: Sequence[npt.NDArray[np.integer]],
+        steps: list[npt.NDArray[np.int32]],
+        qualities: list[float],
+    ) -> Any:
+        """Start the network on parts [h, w, C] of one shape, each with its steps and quality."""
+        rows, columns = max(p.shape[0] for p in parts), max(p.shape[1] for p in parts)
+        count = len(parts)
+        if self.is_padded:
+            rows, columns = bucket(rows), bucket(columns)
+            count = 1 << (count - 1).bit_length()  # the last batch of a run is seldom full
+        channels = self.codec.channels
+        symbols = np.zeros((count, rows, columns, channels), parts[0].dtype)
+        extent = np.zeros((count, 2), np.int32)
+        step = np.ones((count, channels), np.int32)
+        condition = np.zeros((count, 1), np.float32)
+        for n, part in enumerate(parts):
+            symbols[n, : part.shape[0], : part.shape[1]] = part
+            extent[n], step[n] = part.shape[:2], steps[n]
+            condition[n] = qualities[n] / (rate.QUALITIES - 1)
+        return self._run(symbols, step, condition, extent)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
 from keras import layers, ops
+
+Mask = Callable[[object], object]
 
 
 @dataclass(frozen=True)
@@ -75,39 +78,71 @@ class Modulation(layers.Layer):  # type: ignore[misc]
         return shapes[0]
 
 
-def _residual(x: object, condition: object, channels: int, name: str) -> object:
+class Within(layers.Layer):  # type: ignore[misc]
+    """Zero what lies beyond a picture's extent, int32 [B, 2] in latents: the border that it has without padding.
+
+    Every 3x3 convolution pads with zeros. In a picture that was itself padded to a common size they would see what
+    the layers before made of the padding; with this before each of them they see zeros again, and all within the
+    extent is as if there were no padding.
+    """
+
+    def __init__(self, scale: int, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.scale = scale  # positions of the layer's input per latent
+
+    def call(self, inputs: list[object]) -> object:
+        x, extent = inputs
+        _, rows, columns, _ = ops.shape(x)
+        down = ops.arange(rows, dtype="int32")[None, :] < self.scale * extent[:, :1]  # type: ignore[index]
+        across = ops.arange(columns, dtype="int32")[None, :] < self.scale * extent[:, 1:]  # type: ignore[index]
+        inside = ops.logical_and(down[:, :, None], across[:, None, :])[..., None]
+        return ops.where(inside, x, ops.zeros((), x.dtype))  # type: ignore[attr-defined]
+
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        return shapes[0]
+
+
+def _residual(x: object, condition: object, channels: int, name: str, mask: Mask) -> object:
     """Bottleneck residual block, its middle modulated by the quality, starting as the identity."""
     half = channels // 2
     h = layers.Conv2D(half, 1, name=f"{name}_in")(x)
     h = Modulation(name=f"{name}_quality")([h, condition])
     h = layers.Activation("relu", name=f"{name}_relu")(h)
-    h = layers.Conv2D(half, 3, padding="same", activation="relu", name=f"{name}_middle")(h)
+    h = layers.Conv2D(half, 3, padding="same", activation="relu", name=f"{name}_middle")(mask(h))
     h = layers.Conv2D(channels, 1, name=f"{name}_out")(h)
     return layers.Add(name=f"{name}_add")([x, h])
 
 
-def build_decoder(spec: DecoderSpec, latent: int) -> keras.Model:
+def build_decoder(spec: DecoderSpec, latent: int, *, masked: bool = False) -> keras.Model:
     """Return the server decoder: latents float [B, h, w, C] and quality float [B, 1] in [0, 1] to
     float32 [B, 16h, 16w, 3], nominally in [0, 1] but not clipped.
+
+    With `masked` it takes a third input, the extents int32 [B, 2] of pictures that are padded to a common size,
+    and what it gives within them is what it gives without the padding. The weights are the same.
     """
     y = keras.Input((None, None, latent), name="latent")
     quality = keras.Input((1,), name="quality")
+    extent = keras.Input((2,), dtype="int32", name="extent")
+
+    def mask_at(scale: int) -> Mask:
+        return (lambda x: Within(scale)([x, extent])) if masked else (lambda x: x)
+
     condition = layers.Dense(32, activation="relu", name="quality_features")(quality)
     linear = layers.Conv2D(768, 1, name="inverse", dtype="float32")(y)  # the inverse DCT of each 16x16 block
     linear = DepthToSpace(16, name="inverse_space", dtype="float32")(linear)
 
     x = PerChannel(name="latent_norm")(y)
-    x = layers.Conv2D(spec.widths[0], 3, padding="same", name="enter")(x)
+    x = layers.Conv2D(spec.widths[0], 3, padding="same", name="enter")(mask_at(1)(x))
     for level, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
         if level:
             x = layers.Conv2D(4 * width, 1, name=f"up{level}")(x)
             x = DepthToSpace(2, name=f"up{level}_space")(x)
         for block in range(blocks):
-            x = _residual(x, condition, width, f"level{level}_block{block}")
-    x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="leave")(x)
+            x = _residual(x, condition, width, f"level{level}_block{block}", mask_at(2**level))
+    x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="leave")(mask_at(8)(x))
     x = DepthToSpace(2, name="leave_space", dtype="float32")(x)
     picture = layers.Add(name="picture", dtype="float32")([linear, x])
-    return keras.Model([y, quality], picture, name="decoder")
+    return keras.Model([y, quality, extent] if masked else [y, quality], picture, name="decoder")
 
 
 def decoder_macs_per_pixel(spec: DecoderSpec, latent: int) -> float:

@@ -20,7 +20,8 @@ from heliograph.device import runtime
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
 from heliograph.files import write_whole
-from heliograph.server.decoder import LATENT_UNIT, to_pixels
+from heliograph.server.compiled import LATENT_UNIT
+from heliograph.server.decoder import to_pixels
 from heliograph.server.network import build_decoder
 from heliograph.train import loop, preview
 from heliograph.train.context_data import Quantiser

@@ -1,0 +1,206 @@
+"""The folder a receiver writes, looked at again and again, and the pictures that are shown of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from heliograph.codec import format as container
+from heliograph.codec.manifest import Codec
+from heliograph.device.encoder import Encoder
+from heliograph.errors import StreamError
+from heliograph.link.store import arrived
+from heliograph.server.codecs import Codecs
+from heliograph.server.live import Live
+from heliograph.server.spooled import Spooled
+
+Arrive = Callable[..., Path]
+FIRST, SECOND, THIRD = (f"20260101T00000{n}.000000Z-0000000{n}.helio" for n in (1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def layered(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
+    """A stream in layers."""
+    return encoder.encode(paint(97, 61), 90, layered=True)
+
+
+@pytest.fixture
+def live(tmp_path: Path, codec: Codec) -> Live:
+    """The pictures of a folder, looked at by hand."""
+    return Live(tmp_path, Codecs("preview", extra=[codec]), latest=3)
+
+
+def told(live: Live, serial: int = 0) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(what, f.get("name", f["device"])): f for what, f in live.since(serial)[1]}
+
+
+def look(live: Live) -> None:
+    while live.step():
+        pass
+
+
+def test_what_is_there_is_found_latest_first(tmp_path: Path, arrive: Arrive, layered: bytes) -> None:
+    spooled = Spooled(tmp_path / "out")
+    assert spooled.look() == []  # not there yet
+    arrive(tmp_path / "out", "a", FIRST, layered, [(0, len(layered))])
+    arrive(tmp_path / "out", "b", SECOND, layered, [(0, 50), (60, 100)])
+    arrive(tmp_path / "out", "a", THIRD, layered, [(0, 20)])
+    found = spooled.look()
+    assert [(s.device, s.name, s.is_whole, s.held, s.size) for s in found] == [
+        ("a", THIRD, False, 20, len(layered)),
+        ("b", SECOND, False, 90, len(layered)),
+        ("a", FIRST, True, len(layered), len(layered)),
+    ]
+    assert spooled.look() == found
+    arrive(tmp_path / "out", "b", SECOND, layered, [(50, 60)])
+    assert spooled.look()[1].held == 100
+    (tmp_path / "out" / "a" / FIRST).unlink()
+    assert [s.name for s in spooled.look()] == [THIRD, SECOND]
+    assert [s.name for s in Spooled(tmp_path / "out", latest=1).look()] == [THIRD, SECOND]  # of each device
+    assert found[2].key == ("a", FIRST)
+    with pytest.raises(StreamError, match="No such file or directory; it may have been moved away"):
+        found[2].read()
+
+
+def test_names_no_receiver_gives_and_links_are_passed_over(tmp_path: Path, layered: bytes) -> None:
+    out, secret = tmp_path / "out", tmp_path / "secret.helio"
+    secret.write_bytes(layered)
+    (out / "cam").mkdir(parents=True)
+    (out / ".hidden").mkdir()
+    (out / "cam" / "<script>.helio").write_bytes(layered)
+    (out / "cam" / "notes.txt").write_bytes(layered)
+    (out / "cam" / "link.helio").symlink_to(secret)
+    (out / "cam" / "dir.helio").mkdir()
+    (out / ".hidden" / FIRST).write_bytes(layered)
+    (out / "linked").symlink_to(tmp_path)
+    spooled = Spooled(out)
+    assert spooled.look() == []
+    for device, name in (
+        ("..", "secret.helio"),
+        ("cam", "../../secret.helio"),
+        ("cam", "link.helio"),
+        ("cam", "dir.helio"),
+        ("linked", "secret.helio"),
+        ("cam/..", FIRST),
+        ("", FIRST),
+    ):
+        assert spooled.find(device, name) is None
+
+
+def test_a_picture_sharpens_as_its_layers_arrive(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
+) -> None:
+    layout = container.unpack(layered)
+    ends = [at + length + 4 for at, length in layout.segments if length]
+    assert len(ends) > 2
+    arrive(tmp_path, "cam", FIRST, layered, [(0, layout.size - 1)])
+    look(live)
+    (serial, _), shown = live.since(0), told(live)["picture", FIRST]
+    assert (shown["version"], shown["width"], shown["whole"]) == (0, 0, False)
+    assert "cut in its header" in shown["error"]
+    assert live.view("cam", FIRST) is None
+    views, before = [], layout.size - 1
+    for number, end in enumerate(ends, start=1):
+        arrive(tmp_path, "cam", FIRST, layered, [(before, end)])
+        before = end
+        look(live)
+        shown = told(live, serial)["picture", FIRST]
+        serial = live.since(0)[0]
+        assert (shown["version"], shown["error"], shown["width"]) == (number, "", 97)
+        assert shown["whole"] == (number == len(ends))
+        views.append(live.view("cam", FIRST))
+    assert shown["state"] == "complete"
+    assert len(set(views)) == len(views)
+    with Image.open(io.BytesIO(views[-1] or b"")) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (97, 61))
+    assert live.since(serial) == (serial, [])
+
+
+def test_bytes_that_add_no_symbol_make_no_new_picture(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
+) -> None:
+    layout = container.unpack(layered)
+    (at, length), (last, _) = layout.segments[0], layout.segments[-1]
+    arrive(tmp_path, "cam", FIRST, layered, [(0, at + length + 4), (last, last + 3)])
+    look(live)
+    assert told(live)["picture", FIRST]["version"] == 1
+    arrive(tmp_path, "cam", FIRST, layered, [(last + 3, last + 6)])  # of a layer after one that is missing
+    look(live)
+    shown = told(live)["picture", FIRST]
+    assert (shown["version"], shown["held"]) == (1, at + length + 4 + 6)
+
+
+def test_devices_have_a_rate_and_a_health(live: Live, tmp_path: Path, arrive: Arrive, layered: bytes) -> None:
+    arrive(tmp_path, "cam", FIRST, layered, [(0, 120)])
+    look(live)
+    arrive(tmp_path, "cam", FIRST, layered, [(120, 180)])
+    look(live)
+    device = told(live)["device", "cam"]
+    assert device["bytes_per_second"] == 3.0
+    assert (device["health"], device["pictures"], device["failed"]) == ("receiving", 0, 0)
+    arrive(tmp_path, "cam", FIRST, layered, [(180, len(layered))])
+    path = arrive(tmp_path, "old", SECOND, layered, [(0, len(layered))])
+    hours_ago = time.time() - 7200
+    os.utime(path, (hours_ago, hours_ago))
+    look(live)
+    assert told(live)["device", "cam"]["pictures"] == 1
+    assert told(live)["device", "old"] == {
+        "device": "old",
+        "health": "silent",
+        "bytes_per_second": 0.0,
+        "pictures": 1,
+        "failed": 0,
+        "last": pytest.approx(hours_ago, abs=1e-3),
+    }
+
+
+def test_what_cannot_be_decoded_is_shown_with_its_reason(live: Live, tmp_path: Path, layered: bytes) -> None:
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "cam" / FIRST).write_bytes(b"<script>alert(1)</script>")
+    vast = container.pack(
+        container.Header(container.unpack(layered).header.codec_id, 9000, 9000, 500, 1), [b""]
+    )
+    (tmp_path / "cam" / SECOND).write_bytes(vast)
+    look(live)
+    shown = told(live)
+    assert shown["picture", FIRST]["error"].startswith("not a .helio stream")
+    assert shown["picture", SECOND]["error"].startswith("9000x9000 is too large for the page")
+    assert (shown["device", "cam"]["failed"], shown["device", "cam"]["health"]) == (2, "failing")
+    with pytest.raises(StreamError, match=r"not a \.helio stream"):
+        live.picture("cam", FIRST)
+
+
+def test_only_the_latest_are_kept_and_the_others_go(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
+) -> None:
+    names = [f"20260101T00000{n}.000000Z-00000000.helio" for n in range(6)]
+    for name in names[:3]:
+        arrive(tmp_path, "cam", name, layered, [(0, len(layered))])
+    look(live)
+    serial = live.since(0)[0]
+    arrive(tmp_path, "cam", names[3], layered, [(0, len(layered))])
+    look(live)
+    assert ("gone", names[0]) in told(live, serial)
+    assert {name for what, name in told(live) if what == "picture"} == set(names[1:4])
+    assert live.view("cam", names[0]) is None
+    assert live.picture("cam", names[0]) is not None  # still there for download
+
+
+def test_arrived_bytes_count_once(tmp_path: Path, arrive: Arrive, layered: bytes) -> None:
+    arrive(tmp_path, "cam", FIRST, layered, [(0, 40), (20, 60), (80, 90)])
+    path = tmp_path / "cam" / f"{FIRST}.partial"
+    assert arrived(path) == (70, len(layered))
+    state = path.with_suffix(".state")
+    state.write_bytes(state.read_bytes()[:-5])  # a torn record
+    assert arrived(path) == (60, len(layered))
+    state.write_bytes(b"HG")
+    assert arrived(path) == (0, 0)

@@ -1,0 +1,200 @@
+"""The page over real HTTP: what it tells, whom it lets in, and what it refuses."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
+
+import uvicorn
+
+from heliograph.cli import main
+from heliograph.codec.manifest import Codec
+from heliograph.commands.serve import is_loopback
+from heliograph.device.encoder import Encoder
+from heliograph.server.codecs import Codecs
+from heliograph.server.live import Live
+from heliograph.server.page import make_app
+
+Arrive = Callable[..., Path]
+NAME = "20260101T000001.000000Z-00000001"
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@pytest.fixture(scope="module")
+def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
+    return encoder.encode(paint(97, 61), 70, layered=True)
+
+
+@contextmanager
+def serving(folder: Path, codec: Codec, token: str | None = None) -> Iterator[int]:
+    """Serve a folder on a thread; yield the port."""
+    with Live(folder, Codecs("preview", extra=[codec])) as live:
+        config = uvicorn.Config(
+            make_app(live, token=token),
+            port=0,
+            log_level="error",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        server = uvicorn.Server(config)
+        listening = config.bind_socket()
+        listening.listen()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join()
+            listening.close()
+
+
+def ask(port: int, path: str, method: str = "GET", **headers: str) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, headers=named)
+    answer = connection.getresponse()
+    found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+    connection.close()
+    return found
+
+
+@pytest.fixture
+def port(tmp_path: Path, codec: Codec, arrive: Arrive, data: bytes) -> Iterator[int]:
+    arrive(tmp_path, "cam", f"{NAME}.helio", data, [(0, len(data))])
+    (tmp_path / "secret.helio").write_bytes(data)
+    with serving(tmp_path, codec) as number:
+        yield number
+
+
+def events(port: int, enough: Callable[[list[tuple[str, Any]]], bool]) -> list[tuple[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request("GET", "/events")
+    answer = connection.getresponse()
+    assert answer.getheader("content-type", "").startswith("text/event-stream")
+    found: list[tuple[str, Any]] = []
+    what = ""
+    while not enough(found):
+        line = answer.readline().decode().rstrip("\n")
+        if line.startswith("event: "):
+            what = line[7:]
+        elif line.startswith("data: "):
+            found.append((what, json.loads(line[6:])))
+    connection.close()
+    return found
+
+
+def test_news_come_as_events(port: int, tmp_path: Path, arrive: Arrive, data: bytes) -> None:
+    first = events(port, lambda found: any(what == "picture" and told["version"] for what, told in found))
+    assert first[0] == ("start", {})
+    assert {what for what, _ in first} >= {"start", "device", "picture"}
+    later = f"{NAME[:-1]}2.helio"
+    threading.Timer(0.3, arrive, (tmp_path, "cam2", later, data, [(0, len(data))])).start()
+    second = events(port, lambda found: any(told.get("name") == later for _, told in found))
+    assert second[-1][1]["device"] == "cam2"
+
+
+def test_originals_and_pictures_can_be_downloaded(port: int, data: bytes) -> None:
+    status, headers, body = ask(port, f"/stream/cam/{NAME}.helio")
+    assert (status, body) == (200, data)
+    assert headers["content-type"] == "application/octet-stream"
+    assert headers["content-disposition"] == f'attachment; filename="cam-{NAME}.helio"'
+    status, headers, body = ask(port, f"/picture/cam/{NAME}.png")
+    assert (status, headers["content-type"], body[:8]) == (200, "image/png", b"\x89PNG\r\n\x1a\n")
+    deadline = time.monotonic() + 10
+    while ask(port, f"/view/cam/{NAME}.jpg")[0] == 404 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    status, headers, body = ask(port, f"/view/cam/{NAME}.jpg")
+    assert (status, headers["content-type"], body[:2]) == (200, "image/jpeg", b"\xff\xd8")
+
+
+def test_every_answer_carries_the_policy(port: int) -> None:
+    for path in ("/", "/page.js", "/page.css", "/none", f"/stream/cam/{NAME}.helio"):
+        headers = ask(port, path)[1]
+        assert headers["content-security-policy"].startswith(
+            "default-src 'none'; img-src 'self'; script-src 'self'"
+        )
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "server" not in headers or headers["server"] == "uvicorn"
+    page = ask(port, "/")[2].decode()
+    assert "<script src=" in page
+    assert "onclick" not in page
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/stream/../secret.helio",
+        "/stream/%2e%2e/secret.helio",
+        "/stream/cam/..%2f..%2fsecret.helio",
+        "/stream/cam/%2e%2e%2fsecret.helio",
+        "/stream/./secret.helio",
+        "/picture/cam/none.png",
+        "/view/cam/none.jpg",
+        "/stream/cam/.received",
+        "/stream/cam/%00.helio",
+    ],
+)
+def test_no_path_leads_out_of_the_folder(port: int, path: str) -> None:
+    status, _, body = ask(port, path)
+    assert status == 404
+    assert b"HLO" not in body
+
+
+def test_only_this_machine_may_look_without_a_token(port: int) -> None:
+    for host in (f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}", "localhost"):
+        assert ask(port, "/", host=host)[0] == 200
+    for host in (
+        "attacker.example",
+        f"attacker.example:{port}",
+        "192.168.1.4",
+        "localhost.attacker.example",
+        "",
+    ):
+        status, _, body = ask(port, "/", host=host)
+        assert status == 403
+        assert b"start it with a token" in body
+    assert ask(port, "/", "POST")[0] == 405
+
+
+def test_a_token_is_asked_for(tmp_path: Path, codec: Codec) -> None:
+    with serving(tmp_path, codec, token="s3cret") as port:
+        for path in ("/", "/events", f"/stream/cam/{NAME}.helio", "/?token=wrong", "/page.js?token=s3cret"):
+            assert ask(port, path)[0] == 401
+        for headers in (
+            {"authorization": "Bearer s3cre"},
+            {"cookie": "heliograph_token=s"},
+            {"cookie": "x;;="},
+        ):
+            assert ask(port, "/", **headers)[0] == 401
+        status, headers, _ = ask(port, "/?token=s3cret", host="cameras.example")
+        assert (status, headers["location"]) == (303, "/")
+        assert headers["set-cookie"].startswith("heliograph_token=s3cret; HttpOnly;")
+        cookie = headers["set-cookie"].partition(";")[0]
+        assert ask(port, "/", cookie=cookie, host="cameras.example")[0] == 200
+        assert ask(port, "/page.js", authorization="Bearer s3cret")[0] == 200
+
+
+def test_loopback_addresses_are_known() -> None:
+    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.3.2.1")] == [True] * 4
+    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.0.2", "camera.example", "")] == [
+        False
+    ] * 5
+
+
+def test_a_spool_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--spool", str(tmp_path / "none")]) == 2
+    assert f"{tmp_path}/none is not a folder; give the one that heliograph receive" in capsys.readouterr().err

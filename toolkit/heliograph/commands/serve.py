@@ -1,0 +1,97 @@
+"""Show the latest pictures of every device on a page that sharpens them as their bytes arrive."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import ipaddress
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+from heliograph.commands.decode import add_decoder_options, make_codecs
+from heliograph.errors import OutputError, RuntimeUnavailableError
+from heliograph.server.codecs import KINDS
+
+NAME = "serve"
+HELP = "a page with the latest pictures, on the host"
+TOKEN = "HELIOGRAPH_TOKEN"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--spool", metavar="DIR", type=Path, required=True, help="what heliograph receive --out writes"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
+    parser.add_argument("--port", type=int, default=8480, help="0 for any that is free (%(default)s)")
+    parser.add_argument(
+        "--token",
+        help=f"that whoever looks must have; default: the environment's {TOKEN}, else none where --host is this "
+        "machine alone, and a new one otherwise",
+    )
+    parser.add_argument(
+        "--latest",
+        type=int,
+        choices=range(1, 201),
+        default=12,
+        metavar="N",
+        help="of each device (%(default)s)",
+    )
+    add_decoder_options(parser, kinds=KINDS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal comes; return the exit code."""
+    try:
+        uvicorn: Any = importlib.import_module("uvicorn")
+        page: Any = importlib.import_module("heliograph.server.page")
+    except ImportError as error:
+        raise RuntimeUnavailableError(
+            f"the page needs starlette and uvicorn ({error}): pip install 'heliograph[serve]'"
+        ) from error
+    from heliograph.server.live import Live
+
+    if not arguments.spool.is_dir():
+        raise OutputError(
+            f"{arguments.spool} is not a folder; give the one that heliograph receive --out writes"
+        )
+    token = arguments.token or os.environ.get(TOKEN) or None
+    if token is None and not is_loopback(arguments.host):
+        token = secrets.token_urlsafe(24)
+    with Live(arguments.spool, make_codecs(arguments), latest=arguments.latest) as live:
+        config = uvicorn.Config(
+            page.make_app(live, token=token),
+            host=arguments.host,
+            port=arguments.port,
+            log_level="warning",
+            access_log=False,  # addresses may hold the token
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            limit_concurrency=256,
+        )
+        try:
+            listening = config.bind_socket()
+        except SystemExit:
+            raise OutputError(
+                f"cannot listen at {arguments.host} port {arguments.port}; give another --port, or 0 for any"
+            ) from None
+        listening.listen()  # so that whoever reads the line can connect
+        host, port = listening.getsockname()[:2]
+        where = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
+            f"?token={token}" if token else ""
+        )
+        print(f"heliograph: {where}", file=sys.stderr, flush=True)
+        uvicorn.Server(config).run(sockets=[listening])
+    return 0
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is reached from this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

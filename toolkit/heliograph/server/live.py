@@ -1,0 +1,222 @@
+"""The latest pictures of every device, decoded anew as their bytes arrive, for whoever looks on."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from crc32c import crc32c
+from PIL import Image
+
+from heliograph.codec.stream import Decoded
+from heliograph.errors import HeliographError, StreamError
+from heliograph.pictures import png
+from heliograph.server.codecs import Codecs
+from heliograph.server.spooled import Spooled, Stream
+
+LOOK = 0.2  # seconds between two looks at the folder
+VIEW_SIDE = 1280  # pixels; larger pictures are shown smaller
+MAX_PIXELS = 1 << 25  # of a picture that is decoded for the page; larger ones can be downloaded
+WINDOW = 60.0  # seconds over which a device's rate is taken
+FRESH, SILENT = 10.0, 900.0  # seconds without a byte until a device counts as waiting, and as silent
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Shown:
+    """A picture on the page; `serial` is that of its last change, `view` a JPEG or empty."""
+
+    stream: Stream
+    serial: int = 0
+    version: int = 0
+    width: int = 0
+    height: int = 0
+    quality: float = 0.0
+    state: str = ""
+    error: str = ""
+    view: bytes = b""
+    symbols: int = -1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the page is told."""
+        stream = self.stream
+        told = {"device": stream.device, "name": stream.name, "whole": stream.is_whole}
+        told |= {"held": stream.held, "bytes": stream.size, "changed": stream.changed}
+        told |= {"version": self.version, "width": self.width, "height": self.height}
+        return told | {"quality": self.quality, "state": self.state, "error": self.error}
+
+
+@dataclass
+class Device:
+    """What is known of a device since the page was started."""
+
+    name: str
+    serial: int = 0
+    last: float = 0.0
+    pictures: int = 0
+    failed: set[str] = field(default_factory=set)
+    arrivals: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=4096))
+    whole: set[str] = field(default_factory=set)
+    told: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self, now: float) -> dict[str, Any]:
+        """Return what the page is told; health is receiving, waiting, silent, or failing."""
+        recent = sum(count for at, count in self.arrivals if now - at < WINDOW)
+        quiet = now - self.last
+        health = "receiving" if quiet < FRESH else "waiting" if quiet < SILENT else "silent"
+        if self.failed:
+            health = "failing"
+        told = {"device": self.name, "health": health, "bytes_per_second": round(recent / WINDOW, 1)}
+        return told | {"pictures": self.pictures, "failed": len(self.failed), "last": self.last}
+
+
+class Live:
+    """Looks at a spool, decodes what changed, latest first, on a thread of its own.
+
+    Args:
+        latest: pictures of each device that are kept.
+    """
+
+    def __init__(self, folder: Path, codecs: Codecs, *, latest: int = 12) -> None:
+        self.spooled, self._codecs, self._latest = Spooled(folder, latest=latest), codecs, latest
+        self._lock = threading.Lock()
+        self._shown: dict[tuple[str, str], Shown] = {}
+        self._devices: dict[str, Device] = {}
+        self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=10_000)
+        self._serial = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="live", daemon=True)
+
+    def __enter__(self) -> Live:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is being stopped."""
+        return self._stop.is_set()
+
+    def since(self, serial: int) -> tuple[int, list[tuple[str, dict[str, Any]]]]:
+        """Return the newest serial and what changed after another: ("picture" or "device" or "gone", fields)."""
+        with self._lock:
+            changed = sorted(
+                (s.serial, "picture", s.as_json()) for s in self._shown.values() if s.serial > serial
+            )
+            devices = [(d.serial, "device", d.told) for d in self._devices.values() if d.serial > serial]
+            gone = [(n, "gone", {"device": d, "name": name}) for n, (d, name) in self._gone if n > serial]
+            return self._serial, [(what, told) for _, what, told in [*devices, *gone, *changed]]
+
+    def view(self, device: str, name: str) -> bytes | None:
+        """Return the JPEG of a picture on the page; None if there is none."""
+        with self._lock:
+            shown = self._shown.get((device, name))
+            return shown.view or None if shown else None
+
+    def picture(self, device: str, name: str) -> bytes | None:
+        """Decode a stream to a PNG, whole or what is there of it; None if there is no such stream.
+
+        Raises:
+            HeliographError: it cannot be decoded, or is too large for the page.
+        """
+        stream = self.spooled.find(device, name)
+        return None if stream is None else png(self._codecs.pixels(self._decoded(stream)))
+
+    def step(self) -> bool:
+        """Look once and decode one picture that changed; return whether there was one."""
+        streams = self.spooled.look()
+        pending = self._take(streams)
+        for shown, stream in pending:
+            self._decode(shown, stream)
+            return True
+        return False
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            try:
+                busy = self.step()
+            except Exception:  # a page that stands still must say why, and go on
+                _log.exception("cannot look at %s", self.spooled.folder)
+                busy = False
+            if not busy:
+                self._stop.wait(LOOK)
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def _take(self, streams: list[Stream]) -> list[tuple[Shown, Stream]]:
+        """Note what is there now; return what is to be decoded, latest first."""
+        now = time.time()
+        pending = []
+        with self._lock:
+            for key in self._shown.keys() - {stream.key for stream in streams}:
+                del self._shown[key]
+                self._gone.append((self._next(), key))
+            for stream in streams:
+                shown = self._shown.get(stream.key)
+                if shown is None or shown.stream.version != stream.version:
+                    device = self._devices.setdefault(stream.device, Device(stream.device))
+                    before = shown.stream.held if shown else 0
+                    if shown or now - stream.changed < WINDOW:
+                        device.arrivals.append((stream.changed, max(0, stream.held - before)))
+                    device.last = max(device.last, stream.changed)
+                    if stream.is_whole and stream.name not in device.whole:
+                        device.whole.add(stream.name)
+                        device.pictures += 1
+                    pending.append((shown or Shown(stream), stream))
+            for device in self._devices.values():
+                names = {stream.name for stream in streams if stream.device == device.name}
+                device.whole &= names
+                device.failed &= names
+                if (told := device.as_json(now)) != device.told:
+                    device.told, device.serial = told, self._next()
+        return pending
+
+    def _decoded(self, stream: Stream) -> Decoded:
+        decoded = self._codecs.symbols(stream.read(), partial=True)
+        if decoded.width * decoded.height > MAX_PIXELS:
+            raise StreamError(
+                f"{decoded.width}x{decoded.height} is too large for the page; download the stream and decode it"
+            )
+        return decoded
+
+    def _decode(self, shown: Shown, stream: Stream) -> None:
+        state, error, view, decoded, symbols = "", "", shown.view, None, shown.symbols
+        try:
+            decoded = self._decoded(stream)
+            state = str(decoded.loss)
+            symbols = crc32c(decoded.symbols.tobytes())
+            if symbols != shown.symbols:  # bytes that have not added a symbol yet change nothing
+                view = _view(Image.fromarray(self._codecs.pixels(decoded)))
+        except HeliographError as failure:
+            error = str(failure)
+        except MemoryError:
+            error = "not enough memory to decode it"
+        with self._lock:
+            shown.version += view is not shown.view
+            shown.stream, shown.state, shown.error = stream, state, error
+            shown.view, shown.symbols = view, symbols
+            if decoded is not None:
+                shown.width, shown.height, shown.quality = decoded.width, decoded.height, decoded.quality
+            device = self._devices[stream.device]
+            (device.failed.add if error and stream.is_whole else device.failed.discard)(stream.name)
+            shown.serial = self._next()
+            self._shown[stream.key] = shown
+
+
+def _view(picture: Image.Image) -> bytes:
+    """Return a picture as a JPEG for the page."""
+    picture.thumbnail((VIEW_SIDE, VIEW_SIDE), reducing_gap=2.0)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

@@ -1,0 +1,177 @@
+"""The page: the latest pictures of every device in a browser, as an ASGI application.
+
+What comes from devices is hostile: names are matched against what receivers write before a file is opened, links are
+not followed, pictures are shown only as JPEG and PNG that were encoded here, and the page puts names into the document
+as text. Its policy lets no other script run. Without a token only this machine may look: requests whose Host is
+another name are refused, so that no web site can reach it through a name that leads here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from http.cookies import SimpleCookie
+from importlib import resources
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from heliograph.errors import HeliographError
+from heliograph.server.live import Live
+
+POLL = 0.1  # seconds between two looks for what is new, for each who looks on
+ALIVE = 15.0  # seconds without news after which a comment keeps the connection up
+WATCHERS = 64
+COOKIE = "heliograph_token"
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+HEADERS = {
+    "content-security-policy": "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+ASSETS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[Message]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Guard:
+    """Lets in who may look, and adds the policy to every answer.
+
+    Args:
+        token: that a request must carry, as a bearer or in a cookie that /?token=... sets; None: who comes from
+            this machine, by one of its own names.
+    """
+
+    def __init__(self, app: App, token: str | None) -> None:
+        self._app, self._token = app, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sealed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                names = {name for name, _ in message["headers"]}
+                added = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in names]
+                message["headers"] = [*message["headers"], *added]
+            await send(message)
+
+        await (self._refusal(Request(scope)) or self._app)(scope, receive, sealed)
+
+    def _refusal(self, request: Request) -> Response | None:
+        if request.method not in ("GET", "HEAD"):
+            return PlainTextResponse("only GET\n", 405)
+        if self._token is None:
+            host = request.headers.get("host", "")
+            name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+            if name not in LOOPBACK:
+                return PlainTextResponse("this page is for this machine only; start it with a token\n", 403)
+            return None
+        query = parse_qs(request.url.query).get("token", [""])[0]
+        if request.url.path == "/" and self._fits(query):
+            answer = RedirectResponse("/", 303)  # the token must not stay in the address
+            answer.set_cookie(COOKIE, self._token, httponly=True, samesite="lax")
+            return answer
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        cookie = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
+        if self._fits(bearer) or (cookie is not None and self._fits(cookie.value)):
+            return None
+        return PlainTextResponse("a token is needed: open /?token=TOKEN\n", 401)
+
+    def _fits(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode("utf-8", "replace"), (self._token or "").encode())
+
+
+def make_app(live: Live, *, token: str | None = None) -> App:
+    """Return the application."""
+    files = resources.files("heliograph.server")
+    assets = {name: (files / name).read_bytes() for name in ASSETS}
+    watchers = 0
+
+    def asset(name: str) -> Callable[[Request], Response]:
+        return lambda request: Response(assets[name], media_type=ASSETS[name])
+
+    async def events(request: Request) -> Response:
+        if watchers >= WATCHERS:
+            return PlainTextResponse("too many look on\n", 503, {"retry-after": "10"})
+        return StreamingResponse(news(), media_type="text/event-stream")
+
+    async def news() -> AsyncIterator[str]:
+        nonlocal watchers
+        watchers += 1
+        try:
+            serial, silent = 0, 0.0
+            yield "retry: 1000\nevent: start\ndata: {}\n\n"  # whoever connects again gets all again
+            while not live.is_over:
+                serial, changes = live.since(serial)
+                for what, told in changes:
+                    yield f"event: {what}\ndata: {json.dumps(told)}\n\n"
+                silent = 0.0 if changes else silent + POLL
+                if silent >= ALIVE:
+                    silent = 0.0
+                    yield ": still here\n\n"
+                await asyncio.sleep(POLL)
+        finally:
+            watchers -= 1
+
+    def names(request: Request) -> tuple[str, str]:
+        return request.path_params["device"], request.path_params["name"] + ".helio"
+
+    async def view(request: Request) -> Response:
+        found = live.view(*names(request))
+        return _missing() if found is None else Response(found, media_type="image/jpeg")
+
+    async def picture(request: Request) -> Response:
+        device, name = names(request)
+        try:
+            found = await run_in_threadpool(live.picture, device, name)
+        except HeliographError as error:
+            return PlainTextResponse(f"{error}\n", 422)
+        return _missing() if found is None else _download(found, f"{device}-{name[:-6]}.png", "image/png")
+
+    async def stream(request: Request) -> Response:
+        device, name = names(request)
+        found = live.spooled.find(device, name)
+        if found is None:
+            return _missing()
+        try:
+            data = await run_in_threadpool(found.read)
+        except HeliographError:
+            return _missing()
+        return _download(data, f"{device}-{name}", "application/octet-stream")
+
+    routes = [
+        Route("/", asset("page.html")),
+        Route("/page.css", asset("page.css")),
+        Route("/page.js", asset("page.js")),
+        Route("/favicon.ico", lambda request: Response(status_code=204)),
+        Route("/events", events),
+        Route("/view/{device}/{name}.jpg", view),
+        Route("/picture/{device}/{name}.png", picture),
+        Route("/stream/{device}/{name}.helio", stream),
+    ]
+    return Guard(Starlette(routes=routes), token)
+
+
+def _missing() -> Response:
+    return PlainTextResponse("there is no such picture here\n", 404)
+
+
+def _download(data: bytes, name: str, kind: str) -> Response:
+    # Device and name passed `find`: nothing in them can end the quotes.
+    return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})

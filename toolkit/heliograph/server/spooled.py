@@ -1,0 +1,127 @@
+"""What lies in a folder that `heliograph receive` writes, DIR/<device>/<name>: whole streams and arriving ones."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from heliograph.errors import StreamError
+from heliograph.link.names import is_device, is_stream
+from heliograph.link.store import arrived
+
+PARTIAL = ".partial"
+NO_DEVICE = ""  # of streams that lie in the folder itself
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A stream in the folder as it was when it was looked at.
+
+    Attributes:
+        name: ends in .helio, also while it arrives; names begin with the time, so later ones sort after.
+        held, size: bytes that are there, and that it will have; 0 if that is not known yet.
+        changed: seconds since 1970.
+        version: differs when the file does.
+    """
+
+    device: str
+    name: str
+    path: Path
+    is_whole: bool
+    held: int
+    size: int
+    changed: float
+    version: tuple[int, int, bool]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Device and name."""
+        return self.device, self.name
+
+    def read(self) -> bytes:
+        """Return its bytes; StreamError if it is gone, or is a link: what a device names must lie in its folder."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                return file.read()
+        except OSError as error:
+            raise StreamError(
+                f"cannot read {self.path}: {error.strerror}; it may have been moved away"
+            ) from error
+
+
+class Spooled:
+    """Looks at the folder again and again.
+
+    Names that no receiver gives are passed over, and so are links.
+
+    Args:
+        latest: streams of each device that are looked at, the last ones by name; None for all.
+        flat: streams lie in the folder itself too.
+
+    Attributes:
+        passed: (device, name) of whole streams that need not be looked at again.
+    """
+
+    def __init__(self, folder: Path, *, latest: int | None = None, flat: bool = False) -> None:
+        self.folder, self._latest, self._flat = folder, latest, flat
+        self.passed: set[tuple[str, str]] = set()
+        self._listed: dict[str, tuple[int, list[str]]] = {}
+
+    def look(self) -> list[Stream]:
+        """Return the streams that are there, latest first; a folder that is not there yet is empty."""
+        try:
+            devices = [
+                e.name
+                for e in os.scandir(self.folder)
+                if is_device(e.name) and e.is_dir(follow_symlinks=False)
+            ]
+        except OSError:
+            return []
+        found: list[Stream] = []
+        for device in [*devices, *([NO_DEVICE] if self._flat else [])]:
+            found += self._of(device)
+        return sorted(found, key=lambda stream: (stream.name, stream.device), reverse=True)
+
+    def find(self, device: str, name: str) -> Stream | None:
+        """Return a stream by its names, which may be anything; None if there is none."""
+        if not (is_device(device) and is_stream(name)) or (self.folder / device).is_symlink():
+            return None
+        return self._stream(device, name, name) or self._stream(device, name, name + PARTIAL)
+
+    def _of(self, device: str) -> list[Stream]:
+        folder = self.folder / device
+        try:
+            # The folder's time changes when a name comes or goes: the names of thousands are not read each time.
+            stamp = folder.stat().st_mtime_ns
+            known = self._listed.get(device)
+            if known is None or known[0] != stamp:
+                names = (e.name for e in os.scandir(folder) if is_stream(e.name.removesuffix(PARTIAL)))
+                kept = list(names) if self._latest is None else heapq.nlargest(2 * self._latest, names)
+                known = self._listed[device] = stamp, kept
+        except OSError:
+            return []
+        streams: dict[str, Stream] = {}
+        for file in known[1]:
+            name = file.removesuffix(PARTIAL)
+            if (device, name) in self.passed or (name in streams and streams[name].is_whole):
+                continue
+            if (stream := self._stream(device, name, file)) is not None:
+                streams[name] = stream
+        return heapq.nlargest(self._latest or len(streams), streams.values(), key=lambda s: s.name)
+
+    def _stream(self, device: str, name: str, file: str) -> Stream | None:
+        path = self.folder / device / file
+        try:
+            status = path.lstat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        is_whole = file == name
+        held, size = (status.st_size, status.st_size) if is_whole else arrived(path)
+        version = status.st_mtime_ns, status.st_size, is_whole
+        return Stream(device, name, path, is_whole, held, size, status.st_mtime, version)

@@ -1,0 +1,115 @@
+"""Streams of a folder to pictures as they come, the latest first, arriving ones anew as they grow.
+
+Of DIR/<device>/<name>.helio the picture is PICTURES/<device>/<name>.png. While a stream arrives, what is there of it
+is <name>.partial.png beside, which goes when the whole one is there. Pictures that are newer than their streams are
+not made again, so a watch that was ended goes on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.errors import OutputError
+from heliograph.files import write_whole
+from heliograph.pictures import png
+from heliograph.server.codecs import Codecs
+from heliograph.server.pipeline import Outcome, Pipeline, Task
+from heliograph.server.spooled import NO_DEVICE, Spooled, Stream
+
+AT_ONCE = 32  # streams that are decoded before the folder is looked at again: later ones wait no longer
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A stream and what became of it."""
+
+    stream: Stream
+    outcome: Outcome
+
+
+class Watch:
+    """Decodes what comes into a folder.
+
+    Args:
+        folder: what a receiver writes; streams that lie in it without a device's folder are taken too.
+        pictures: where pictures go, made if needed.
+    """
+
+    def __init__(self, folder: Path, pictures: Path, codecs: Codecs) -> None:
+        self.pictures = pictures
+        self._spooled = Spooled(folder, flat=True)
+        self._pipeline = Pipeline(codecs, write_picture, partial=True)
+        self._versions: dict[tuple[str, str], tuple[int, int, bool]] = {}  # of streams that may change yet
+
+    def step(self) -> Iterator[Watched]:
+        """Look once, decode the latest streams that are new or have grown, and yield what became of each.
+
+        Of arriving streams whose header is not there yet nothing is told.
+
+        Raises:
+            RuntimeUnavailableError: the decoder needs what is not installed.
+        """
+        pending = self._pending()
+        tasks = {self._target(stream): stream for stream in pending}
+        todo = [Task(stream.path, target) for target, stream in tasks.items()]
+        for outcome in self._pipeline.run(todo):
+            stream = tasks[Path(outcome.task.target)]
+            is_good = outcome.error is None and not outcome.loss
+            self._done(stream, is_final=is_good)
+            if stream.is_whole and outcome.error is None:
+                with contextlib.suppress(OSError):
+                    self._partial_target(stream).unlink(missing_ok=True)
+            if stream.is_whole or outcome.error is None:
+                yield Watched(stream, outcome)
+
+    def _pending(self) -> list[Stream]:
+        found: list[Stream] = []
+        for stream in self._spooled.look():
+            if self._versions.get(stream.key) == stream.version:
+                continue
+            if self._is_there(stream):
+                self._done(stream, is_final=True)
+                continue
+            found.append(stream)
+            if len(found) == AT_ONCE:
+                break
+        return found
+
+    def _done(self, stream: Stream, *, is_final: bool) -> None:
+        """Do not decode this version again. What a receiver has named is checked and changes no more."""
+        if is_final and stream.is_whole and stream.device != NO_DEVICE:
+            self._versions.pop(stream.key, None)
+            self._spooled.passed.add(stream.key)
+        else:
+            self._versions[stream.key] = stream.version
+
+    def _is_there(self, stream: Stream) -> bool:
+        try:
+            return self._target(stream).stat().st_mtime >= stream.changed
+        except OSError:
+            return False
+
+    def _target(self, stream: Stream) -> Path:
+        if not stream.is_whole:
+            return self._partial_target(stream)
+        return self.pictures / stream.device / Path(stream.name).with_suffix(".png")
+
+    def _partial_target(self, stream: Stream) -> Path:
+        return self.pictures / stream.device / Path(stream.name).with_suffix(".partial.png")
+
+
+def write_picture(target: Path, picture: npt.NDArray[np.uint8]) -> None:
+    """Write a picture as PNG, whole or not at all, making its folder if needed; OutputError if that fails."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot make folder {target.parent}: {error.strerror}; give another place for the pictures"
+        ) from error
+    write_whole(target, png(picture))

@@ -88,7 +88,7 @@ def test_buckets_are_at_most_an_eighth_larger_and_few() -> None:
 
 
 def test_batches_keep_to_the_memory_they_may_take(server: ServerDecoder) -> None:
-    assert server.batch((1, 1)) == 256
+    assert server.batch((1, 1)) == 32
     assert server.batch((30, 40)) == 1
     assert server.batch((16, 16)) == 8
     assert server.batch((97, 1)) == 1

@@ -87,6 +87,7 @@ class Live:
         self.spooled, self._codecs, self._latest = Spooled(folder, latest=latest), codecs, latest
         self._lock = threading.Lock()
         self._shown: dict[tuple[str, str], Shown] = {}
+        self._seen: dict[tuple[str, str], Stream] = {}  # as last counted; decoding lags behind
         self._devices: dict[str, Device] = {}
         self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=10_000)
         self._serial = 0
@@ -159,20 +160,19 @@ class Live:
         now = time.time()
         pending = []
         with self._lock:
-            for key in self._shown.keys() - {stream.key for stream in streams}:
+            here = {stream.key for stream in streams}
+            for key in self._shown.keys() - here:
                 del self._shown[key]
                 self._gone.append((self._next(), key))
+            for key in self._seen.keys() - here:
+                del self._seen[key]
             for stream in streams:
+                before = self._seen.get(stream.key)
+                if before is None or before.version != stream.version:
+                    self._seen[stream.key] = stream
+                    self._note(stream, before, now)
                 shown = self._shown.get(stream.key)
                 if shown is None or shown.stream.version != stream.version:
-                    device = self._devices.setdefault(stream.device, Device(stream.device))
-                    before = shown.stream.held if shown else 0
-                    if shown or now - stream.changed < WINDOW:
-                        device.arrivals.append((stream.changed, max(0, stream.held - before)))
-                    device.last = max(device.last, stream.changed)
-                    if stream.is_whole and stream.name not in device.whole:
-                        device.whole.add(stream.name)
-                        device.pictures += 1
                     pending.append((shown or Shown(stream), stream))
             for device in self._devices.values():
                 names = {stream.name for stream in streams if stream.device == device.name}
@@ -181,6 +181,16 @@ class Live:
                 if (told := device.as_json(now)) != device.told:
                     device.told, device.serial = told, self._next()
         return pending
+
+    def _note(self, stream: Stream, before: Stream | None, now: float) -> None:
+        """Count what arrived of a stream; what was there long before the first look is not the line's rate."""
+        device = self._devices.setdefault(stream.device, Device(stream.device))
+        if before or now - stream.changed < WINDOW:
+            device.arrivals.append((stream.changed, max(0, stream.held - (before.held if before else 0))))
+        device.last = max(device.last, stream.changed)
+        if stream.is_whole and stream.name not in device.whole:
+            device.whole.add(stream.name)
+            device.pictures += 1
 
     def _decoded(self, stream: Stream) -> Decoded:
         decoded = self._codecs.symbols(stream.read(), partial=True)

@@ -14,6 +14,7 @@ from typing import Any
 from crc32c import crc32c
 from PIL import Image
 
+from heliograph.codec import format as container
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, StreamError
 from heliograph.pictures import png
@@ -193,12 +194,13 @@ class Live:
             device.pictures += 1
 
     def _decoded(self, stream: Stream) -> Decoded:
-        decoded = self._codecs.symbols(stream.read(), partial=True)
-        if decoded.width * decoded.height > MAX_PIXELS:
+        data = stream.read()
+        header = container.unpack(data).header
+        if header.width * header.height > MAX_PIXELS:
             raise StreamError(
-                f"{decoded.width}x{decoded.height} is too large for the page; download the stream and decode it"
+                f"{header.width}x{header.height} is too large for the page; download the stream and decode it"
             )
-        return decoded
+        return self._codecs.symbols(data, partial=True)
 
     def _decode(self, shown: Shown, stream: Stream) -> None:
         state, error, view, decoded, symbols = "", "", shown.view, None, shown.symbols

@@ -31,15 +31,14 @@ def test_tests_of_every_part_exist() -> None:
 
 def test_files_that_are_not_modules_are_packaged() -> None:
     """What lies in the package beside modules is listed, or an installed package lacks it."""
-    listed = SETTINGS["tool"]["setuptools"]["package-data"]
-    source = ROOT / "toolkit/heliograph"
-    shipped = {
-        path
-        for package, patterns in listed.items()
-        for pattern in patterns
-        for path in source.joinpath(*package.split(".")[1:]).glob(pattern)
-    }
+    package = ROOT / "toolkit/heliograph"
+    shipped = set()
+    for name, patterns in SETTINGS["tool"]["setuptools"]["package-data"].items():
+        folder = package / Path(*name.split(".")[1:])
+        if folder.is_dir():
+            shipped |= {path for pattern in patterns for path in folder.glob(pattern)}
     built = {".so", ".pyc"}  # not of the source
-    beside = {p for p in source.rglob("*") if p.is_file() and p.suffix not in {".py", *built}}
-    beside |= set(source.glob("export/firmware/*.py")) | set(source.glob("export/runners/*.py"))
-    assert beside - shipped == {source / "csrc/python.c"}  # of the extension alone
+    left_out = {package / "csrc/python.c"}  # of the extension alone
+    beside = {p for p in package.rglob("*") if p.is_file() and p.suffix not in {".py", *built}} - left_out
+    carried = {p for folder in ("firmware", "runners") for p in (package / "export" / folder).glob("*.py")}
+    assert (beside | carried) - shipped == set()

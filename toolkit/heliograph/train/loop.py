@@ -249,7 +249,8 @@ def train(
         while watch.progress < 1.0 and not watch.late:
             data.offset = watch.step
             model.fit(data, epochs=1, verbose=0, callbacks=[watch], shuffle=False)
-        watch.save()
+        if watch.model is not None:  # not stopped before its first step
+            watch.save()
         if watch.progress < 1.0:
             raise Paused(f"{stage} stopped at {watch.progress:.0%} of its budget")
     finally:

@@ -257,9 +257,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--images", type=Path, required=True, help="pictures to measure on, not among them")
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--steps", type=int, default=1000, help="of each variant (%(default)s)")
-    parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help="variants to train; the first is the anchor"
-    )
+    parser.add_argument("--batch", type=int, default=8, help="crops per step (%(default)s)")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="variants to train, beside the anchor")
     a = parser.parse_args(arguments)
     pictures = [
         p[: len(p) // STRIDE * STRIDE, : p.shape[1] // STRIDE * STRIDE] for p in load_folder(a.images)

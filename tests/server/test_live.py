@@ -143,7 +143,12 @@ def test_devices_have_a_rate_and_a_health(live: Live, tmp_path: Path, arrive: Ar
     arrive(tmp_path, "cam", FIRST, layered, [(0, 120)])
     look(live)
     arrive(tmp_path, "cam", FIRST, layered, [(120, 180)])
+    arrive(tmp_path, "cam2", SECOND, layered, [(0, 60)])
+    arrive(tmp_path, "cam2", THIRD, layered, [(0, 30)])
     look(live)
+    assert (
+        told(live)["device", "cam2"]["bytes_per_second"] == 1.5
+    )  # counted once, however long decoding takes
     device = told(live)["device", "cam"]
     assert device["bytes_per_second"] == 3.0
     assert (device["health"], device["pictures"], device["failed"]) == ("receiving", 0, 0)

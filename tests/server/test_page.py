@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -193,6 +194,17 @@ def test_loopback_addresses_are_known() -> None:
     assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.0.2", "camera.example", "")] == [
         False
     ] * 5
+
+
+def test_a_port_in_use_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = str(taken.getsockname()[1])
+        assert main(["serve", "--spool", str(tmp_path), "--port", number, "--decoder", "preview"]) == 2
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(
+        f"heliograph: error: cannot listen at 127.0.0.1 port {number}: Address already in use"
+    )
+    assert message.endswith("give another --port, or 0 for any")
 
 
 def test_a_spool_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

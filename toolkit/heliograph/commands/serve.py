@@ -7,6 +7,7 @@ import importlib
 import ipaddress
 import os
 import secrets
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
     with Live(arguments.spool, make_codecs(arguments), latest=arguments.latest) as live:
         config = uvicorn.Config(
             page.make_app(live, token=token),
-            host=arguments.host,
-            port=arguments.port,
             log_level="warning",
             access_log=False,  # addresses may hold the token
             lifespan="off",
@@ -73,13 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
             timeout_graceful_shutdown=1,
             limit_concurrency=256,
         )
-        try:
-            listening = config.bind_socket()
-        except SystemExit:
-            raise OutputError(
-                f"cannot listen at {arguments.host} port {arguments.port}; give another --port, or 0 for any"
-            ) from None
-        listening.listen()  # so that whoever reads the line can connect
+        listening = listen(arguments.host, arguments.port)
         host, port = listening.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
             f"?token={token}" if token else ""
@@ -87,6 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"heliograph: {where}", file=sys.stderr, flush=True)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; OutputError if it cannot. Whoever reads the address can connect at once."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise OutputError(
+            f"cannot listen at {host} port {port}: {error.strerror}; give another --port, or 0 for any"
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

@@ -21,7 +21,7 @@ from heliograph.server.network import DecoderSpec, build_decoder, reach
 
 WINDOW = 96  # latents on a side decoded at once; 1536 pixels
 GPU_PIXELS, CPU_PIXELS = 1 << 24, 1 << 19  # of the pictures in a batch
-LARGEST_BATCH = 256
+GPU_BATCH, CPU_BATCH = 256, 32  # the largest
 
 
 def store_weights(model: keras.Model) -> bytes:
@@ -99,8 +99,8 @@ class ServerDecoder:
         if max(shape) > WINDOW:
             return 1
         pixels = shape[0] * shape[1] * STRIDE**2
-        most = (GPU_PIXELS if on_gpu() else CPU_PIXELS) // pixels
-        return 1 << max(0, min(most, LARGEST_BATCH).bit_length() - 1)
+        most = min(GPU_PIXELS // pixels, GPU_BATCH) if on_gpu() else min(CPU_PIXELS // pixels, CPU_BATCH)
+        return 1 << max(0, most.bit_length() - 1)
 
     def start(self, group: list[Decoded]) -> Callable[[], list[npt.NDArray[np.uint8]]]:
         """Start decoding pictures of one `shape`; the result waits for them and returns them.
@@ -111,15 +111,33 @@ class ServerDecoder:
             (large,) = group
             found = self._in_windows(large)
             return lambda: [found]
-        running = self._launch(
-            [one.symbols for one in group], [one.steps for one in group], [one.quality for one in group]
-        )
+        running = [self._launch_all(part) for part in self._parts(group)]
 
         def finish() -> list[npt.NDArray[np.uint8]]:
-            pictures = np.asarray(running)
+            pictures = [picture for part in running for picture in np.asarray(part)]
             return [p[: one.height, : one.width] for p, one in zip(pictures, group, strict=False)]
 
         return finish
+
+    def _parts(self, group: list[Decoded]) -> list[list[Decoded]]:
+        """Return a batch as it is run: padded to a power of two, or else in parts that are powers of two.
+
+        Every new shape, the number of pictures included, costs a compilation with XLA, and without it memory for
+        good, about a megabyte in the CPU's library of convolutions.
+        """
+        if self.is_padded:
+            return [group]
+        parts, at = [], 0
+        while at < len(group):
+            size = 1 << ((len(group) - at).bit_length() - 1)
+            parts.append(group[at : at + size])
+            at += size
+        return parts
+
+    def _launch_all(self, group: list[Decoded]) -> Any:
+        return self._launch(
+            [one.symbols for one in group], [one.steps for one in group], [one.quality for one in group]
+        )
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB.

@@ -14,6 +14,7 @@ from typing import Any
 from crc32c import crc32c
 from PIL import Image
 
+from heliograph.codec import format as container
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, StreamError
 from heliograph.pictures import png
@@ -87,6 +88,7 @@ class Live:
         self.spooled, self._codecs, self._latest = Spooled(folder, latest=latest), codecs, latest
         self._lock = threading.Lock()
         self._shown: dict[tuple[str, str], Shown] = {}
+        self._seen: dict[tuple[str, str], Stream] = {}  # as last counted; decoding lags behind
         self._devices: dict[str, Device] = {}
         self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=10_000)
         self._serial = 0
@@ -159,20 +161,19 @@ class Live:
         now = time.time()
         pending = []
         with self._lock:
-            for key in self._shown.keys() - {stream.key for stream in streams}:
+            here = {stream.key for stream in streams}
+            for key in self._shown.keys() - here:
                 del self._shown[key]
                 self._gone.append((self._next(), key))
+            for key in self._seen.keys() - here:
+                del self._seen[key]
             for stream in streams:
+                before = self._seen.get(stream.key)
+                if before is None or before.version != stream.version:
+                    self._seen[stream.key] = stream
+                    self._note(stream, before, now)
                 shown = self._shown.get(stream.key)
                 if shown is None or shown.stream.version != stream.version:
-                    device = self._devices.setdefault(stream.device, Device(stream.device))
-                    before = shown.stream.held if shown else 0
-                    if shown or now - stream.changed < WINDOW:
-                        device.arrivals.append((stream.changed, max(0, stream.held - before)))
-                    device.last = max(device.last, stream.changed)
-                    if stream.is_whole and stream.name not in device.whole:
-                        device.whole.add(stream.name)
-                        device.pictures += 1
                     pending.append((shown or Shown(stream), stream))
             for device in self._devices.values():
                 names = {stream.name for stream in streams if stream.device == device.name}
@@ -182,13 +183,24 @@ class Live:
                     device.told, device.serial = told, self._next()
         return pending
 
+    def _note(self, stream: Stream, before: Stream | None, now: float) -> None:
+        """Count what arrived of a stream; what was there long before the first look is not the line's rate."""
+        device = self._devices.setdefault(stream.device, Device(stream.device))
+        if before or now - stream.changed < WINDOW:
+            device.arrivals.append((stream.changed, max(0, stream.held - (before.held if before else 0))))
+        device.last = max(device.last, stream.changed)
+        if stream.is_whole and stream.name not in device.whole:
+            device.whole.add(stream.name)
+            device.pictures += 1
+
     def _decoded(self, stream: Stream) -> Decoded:
-        decoded = self._codecs.symbols(stream.read(), partial=True)
-        if decoded.width * decoded.height > MAX_PIXELS:
+        data = stream.read()
+        header = container.unpack(data).header
+        if header.width * header.height > MAX_PIXELS:
             raise StreamError(
-                f"{decoded.width}x{decoded.height} is too large for the page; download the stream and decode it"
+                f"{header.width}x{header.height} is too large for the page; download the stream and decode it"
             )
-        return decoded
+        return self._codecs.symbols(data, partial=True)
 
     def _decode(self, shown: Shown, stream: Stream) -> None:
         state, error, view, decoded, symbols = "", "", shown.view, None, shown.symbols

@@ -193,12 +193,12 @@ class Pipeline:
             data = self._fetch(task.source)
             header = container.unpack(data).header
             pixels = header.width * header.height
-            began, waited = time.perf_counter(), began
+            reading = time.perf_counter() - began
             room.enter(ticket, pixels)
             entered = pixels
-            began = time.perf_counter() - (began - waited)  # waiting for room is no work
+            began = time.perf_counter()  # waiting for room is no work
             decoded = self._codecs.symbols(data, partial=self._partial)
-            seconds = time.perf_counter() - began
+            seconds = reading + time.perf_counter() - began
             self.stages.add("entropy", seconds)
             return _Read(task, decoded, pixels, len(data), seconds)
         except (HeliographError, MemoryError) as error:

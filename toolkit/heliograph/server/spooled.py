@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import os
 import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from heliograph.link.names import is_device, is_stream
 from heliograph.link.store import arrived
 
 PARTIAL = ".partial"
+RECENT = 200_000_000  # nanoseconds
 NO_DEVICE = ""  # of streams that lie in the folder itself
 
 
@@ -101,7 +103,9 @@ class Spooled:
             if known is None or known[0] != stamp:
                 names = (e.name for e in os.scandir(folder) if is_stream(e.name.removesuffix(PARTIAL)))
                 kept = list(names) if self._latest is None else heapq.nlargest(2 * self._latest, names)
-                known = self._listed[device] = stamp, kept
+                # Times of files are a few milliseconds coarse: another name may come under the same one.
+                is_recent = abs(time.time_ns() - stamp) < RECENT
+                known = self._listed[device] = -1 if is_recent else stamp, kept
         except OSError:
             return []
         streams: dict[str, Stream] = {}

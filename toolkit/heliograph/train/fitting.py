@@ -218,5 +218,5 @@ def train_preview(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
         resume=resume,
         scales=preview.LAYER_SCALES,
     )
-    loop.save_weights(plan.out / "preview.npz", quantised)
-    _convert("preview", plan, plan.out / "preview.npz", plan.out / "decoder.tflite")
+    loop.save_weights(plan.out / "preview_quantised.npz", quantised)
+    _convert("preview", plan, plan.out / "preview_quantised.npz", plan.out / "decoder.tflite")

@@ -25,10 +25,12 @@ def test_the_reserved_arena_is_enough_and_little_more(name: str) -> None:
     graph = read_graph(codec.encoder)
     arena = tflm.measure_arena(codec.encoder, graph)
     assert arena.total == arena.head + arena.tail
-    assert graph.peak[0] <= arena.head < 1.2 * graph.peak[0]
+    # TFLM's planner leaves gaps: of the accelerator's tensors, 442,368 bytes alive at once take 540,672.
+    assert graph.peak[0] <= arena.head < 1.25 * graph.peak[0]
     picture = np.zeros((1, codec.tile, codec.tile, 3), np.int8)
     outputs, again = tflm.run(codec.encoder, picture, tflm.arena_for_device(arena))
-    assert again == arena
+    assert again.head == arena.head
+    assert abs(again.tail - arena.tail) < 16  # what stands at the arena's end is aligned from its address
     assert outputs.shape == (1, codec.tile // 16, codec.tile // 16, codec.channels)
     with pytest.raises(ExportError, match=r"TFLM cannot run the encoder in an arena of \d+ bytes: "):
         tflm.run(codec.encoder, picture, arena.total - 1024)

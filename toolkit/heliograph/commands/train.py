@@ -67,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         stages = importlib.import_module("heliograph.train.stages")
         training = importlib.import_module("heliograph.train.run")
         loop = importlib.import_module("heliograph.train.loop")
-        existing = importlib.import_module("heliograph.train.existing")
         known = importlib.import_module("heliograph.train.networks").ENCODERS
+        decoder = importlib.import_module("heliograph.server.decoder")
         decoders = importlib.import_module("heliograph.server.network").DECODERS
     except ImportError as error:
         raise RuntimeUnavailableError(
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
             learning_rate=arguments.learning_rate,
             decoder=decoders[shape]
             if finished is None or arguments.decoder
-            else existing.decoder_spec(finished),
+            else decoder.decoder_spec(finished),
         )
         if finished is not None:
             folder = training.improve(

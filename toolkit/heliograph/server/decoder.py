@@ -58,6 +58,17 @@ def bucket(side: int) -> int:
     return -(-side // unit) * unit
 
 
+def decoder_spec(codec: Codec) -> DecoderSpec:
+    """Return the shape of a codec's server decoder; CodecError if the manifest has none."""
+    try:
+        entry = codec.manifest["server_decoder"]
+        return DecoderSpec(widths=tuple(entry["widths"]), blocks=tuple(entry["blocks"]))
+    except (KeyError, TypeError) as error:
+        raise CodecError(
+            f"codec {codec.name} describes no server decoder ({error!r}); use --decoder preview or copy it again"
+        ) from error
+
+
 class ServerDecoder:
     """A codec's server decoder, loaded and compiled once and used for many streams.
 
@@ -70,13 +81,7 @@ class ServerDecoder:
     """
 
     def __init__(self, codec: Codec, *, padded: bool | None = None) -> None:
-        try:
-            entry = codec.manifest["server_decoder"]
-            spec = DecoderSpec(widths=tuple(entry["widths"]), blocks=tuple(entry["blocks"]))
-        except (KeyError, TypeError) as error:
-            raise CodecError(
-                f"codec {codec.name} describes no server decoder ({error!r}); use --decoder preview or copy it again"
-            ) from error
+        spec = decoder_spec(codec)
         self.codec = codec
         self.is_padded = compiles_shapes() if padded is None else padded
         self.precision = "mixed_bfloat16" if on_gpu() else "float32"

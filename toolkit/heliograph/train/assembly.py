@@ -15,7 +15,7 @@ from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVE
 from heliograph.files import write_whole
 from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights
-from heliograph.server.network import build_decoder, decoder_macs_per_pixel
+from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
 from heliograph.train import loop
 from heliograph.train.fitting import last_row
 from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
@@ -35,6 +35,16 @@ def describe_photos(folder: Path) -> dict[str, Any]:
             if rows and column in rows[0]:
                 described[column] = dict(Counter(row[column] for row in rows).most_common())
     return described
+
+
+def describe_decoder(spec: DecoderSpec, decoder: keras.Model, latent: int) -> dict[str, Any]:
+    """Return a server decoder's entry in the manifest."""
+    return {
+        "widths": list(spec.widths),
+        "blocks": list(spec.blocks),
+        "parameters": int(decoder.count_params()),
+        "kmac_per_pixel": round(decoder_macs_per_pixel(spec, latent) / 1000, 1),
+    }
 
 
 def assemble(plan: Plan) -> Path:
@@ -66,12 +76,7 @@ def assemble(plan: Plan) -> Path:
             "parameters": int(build_encoder(spec).count_params()),
             "kmac_per_pixel": round(encoder_macs_per_pixel(spec) / 1000, 2),
         },
-        "server_decoder": {
-            "widths": list(plan.decoder.widths),
-            "blocks": list(plan.decoder.blocks),
-            "parameters": int(decoder.count_params()),
-            "kmac_per_pixel": round(decoder_macs_per_pixel(plan.decoder, spec.latent) / 1000, 1),
-        },
+        "server_decoder": describe_decoder(plan.decoder, decoder, spec.latent),
         "preview_decoder": {"kmac_per_pixel": round(preview_macs_per_pixel(spec.latent) / 1000, 1)},
         "recipe": {
             "seed": plan.seed,

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, SERVER, Codec, codec_id, sha256
-from heliograph.errors import CodecError, TrainingError
+from heliograph.errors import TrainingError
 from heliograph.files import write_whole
-from heliograph.server.decoder import load_weights, store_weights
-from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
+from heliograph.server.decoder import decoder_spec, load_weights, store_weights
+from heliograph.server.network import build_decoder
 from heliograph.train import fitting, loop
+from heliograph.train.assembly import describe_decoder
 from heliograph.train.networks import ENCODERS
 from heliograph.train.stages import Plan
 
@@ -40,17 +41,6 @@ def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:
     steps = np.empty_like(model.steps)
     steps[:, model.order] = model.steps
     return steps
-
-
-def decoder_spec(codec: Codec) -> DecoderSpec:
-    """Return the shape of a codec's server decoder; CodecError if the manifest has none."""
-    try:
-        entry = codec.manifest["server_decoder"]
-        return DecoderSpec(widths=tuple(entry["widths"]), blocks=tuple(entry["blocks"]))
-    except (KeyError, TypeError) as error:
-        raise CodecError(
-            f"codec {codec.name} describes no server decoder ({error!r}); copy it again"
-        ) from error
 
 
 def unpack(codec: Codec, plan: Plan) -> None:
@@ -109,12 +99,6 @@ def improve_decoder(codec: Codec, plan: Plan, budget: loop.Budget, *, resume: bo
     fitting.train_decoder(plan, budget, resume=resume)
     decoder = build_decoder(plan.decoder, codec.channels)
     loop.load_weights(plan.out / "decoder_fitted.npz", decoder)
-    described = {
-        "widths": list(plan.decoder.widths),
-        "blocks": list(plan.decoder.blocks),
-        "parameters": int(decoder.count_params()),
-        "kmac_per_pixel": round(decoder_macs_per_pixel(plan.decoder, codec.channels) / 1000, 1),
-    }
     recipe = dict(codec.manifest.get("recipe", {}))
     recipe["decoder_continued"] = [
         *recipe.get("decoder_continued", []),
@@ -125,5 +109,5 @@ def improve_decoder(codec: Codec, plan: Plan, budget: loop.Budget, *, resume: bo
         codec,
         plan.out / "codec",
         {SERVER: store_weights(decoder)},
-        {"server_decoder": described, "recipe": recipe},
+        {"server_decoder": describe_decoder(plan.decoder, decoder, codec.channels), "recipe": recipe},
     )

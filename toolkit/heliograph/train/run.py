@@ -11,6 +11,7 @@ import keras
 
 from heliograph.codec.manifest import Codec
 from heliograph.errors import TrainingError
+from heliograph.server.compiled import on_gpu
 from heliograph.train import existing, fitting, stages
 from heliograph.train.assembly import assemble
 from heliograph.train.loop import Budget
@@ -25,17 +26,6 @@ SHARES: dict[str, float] = {
     "decoder": 0.31,
     "preview": 0.12,
 }
-
-
-def on_gpu() -> bool:
-    """Whether Keras's backend computes on a GPU here."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return bool(jax.default_backend() == "gpu")
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def set_precision() -> None:

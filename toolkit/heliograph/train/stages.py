@@ -77,12 +77,13 @@ def float_model(plan: Plan) -> RateDistortion:
     deviation = latents.reshape(-1, spec.latent).std(axis=0).astype(np.float32)
     transform.start_decoder(decoder, forward, deviation)
     model = RateDistortion(encoder, decoder, seed=plan.seed)
-    _build(model)
+    build(model)
     model.start(deviation)
     return model
 
 
-def _build(model: RateDistortion) -> None:
+def build(model: RateDistortion) -> None:
+    """Make a model's variables by calling it once."""
     model({"image": np.zeros((1, 64, 64, 3), np.uint8), "quality": np.zeros((1, 1), np.float32)})
 
 
@@ -116,7 +117,7 @@ def quantised_model(plan: Plan) -> RateDistortion:
     quantised = build_encoder(ENCODERS[plan.codec], quantised=True)
     calibrate_ranges(encoder, quantised, images)
     twin = RateDistortion(quantised, model.decoder, seed=plan.seed)
-    _build(twin)
+    build(twin)
     twin.log_step.assign(model.log_step)
     twin.density.assign(model.density)
     twin.unit.assign(unit)

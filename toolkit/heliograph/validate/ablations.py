@@ -30,7 +30,7 @@ from heliograph.train import loop, transform
 from heliograph.train.networks import ENCODERS, EncoderSpec, ZeroSum, build_encoder
 from heliograph.train.objective import Tensor
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
-from heliograph.train.stages import LAYER_SCALES, Plan
+from heliograph.train.stages import LAYER_SCALES, Plan, build
 from heliograph.validate.curves import Point, bd_rate
 from heliograph.validate.int8_cost import measure
 from heliograph.validate.rate_distortion import load_folder
@@ -177,13 +177,9 @@ def _start(
         encoder.set_weights(random)
         decoder.set_weights(usual)
     model = variant.objective(encoder, decoder, seed=plan.seed, lambdas=variant.lambdas)
-    _build(model)
+    build(model)
     model.start(deviation)
     return model
-
-
-def _build(model: RateDistortion) -> None:
-    model({"image": np.zeros((1, 64, 64, 3), np.uint8), "quality": np.zeros((1, 1), np.float32)})
 
 
 def _train(model: RateDistortion, plan: Plan, stage: str, steps: int) -> float:
@@ -209,7 +205,7 @@ def train_variant(variant: Variant, plan: Plan, steps: int) -> tuple[RateDistort
         first = _train(teacher, plan, "teacher", steps // 2)
         usual = _start(variant, plan, variant.spec, images)
         model = Taught(usual.encoder, teacher.decoder, teacher, seed=plan.seed)
-        _build(model)
+        build(model)
         for own, learnt in ((model.log_step, teacher.log_step), (model.density, teacher.density)):
             own.assign(learnt)
         return model, (first + _train(model, plan, "taught", steps - steps // 2)) / 2

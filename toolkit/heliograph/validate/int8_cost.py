@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from heliograph.codec import tiles
 from heliograph.device.encoder import LatentEncoder
+from heliograph.server.decoder import to_pixels
 from heliograph.train import loop, stages
 from heliograph.train.convert import convert
 from heliograph.train.networks import ENCODERS, fold_normalisation
@@ -69,7 +70,7 @@ def measure(model: RateDistortion, encode: Encode, pictures: Sequence[Picture], 
         k = np.round(encode(picture) / step)
         height, width = picture.shape[:2]
         shown = np.asarray(model.decoder([(k * step)[None], condition], training=False))[0][:height, :width]
-        decibels.append(metrics.psnr(picture, np.clip(np.round(shown * 255), 0, 255).astype(np.uint8)))
+        decibels.append(metrics.psnr(picture, to_pixels(shown)))
         symbols.append(k.astype(np.int16))
     pixels = sum(p.shape[0] * p.shape[1] for p in pictures)
     return Point(8 * ideal_bytes(symbols) / pixels, float(np.mean(decibels)))

@@ -48,7 +48,7 @@ def make(folder: Path) -> Path:
     )
     made = run.train(plan, 0, steps=STEPS)
     assert made is not None, "the run left no codec"
-    shutil.copytree(made, here, ignore=shutil.ignore_patterns("training"))
+    shutil.copytree(made, here)
     stamp.write_text(fingerprint(), encoding="utf-8")
     return here
 

@@ -7,6 +7,7 @@ import importlib
 import math
 from pathlib import Path
 
+from heliograph.codec import manifest
 from heliograph.codec.manifest import MANIFEST, Codec
 from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError
 from heliograph.samples import copy_samples
@@ -24,6 +25,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="its architecture (%(default)s); or, with --stage decoder, the folder of a finished codec, "
         "whose server decoder is trained further",
+    )
+    parser.add_argument(
+        "--start",
+        metavar="NAME_OR_DIR",
+        help="a finished codec to begin at instead of the DCT; it may have fewer latent channels",
     )
     parser.add_argument(
         "--photos",
@@ -85,6 +91,9 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.codec} is a finished codec: its encoder and tables are frozen, only its server decoder "
             "learns on (--stage decoder); give an architecture's name to train a new codec"
         )
+    begin = manifest.find(arguments.start) if arguments.start else None
+    if finished is not None and begin is not None:
+        raise TrainingError("--start begins a new codec, and --codec names a finished one: give one of them")
     shape = arguments.decoder or "small"
     try:
         plan = stages.Plan(
@@ -110,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
                 resume=arguments.resume,
                 steps=arguments.steps,
                 stop_after=arguments.stop_after,
+                begin=begin,
             )
     except loop.Paused as pause:
         print(f"{pause}; the same command with --resume goes on")

@@ -93,7 +93,7 @@ def assemble(plan: Plan) -> Path:
     }
     kept = out / "training"
     kept.mkdir(exist_ok=True)
-    for stage in ("float", "qat", "contexts"):
+    for stage in ("qat", "contexts"):  # what another run starts at
         if (plan.out / f"{stage}.npz").is_file():
             write_whole(kept / f"{stage}.npz", loop.weights_to_keep(plan.out / f"{stage}.npz"))
     for log in plan.out.glob("*.csv"):

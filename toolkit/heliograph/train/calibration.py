@@ -20,6 +20,7 @@ from heliograph.pictures import list_pictures, load_srgb
 from heliograph.server.decoder import ServerDecoder
 from heliograph.train import existing, loop
 from heliograph.train.context_fit import fit_contexts
+from heliograph.train.contexts import ContextSpec
 from heliograph.train.steps import fit_rounding, fit_steps
 
 FEWEST = 8  # pictures of a site: half of them fit, half tell what it brought
@@ -89,6 +90,7 @@ def calibrate(
         out=run,
         budget=budget,
         seed=seed,
+        spec=ContextSpec(tuple(model.layers), model.features),
         order=model.order if resume else None,
         resume=resume,
     )

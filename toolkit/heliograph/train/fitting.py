@@ -25,7 +25,8 @@ from heliograph.server.decoder import to_pixels
 from heliograph.server.network import build_decoder
 from heliograph.train import loop, preview
 from heliograph.train.context_data import Quantiser
-from heliograph.train.context_fit import fit_contexts
+from heliograph.train.context_fit import default_layers, fit_contexts
+from heliograph.train.contexts import ContextSpec
 from heliograph.train.convert import convert
 from heliograph.train.latents import LatentCrops
 from heliograph.train.networks import ENCODERS
@@ -36,6 +37,8 @@ from heliograph.train.stages import Plan, quantised_model
 from heliograph.train.steps import fit_rounding, integer_steps
 
 ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
+# Features of the context model: what the accelerator's host can spend per symbol is worth 3 % of the bytes.
+CONTEXT_FEATURES = {"accelerator": (16, 32), "microcontroller": (8, 16)}
 CROP = 192  # pixels on a side of a decoder's training crop
 _log = logging.getLogger(__name__)
 
@@ -138,6 +141,7 @@ def fit_entropy(plan: Plan, budget: loop.Budget, *, resume: bool) -> None:
         out=plan.out,
         budget=budget,
         seed=plan.seed,
+        spec=ContextSpec(default_layers(spec.latent), CONTEXT_FEATURES[plan.codec]),
         resume=resume,
     )
     write_whole(plan.out / ENTROPY, model)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import layers, ops
 
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
@@ -26,7 +27,7 @@ class EncoderSpec:
 
 
 ENCODERS = {
-    "accelerator": EncoderSpec(middle=96, latent=192, branch=48, tile=256),
+    "accelerator": EncoderSpec(middle=96, latent=256, branch=48, tile=256),
     "microcontroller": EncoderSpec(middle=96, latent=96, branch=16, tile=96),
 }
 
@@ -120,6 +121,17 @@ def fold_normalisation(normalised: keras.Model, spec: EncoderSpec) -> keras.Mode
     parts = [normalised.get_layer(name).get_weights() for name in ("chain16", "branch16")]
     kernel = np.concatenate([np.asarray(k) for k, _ in parts], axis=2)
     plain.get_layer("latent").set_weights([kernel, sum(np.asarray(b) for _, b in parts)])
+    return plain
+
+
+def without_rounding(quantised: keras.Model, spec: EncoderSpec, unit: npt.NDArray[np.float32]) -> keras.Model:
+    """Return the plain encoder with a fake-quantised one's weights, its latents multiplied by `unit`, float32 [C]."""
+    plain = build_encoder(spec)
+    for layer in plain.layers:
+        if layer.weights:
+            layer.set_weights(quantised.get_layer(layer.name).get_weights())
+    last = plain.get_layer("latent")
+    last.set_weights([np.asarray(w) * unit for w in last.get_weights()])
     return plain
 
 

@@ -34,6 +34,13 @@ def first_steps(
     return np.repeat(np.log(step)[:, None], channels, axis=1)
 
 
+def mixture(deviation: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the densities' starting point [3, C, MIXTURE] (log scale, mean, logit) for standard deviations [C]."""
+    density = np.zeros((3, len(deviation), MIXTURE))
+    density[0] = np.log(deviation[:, None] * np.array([0.1, 0.3, 0.9]) + 1e-4) / _FAST
+    return density
+
+
 class RateDistortion(Objective):
     """Encoder, quantisation, density and decoder as one trainable model.
 
@@ -61,9 +68,7 @@ class RateDistortion(Objective):
     def start(self, deviation: npt.NDArray[np.float32]) -> None:
         """Set the steps and the densities' scales from the latents' standard deviations, float32 [C]."""
         self.log_step.assign(first_steps(len(deviation), self.lambdas))
-        density = np.zeros((3, len(deviation), MIXTURE))  # log scale, mean, logit
-        density[0] = np.log(deviation[:, None] * np.array([0.1, 0.3, 0.9]) + 1e-4) / _FAST
-        self.density.assign(density)
+        self.density.assign(mixture(deviation))
 
     def steps(self, quality: Tensor) -> Tensor:
         """Return step sizes float32 [B, C] for qualities [B, 1]."""

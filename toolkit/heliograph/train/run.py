@@ -16,6 +16,7 @@ from heliograph.train import existing, fitting, stages
 from heliograph.train.assembly import assemble
 from heliograph.train.loop import Budget
 from heliograph.train.stages import Plan
+from heliograph.train.start import write_start
 
 # Each stage with its share of the minutes; those without a share take what they take.
 SHARES: dict[str, float] = {
@@ -49,6 +50,7 @@ def train(
     resume: bool = False,
     steps: int | None = None,
     stop_after: float = math.inf,
+    begin: Codec | None = None,
 ) -> Path | None:
     """Run all stages, or one; return the codec folder once everything it needs is there.
 
@@ -59,6 +61,8 @@ def train(
         resume: go on from the stage's checkpoint; stages that are done are passed over.
         steps: of each trained stage instead of minutes; a seed then gives the same run.
         stop_after: minutes after which this call stops wherever it is, for a resumed one to go on.
+        begin: a finished codec to begin at instead of the DCT, unless the run has begun. Its encoder is trained
+            on with its roundings in place: there is no stage `float`, whose minutes `qat` has too.
 
     Raises:
         Paused: `stop_after` minutes are over and a stage is not.
@@ -77,9 +81,17 @@ def train(
     }
     set_precision()
     deadline = time.monotonic() + stop_after * 60
-    for name in [stage] if stage else SHARES:
-        share = 1.0 if stage else SHARES[name]
-        work[name](Budget(minutes * share, steps, deadline))
+    if begin is not None and not (plan.out / stages.START).is_file():
+        write_start(begin, plan)
+    shares = dict(SHARES)
+    if stages.begins_at_codec(plan):
+        if stage == "float":
+            raise TrainingError(
+                f"{plan.out} began at a finished codec and has no stage float; its first is qat, or use another folder"
+            )
+        shares["qat"] += shares.pop("float")
+    for name in [stage] if stage else shares:
+        work[name](Budget(minutes * (1.0 if stage else shares[name]), steps, deadline))
     done = all(
         (plan.out / n).is_file()
         for n in ("encoder.tflite", "entropy.bin", "decoder_fitted.npz", "decoder.tflite")

@@ -17,6 +17,7 @@ from heliograph.train.networks import ENCODERS, build_encoder, fold_normalisatio
 from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion
 
+START = "start.npz"  # a run's starting point for stage `qat` where it began at a finished codec
 STEPS_PER_ROUND = 200  # steps between two log lines
 CALIBRATION_CROPS = 128
 # Share of the learning rate for layers that read many positive inputs and write small outputs; see loop.Adam.
@@ -103,11 +104,25 @@ def train_float(plan: Plan, budget: loop.Budget, *, resume: bool) -> RateDistort
     return model
 
 
+def begins_at_codec(plan: Plan) -> bool:
+    """Return whether a run began at a finished codec and has no stage `float`."""
+    return (plan.out / START).is_file()
+
+
 def quantised_model(plan: Plan) -> RateDistortion:
     """Return the model of stage `qat` at its start: the float checkpoint, equalised, with calibrated ranges.
 
-    Without further training this is the post-training-quantised baseline.
+    Without further training this is the post-training-quantised baseline. A run that began at a finished codec has
+    that start instead.
     """
+    if begins_at_codec(plan):
+        spec = ENCODERS[plan.codec]
+        started = RateDistortion(
+            build_encoder(spec, quantised=True), build_decoder(plan.decoder, spec.latent), seed=plan.seed
+        )
+        build(started)
+        loop.load_weights(plan.out / START, started)
+        return started
     model = float_model(plan)
     loop.load_weights(plan.out / "float.npz", model)
     images = np.concatenate([plan.calibration(), extremes()])
@@ -133,7 +148,7 @@ def train_qat(plan: Plan, budget: loop.Budget, *, resume: bool) -> RateDistortio
         stage="qat",
         out=plan.out,
         budget=budget,
-        peak=plan.learning_rate / 4,
+        peak=plan.learning_rate / (2 if begins_at_codec(plan) else 4),
         resume=resume,
         scales=LAYER_SCALES,
     )

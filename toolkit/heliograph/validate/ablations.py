@@ -127,7 +127,7 @@ VARIANTS = (
     Variant("branch: stride", encoder=lambda spec: other_branch(spec, "stride")),
     Variant("start: random", random_start=True),
     Variant("latent channels: 128", spec=replace(ACCELERATOR, latent=128)),
-    Variant("latent channels: 256", spec=replace(ACCELERATOR, latent=256)),
+    Variant("latent channels: 192", spec=replace(ACCELERATOR, latent=192)),
     Variant("lambda: 0.0016 to 0.0512", lambdas=(0.0016, 0.0512)),
     Variant("lambda: 0.0005 to 0.18", lambdas=(0.0005, 0.18)),
     Variant("joint for a quarter, then decoder alone", joint=0.25),

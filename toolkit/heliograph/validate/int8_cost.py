@@ -5,6 +5,9 @@
 The three share the joint training's decoder and steps (the last one's have been trained on for the QAT stage's
 minutes). Symbols are rounded to nearest and their bits counted as the entropy under one table per channel,
 counted over all pictures: the float encoder has no stream, so none is used for the others.
+
+A run that began at a finished codec has no training in float; there the float encoder is the last one with its
+roundings left out.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from heliograph.device.encoder import LatentEncoder
 from heliograph.server.decoder import to_pixels
 from heliograph.train import loop, stages
 from heliograph.train.convert import convert
-from heliograph.train.networks import ENCODERS, fold_normalisation
+from heliograph.train.networks import ENCODERS, fold_normalisation, without_rounding
 from heliograph.train.rate import RateDistortion
 from heliograph.train.stages import Plan
 from heliograph.validate import metrics
@@ -77,8 +80,16 @@ def measure(model: RateDistortion, encode: Encode, pictures: Sequence[Picture], 
 
 
 def variants(plan: Plan) -> dict[str, tuple[RateDistortion, Encode]]:
-    """Return the three models of a finished run, each with its encoder."""
+    """Return the models of a finished run, each with its encoder, the float one first."""
     spec = ENCODERS[plan.codec]
+    if stages.begins_at_codec(plan):
+        model = stages.quantised_model(plan)
+        loop.load_weights(plan.out / "qat.npz", model)
+        plain = without_rounding(model.encoder, spec, np.asarray(model.unit.value))
+        return {
+            "float": (model, float_encode(plain, spec.tile, spec.latent)),
+            "int8, trained for it": (model, int8_encode(model, plan.codec)),
+        }
     trained = stages.float_model(plan)
     loop.load_weights(plan.out / "float.npz", trained)
     folded = fold_normalisation(trained.encoder, spec)

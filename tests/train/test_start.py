@@ -1,0 +1,125 @@
+"""Runs that begin at a finished codec: the same networks, or more latent channels that help before any training."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliograph.cli import main
+from heliograph.codec.manifest import Codec
+from heliograph.errors import TrainingError
+from heliograph.pictures import load_srgb
+from heliograph.samples import copy_samples
+from heliograph.server.decoder import decoder_spec
+from heliograph.train import loop, start
+from heliograph.train.networks import ENCODERS
+from heliograph.train.rate import RateDistortion
+from heliograph.train.stages import Plan, quantised_model
+
+FINEST = np.ones((1, 1), np.float32)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_samples(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def plan(codec_folder: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """A run in the shape of the small codec."""
+    shape = decoder_spec(Codec(codec_folder))
+    return Plan(
+        codec="accelerator", photos=photos, out=tmp_path_factory.mktemp("run"), batch=1, decoder=shape
+    )
+
+
+def error(model: RateDistortion, photos: Path) -> float:
+    """Return the mean squared error of a picture at the finest steps."""
+    image = load_srgb(photos / "astronaut.png")[None, :512, :512].astype(np.float32) / 255
+    step = np.asarray(model.steps(FINEST))[0]
+    latents = np.asarray(model.encoder(image)) * np.asarray(model.unit)
+    shown = np.asarray(model.decoder([np.round(latents / step) * step, FINEST]))
+    return float(np.square(shown - image).mean())
+
+
+def test_a_start_draws_what_the_codec_draws(codec_folder: Path, plan: Plan, photos: Path) -> None:
+    codec = Codec(codec_folder)
+    start.write_start(codec, plan)
+    begun, known = quantised_model(plan), start.trained_model(codec, plan)
+    assert error(begun, photos) == pytest.approx(error(known, photos), rel=0.15)  # hardly trained: every rounding shows
+
+
+def test_more_channels_help_before_any_training(codec_folder: Path, plan: Plan, photos: Path) -> None:
+    known = start.trained_model(Codec(codec_folder), plan)
+    channels = known.encoder.output.shape[-1]
+    wider = start.widen(known, channels + 8, plan.decoder, plan.crops(8, batch=2, size=256), batches=8)
+    image = load_srgb(photos / "astronaut.png")[None, :256, :256].astype(np.float32) / 255
+    before, after = np.asarray(known.encoder(image)), np.asarray(wider.encoder(image))
+    assert after.shape[-1] == channels + 8
+    assert np.allclose(after[..., :channels], before, atol=1e-5)
+    assert error(wider, photos) < error(known, photos)
+    kernel = np.asarray(wider.decoder.get_layer("inverse").kernel)[0, 0, channels:]  # [8, 768]
+    assert np.allclose(kernel @ kernel.T, np.eye(8), atol=1e-4)
+    assert np.all(np.isfinite(np.asarray(wider.log_step)))
+    assert np.asarray(wider.density).shape[1] == channels + 8
+
+
+def test_another_decoder_starts_at_the_codecs_linear_path(codec_folder: Path, plan: Plan) -> None:
+    codec, other = Codec(codec_folder), replace(plan.decoder, blocks=(2, 1, 1, 1))
+    known = start.trained_model(codec, plan)
+    found = start.trained_model(codec, replace(plan, decoder=other))
+    for name in ("inverse", "latent_norm"):
+        pair = (m.decoder.get_layer(name).get_weights() for m in (known, found))
+        assert all(np.array_equal(a, b) for a, b in zip(*pair, strict=True))
+
+
+def train(codec: Path, photos: Path, out: Path, *options: str) -> int:
+    command = ["train", "--start", str(codec), "--photos", str(photos), "--out", str(out), "--batch", "1"]
+    return main([*command, "--steps", "1", *options])
+
+
+def test_a_run_that_begins_at_a_codec_has_no_float_stage(
+    codec_folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(codec_folder, photos, tmp_path, "--stage", "qat") == 0
+    assert not (tmp_path / "float.npz").exists()
+    with np.load(tmp_path / "qat.npz") as stored:
+        assert int(stored["step"]) == 1
+    assert train(codec_folder, photos, tmp_path, "--stage", "float") == 2
+    assert "has no stage float; its first is qat" in capsys.readouterr().err
+
+
+def test_a_begun_run_is_not_begun_again(codec_folder: Path, plan: Plan, tmp_path: Path, photos: Path) -> None:
+    own = replace(plan, out=tmp_path)
+    model = start.trained_model(Codec(codec_folder), own)
+    start.write_start(Codec(codec_folder), own)
+    before = (tmp_path / "start.npz").read_bytes()
+    assert train(codec_folder, photos, tmp_path, "--stage", "freeze") == 2  # qat is missing
+    assert (tmp_path / "start.npz").read_bytes() == before
+    assert model.encoder.output.shape[-1] == ENCODERS["accelerator"].latent
+
+
+def test_what_does_not_fit_is_refused_with_what_would(
+    codec_folder: Path, plan: Plan, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codec = Codec(codec_folder)
+    with pytest.raises(TrainingError, match="a start must have as many at 1/8 and no more latent ones"):
+        start.trained_model(codec, replace(plan, codec="microcontroller"))
+    bare = shutil.copytree(codec_folder, tmp_path / "bare", ignore=shutil.ignore_patterns("training"))
+    assert train(bare, photos, tmp_path / "run") == 2
+    assert "has no training/qat.npz to start from" in capsys.readouterr().err
+    assert (
+        train(codec_folder, photos, tmp_path / "run", "--codec", str(codec_folder), "--stage", "decoder") == 2
+    )
+    assert "--start begins a new codec, and --codec names a finished one" in capsys.readouterr().err
+
+
+def test_what_a_run_keeps_is_enough_to_start_at(codec_folder: Path) -> None:
+    kept = codec_folder / "training/qat.npz"
+    with np.load(kept) as stored:
+        assert not any(key.startswith("1:") for key in stored.files)  # no optimiser
+    assert loop.as_start(kept)

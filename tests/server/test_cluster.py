@@ -23,7 +23,7 @@ from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import OutputError, StreamError
-from heliograph.server.cluster import Settings, find_tasks, read_place, run, write_place
+from heliograph.server.cluster import Actor, Settings, find_tasks, read_place, run, write_place
 from heliograph.server.preview import PreviewDecoder
 
 Paint = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -47,6 +47,17 @@ def test_places_are_read_and_written_whole(store: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(OutputError, match="cannot write"):
         write_place(str(tmp_path / "file/x.png"), picture)
+
+
+def test_an_actor_takes_no_more_cores_than_its_share(
+    codec_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "")
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
+    Actor(Settings("preview", (str(codec_folder),)))
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ
+    Actor(Settings("preview", (str(codec_folder),), cores=3))
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
 
 
 def test_what_is_done_is_left_out(store: str) -> None:

@@ -14,9 +14,18 @@ from heliograph.codec.model import TOTAL, EntropyModel
 from heliograph.codec.slices import Coder, load_core
 from heliograph.errors import TrainingError
 from heliograph.train.context_data import Quantiser, channel_order, fit_prediction, residuals
-from heliograph.train.context_fit import entropy, fit_contexts, savings, tables_from
+from heliograph.train.context_fit import (
+    PREDICTED,
+    default_layers,
+    entropy,
+    fit_contexts,
+    savings,
+    tables_from,
+)
 from heliograph.train.contexts import ContextSpec, macs_per_pixel
+from heliograph.train.fitting import CONTEXT_FEATURES
 from heliograph.train.loop import Budget
+from heliograph.train.networks import ENCODERS
 
 CHANNELS = 16
 STEPS = np.maximum(16, 800 * 2.0 ** (-np.arange(101) / 25)).astype(np.uint16)[:, None].repeat(CHANNELS, 1)
@@ -109,8 +118,10 @@ def test_tables_sum_to_the_total_and_end_in_an_escape() -> None:
 
 
 def test_the_codecs_keep_their_budgets_of_multiply_adds() -> None:
-    assert macs_per_pixel(ContextSpec((16, 48, 96, 192)), 16) < 150
-    assert macs_per_pixel(ContextSpec((8, 24, 48, 96)), 8) < 50
+    for name, most in (("accelerator", 150), ("microcontroller", 50)):
+        layers = default_layers(ENCODERS[name].latent)
+        spec = ContextSpec(layers, CONTEXT_FEATURES[name])
+        assert macs_per_pixel(spec, min(PREDICTED, layers[0])) < most
 
 
 def test_maps_that_are_too_small_are_named(tmp_path: Path) -> None:

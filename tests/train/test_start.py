@@ -50,7 +50,9 @@ def test_a_start_draws_what_the_codec_draws(codec_folder: Path, plan: Plan, phot
     codec = Codec(codec_folder)
     start.write_start(codec, plan)
     begun, known = quantised_model(plan), start.trained_model(codec, plan)
-    assert error(begun, photos) == pytest.approx(error(known, photos), rel=0.15)  # hardly trained: every rounding shows
+    assert error(begun, photos) == pytest.approx(
+        error(known, photos), rel=0.15
+    )  # hardly trained: every rounding shows
 
 
 def test_more_channels_help_before_any_training(codec_folder: Path, plan: Plan, photos: Path) -> None:

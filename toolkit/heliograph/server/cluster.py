@@ -8,8 +8,9 @@ twice gives the same picture.
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,7 @@ class Settings:
     runtime: str | None = None
     partial: bool = False
     threads: int | None = None
+    cores: int | None = None  # that an actor has to itself; None: all of its machine
 
 
 class Actor:
@@ -115,9 +117,13 @@ class Actor:
 
     def __init__(self, settings: Settings) -> None:
         extra = [Codec(Path(folder)) for folder in settings.codecs]
-        codecs = Codecs(settings.kind, extra=extra, runtime=settings.runtime)
+        if settings.cores is not None:
+            # Every actor's TensorFlow would take all cores, and two on two cores took three times as long as one.
+            os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(settings.cores))
+        codecs = Codecs(settings.kind, extra=extra, runtime=settings.runtime, threads=settings.cores or 1)
+        threads = settings.threads or settings.cores
         self._pipeline = Pipeline(
-            codecs, write_place, read=read_place, partial=settings.partial, threads=settings.threads
+            codecs, write_place, read=read_place, partial=settings.partial, threads=threads
         )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -141,6 +147,8 @@ def run(
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     resources = {"num_gpus": gpus} if gpus else {"num_cpus": 1}
+    if not gpus:
+        settings = replace(settings, cores=max(1, int(ray.cluster_resources().get("CPU", 1)) // actors))
     rows = data.from_items(tasks, override_num_blocks=max(1, -(-len(tasks) // batch))).map_batches(
         Actor,
         fn_constructor_args=(settings,),

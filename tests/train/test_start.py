@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +50,7 @@ def error(model: RateDistortion, photos: Path) -> float:
 def test_a_start_draws_what_the_codec_draws(codec_folder: Path, plan: Plan, photos: Path) -> None:
     codec = Codec(codec_folder)
     start.write_start(codec, plan)
+    assert json.loads((plan.out / "start.json").read_text(encoding="utf-8"))["id"] == codec.id.hex()
     begun, known = quantised_model(plan), start.trained_model(codec, plan)
     assert error(begun, photos) == pytest.approx(
         error(known, photos), rel=0.15

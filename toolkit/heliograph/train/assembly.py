@@ -21,7 +21,7 @@ from heliograph.train.fitting import last_row
 from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
 from heliograph.train.preview import preview_macs_per_pixel
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
-from heliograph.train.stages import Plan
+from heliograph.train.stages import ORIGIN, Plan
 
 
 def describe_photos(folder: Path) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def assemble(plan: Plan) -> Path:
         SERVER: store_weights(decoder),
     }
     logs = {p.stem: last_row(p) for p in sorted(plan.out.glob("*.csv"))}
-    manifest = {
+    manifest: dict[str, Any] = {
         "name": plan.codec,
         "architecture": plan.codec,
         "id": codec_id(files[ENCODER], files[ENTROPY]).hex(),
@@ -91,6 +91,8 @@ def assemble(plan: Plan) -> Path:
         },
         "photos": describe_photos(plan.photos),
     }
+    if (plan.out / ORIGIN).is_file():
+        manifest["recipe"]["start"] = json.loads((plan.out / ORIGIN).read_text(encoding="utf-8"))
     kept = out / "training"
     kept.mkdir(exist_ok=True)
     for stage in ("qat", "contexts"):  # what another run starts at

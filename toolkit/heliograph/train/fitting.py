@@ -29,11 +29,11 @@ from heliograph.train.context_fit import default_layers, fit_contexts
 from heliograph.train.contexts import ContextSpec
 from heliograph.train.convert import convert
 from heliograph.train.latents import LatentCrops
-from heliograph.train.networks import ENCODERS
-from heliograph.train.quantisation import calibrate_ranges
+from heliograph.train.networks import ENCODERS, without_rounding
+from heliograph.train.quantisation import calibrate_ranges, make_room
 from heliograph.train.reconstruction import Reconstruction
 from heliograph.train.simulated import SimulatedEncoder
-from heliograph.train.stages import Plan, quantised_model
+from heliograph.train.stages import Plan, pure_colours, quantised_model
 from heliograph.train.steps import fit_rounding, integer_steps
 
 ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
@@ -72,6 +72,12 @@ def freeze(plan: Plan, *, resume: bool = False) -> None:
         return
     model = quantised_model(plan)
     loop.load_weights(need(plan.out / "qat.npz", "qat"), model)
+    spec = ENCODERS[plan.codec]
+    plain = without_rounding(model.encoder, spec, np.ones(spec.latent, np.float32))
+    model.unit.assign(np.asarray(model.unit) * make_room(plain, pure_colours(64)))
+    for layer in plain.layers:
+        if layer.weights:
+            model.encoder.get_layer(layer.name).set_weights(layer.get_weights())
     loop.save_weights(plan.out / "encoder.npz", model.encoder)
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, 101, dtype=np.float32)[:, None]

@@ -133,6 +133,30 @@ def best_peaks(
     return np.asarray(best, np.float32)
 
 
+_INNER = ("chain2", "chain4", "chain8", "branch4")
+
+
+def _divide(encoder: keras.Model, name: str, by: npt.NDArray[np.float32]) -> None:
+    """Divide a layer's channels and multiply the weights that read them, which changes nothing in float."""
+    middle = encoder.get_layer("chain8").filters
+    # The layers that read a layer's channels, at which of their inputs.
+    readers = {
+        "chain2": (("chain4", slice(None)),),
+        "chain4": (("chain8", slice(None)), ("branch4", slice(None))),
+        "chain8": (("latent", slice(0, middle)),),
+        "branch4": (("latent", slice(middle, None)),),
+        "latent": (),
+    }[name]
+    layer = encoder.get_layer(name)
+    layer.kernel.assign(np.asarray(layer.kernel) / by)
+    layer.bias.assign(np.asarray(layer.bias) / by)
+    for reader, inputs in readers:
+        layer = encoder.get_layer(reader)
+        kernel = np.asarray(layer.kernel).copy()
+        kernel[:, :, inputs] *= by[:, None]
+        layer.kernel.assign(kernel)
+
+
 def equalise(
     encoder: keras.Model, images: npt.NDArray[np.float32], finest: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
@@ -149,33 +173,29 @@ def equalise(
     Returns:
         float32 [C]: the latent's unit, old value per new value (the caller multiplies by it).
     """
-    middle = encoder.get_layer("chain8").filters
-    # Layer, and the layers that read its channels, at which of their inputs.
-    chain: tuple[tuple[str, tuple[tuple[str, slice], ...]], ...] = (
-        ("chain2", (("chain4", slice(None)),)),
-        ("chain4", (("chain8", slice(None)), ("branch4", slice(None)))),
-        ("chain8", (("latent", slice(0, middle)),)),
-        ("branch4", (("latent", slice(middle, None)),)),
-    )
-    seen = _activations(encoder, [*(name for name, _ in chain), "latent"], images)
-
-    def divide(name: str, by: npt.NDArray[np.float32]) -> None:
-        layer = encoder.get_layer(name)
-        layer.kernel.assign(np.asarray(layer.kernel) / by)
-        layer.bias.assign(np.asarray(layer.bias) / by)
-
-    for name, readers in chain:
-        by = best_peaks(seen[name])
-        divide(name, by)
-        for reader, inputs in readers:
-            layer = encoder.get_layer(reader)
-            kernel = np.asarray(layer.kernel).copy()
-            kernel[:, :, inputs] *= by[:, None]
-            layer.kernel.assign(kernel)
+    seen = _activations(encoder, [*_INNER, "latent"], images)
+    for name in _INNER:
+        _divide(encoder, name, best_peaks(seen[name]))
     # Channels whose int8 grid is far finer than their finest step trade that for headroom.
     unit = best_peaks(seen["latent"], widest=np.float32(128 / FINE_ENOUGH) * finest)
-    divide("latent", unit)
+    _divide(encoder, "latent", unit)
     return unit
+
+
+def make_room(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rescale those channels of an equalised encoder in place that pictures would take beyond [-1, 127/128].
+
+    Training moves weights under ranges that it holds, and no photograph shows what only pure colours reach: a
+    channel of theirs had grown to 1.4, and greens were clipped to 195 of 255.
+
+    Returns:
+        float32 [C]: what the latents were divided by, at least 1 (the caller multiplies its unit by it).
+    """
+    seen = _activations(encoder, [*_INNER, "latent"], images)
+    factors = {n: np.maximum(np.abs(x).max(axis=(0, 1, 2)) * (128 / 127), 1) for n, x in seen.items()}
+    for name, by in factors.items():
+        _divide(encoder, name, by)
+    return factors["latent"]
 
 
 def calibrate_ranges(network: keras.Model, quantised: keras.Model, inputs: npt.NDArray[np.float32]) -> None:

@@ -18,6 +18,7 @@ from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion
 
 START = "start.npz"  # a run's starting point for stage `qat` where it began at a finished codec
+ORIGIN = "start.json"  # which codec that was, and its recipe
 STEPS_PER_ROUND = 200  # steps between two log lines
 CALIBRATION_CROPS = 128
 # Share of the learning rate for layers that read many positive inputs and write small outputs; see loop.Adam.
@@ -61,9 +62,13 @@ def extremes() -> npt.NDArray[np.float32]:
     Photographs have no pure colours: ranges that were calibrated on them alone clipped a green of 255 to 187.
     They lie nearer to grey by what ranges leave for sharper pictures.
     """
+    return (0.5 + (pure_colours(256) - 0.5) / SHARPER).astype(np.float32)
+
+
+def pure_colours(side: int) -> npt.NDArray[np.float32]:
+    """Return solid pictures of the colour cube's corners, float32 [8, side, side, 3] in [0, 1]."""
     corners = np.array(list(itertools.product((0, 1), repeat=3)), np.float32)
-    colours = 0.5 + (corners - 0.5) / SHARPER
-    return np.tile(colours[:, None, None, :], (1, 256, 256, 1)).astype(np.float32)
+    return np.tile(corners[:, None, None, :], (1, side, side, 1))
 
 
 def float_model(plan: Plan) -> RateDistortion:

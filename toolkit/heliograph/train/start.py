@@ -7,12 +7,15 @@ layer's input are added that explain most of what the decoder leaves of the pict
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.manifest import SERVER, Codec
 from heliograph.errors import CodecError, TrainingError
+from heliograph.files import write_whole
 from heliograph.server.decoder import decoder_spec
 from heliograph.server.decoder import load_weights as load_decoder
 from heliograph.server.network import DecoderSpec, build_decoder
@@ -21,7 +24,7 @@ from heliograph.train.data import Crops
 from heliograph.train.networks import ENCODERS, EncoderSpec, build_encoder, without_rounding
 from heliograph.train.quantisation import calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion, first_steps, mixture
-from heliograph.train.stages import START, Plan, build, extremes
+from heliograph.train.stages import ORIGIN, START, Plan, build, extremes
 
 Array = npt.NDArray[np.float64]
 BATCHES = 40  # of 8 crops of 256x256: 80,000 blocks that new channels are found on
@@ -50,6 +53,8 @@ def write_start(codec: Codec, plan: Plan) -> None:
         own.assign(found)
     plan.out.mkdir(parents=True, exist_ok=True)
     loop.save_weights(plan.out / START, twin)
+    origin = {"codec": codec.name, "id": codec.id.hex(), "recipe": codec.manifest.get("recipe", {})}
+    write_whole(plan.out / ORIGIN, (json.dumps(origin, indent=2) + "\n").encode())
 
 
 def _spec_of(codec: Codec, plan: Plan) -> EncoderSpec:

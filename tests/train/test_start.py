@@ -60,7 +60,8 @@ def test_a_start_draws_what_the_codec_draws(codec_folder: Path, plan: Plan, phot
 def test_more_channels_help_before_any_training(codec_folder: Path, plan: Plan, photos: Path) -> None:
     known = start.trained_model(Codec(codec_folder), plan)
     channels = known.encoder.output.shape[-1]
-    wider = start.widen(known, channels + 8, plan.decoder, plan.crops(8, batch=2, size=256), batches=8)
+    spec = replace(ENCODERS["accelerator"], latent=channels + 8)
+    wider = start.widen(known, spec, plan.decoder, plan.crops(8, batch=2, size=256), batches=8)
     image = load_srgb(photos / "astronaut.png")[None, :256, :256].astype(np.float32) / 255
     before, after = np.asarray(known.encoder(image)), np.asarray(wider.encoder(image))
     assert after.shape[-1] == channels + 8

@@ -133,7 +133,10 @@ def best_peaks(
     return np.asarray(best, np.float32)
 
 
-_INNER = ("chain2", "chain4", "chain8", "branch4")
+def _inner(encoder: keras.Model) -> list[str]:
+    """Return the layers before the latent whose channels have int8 ranges."""
+    known = {layer.name for layer in encoder.layers}
+    return [name for name in ("chain2", "chain4", "chain8", "branch4") if name in known]
 
 
 def _divide(encoder: keras.Model, name: str, by: npt.NDArray[np.float32]) -> None:
@@ -150,7 +153,10 @@ def _divide(encoder: keras.Model, name: str, by: npt.NDArray[np.float32]) -> Non
     layer = encoder.get_layer(name)
     layer.kernel.assign(np.asarray(layer.kernel) / by)
     layer.bias.assign(np.asarray(layer.bias) / by)
+    present = {one.name for one in encoder.layers}
     for reader, inputs in readers:
+        if reader not in present:
+            continue
         layer = encoder.get_layer(reader)
         kernel = np.asarray(layer.kernel).copy()
         kernel[:, :, inputs] *= by[:, None]
@@ -173,8 +179,9 @@ def equalise(
     Returns:
         float32 [C]: the latent's unit, old value per new value (the caller multiplies by it).
     """
-    seen = _activations(encoder, [*_INNER, "latent"], images)
-    for name in _INNER:
+    inner = _inner(encoder)
+    seen = _activations(encoder, [*inner, "latent"], images)
+    for name in inner:
         _divide(encoder, name, best_peaks(seen[name]))
     # Channels whose int8 grid is far finer than their finest step trade that for headroom.
     unit = best_peaks(seen["latent"], widest=np.float32(128 / FINE_ENOUGH) * finest)
@@ -191,8 +198,10 @@ def make_room(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDAr
     Returns:
         float32 [C]: what the latents were divided by, at least 1 (the caller multiplies its unit by it).
     """
-    seen = _activations(encoder, [*_INNER, "latent"], images)
-    factors = {n: np.maximum(np.abs(x).max(axis=(0, 1, 2)) * (128 / 127), 1) for n, x in seen.items()}
+    seen = _activations(encoder, [*_inner(encoder), "latent"], images)
+    factors: dict[str, npt.NDArray[np.float32]] = {
+        n: np.maximum(np.abs(x).max(axis=(0, 1, 2)) * np.float32(128 / 127), 1) for n, x in seen.items()
+    }
     for name, by in factors.items():
         _divide(encoder, name, by)
     return factors["latent"]

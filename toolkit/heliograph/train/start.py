@@ -41,7 +41,7 @@ def write_start(codec: Codec, plan: Plan) -> None:
     model = trained_model(codec, plan)
     wanted = ENCODERS[plan.codec]
     if model.encoder.output.shape[-1] < wanted.latent:
-        model = widen(model, wanted.latent, plan.decoder, plan.crops(8, batch=8, size=256))
+        model = widen(model, wanted, plan.decoder, plan.crops(8, batch=8, size=256))
     encoder, images = model.encoder, np.concatenate([plan.calibration(), extremes()])
     finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
     unit = equalise(encoder, images, finest)
@@ -115,21 +115,26 @@ def trained_model(codec: Codec, plan: Plan) -> RateDistortion:
 
 
 def widen(
-    model: RateDistortion, channels: int, shape: DecoderSpec, crops: Crops, *, batches: int = BATCHES
+    model: RateDistortion,
+    spec: EncoderSpec,
+    shape: DecoderSpec,
+    crops: Crops,
+    *,
+    batches: int = BATCHES,
 ) -> RateDistortion:
     """Return a float model with more latent channels, which explain most of what the model's decoder leaves.
 
     Args:
         model: of `trained_model`.
-        channels: wanted in all.
+        spec: wanted of its encoder, which differs in the latent channels alone.
         shape: of its decoder.
         crops: pictures to find them on, sides multiples of 16.
         batches: how many of them.
     """
-    old, more = int(model.encoder.output.shape[-1]), channels - int(model.encoder.output.shape[-1])
+    old, channels = int(model.encoder.output.shape[-1]), spec.latent
+    more = channels - old
     into, out_of, mean, deviation = _strongest(model, crops, more, batches)
-    middle, branch = (model.encoder.get_layer(n).filters for n in ("chain8", "branch4"))
-    encoder = build_encoder(EncoderSpec(middle, channels, branch, 0))
+    encoder = build_encoder(spec)
     for layer in encoder.layers:
         if layer.weights:
             weights = [np.asarray(w) for w in model.encoder.get_layer(layer.name).get_weights()]
@@ -167,7 +172,7 @@ def _strongest(
 ) -> tuple[Array, Array, Array, npt.NDArray[np.float32]]:
     """Return the strongest directions: [inputs, count] into the latent, [count, 768] out of it to a block's pixels
     (orthonormal), the inputs' mean [inputs], and the new channels' standard deviations [count]."""
-    last = model.encoder.get_layer("both8").output
+    last = model.encoder.get_layer("latent").input
     probe = keras.Model(model.encoder.input, [last, model.encoder.output])
     finest = np.ones((1, 1), np.float32)
     step = np.asarray(model.steps(finest))[0]

@@ -55,7 +55,8 @@ def _haar(channels: int) -> Array:
 def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[np.float32]) -> Array:
     """Set the chain to a truncated DCT and the branch to unit input and no output; see `start_chain`."""
     composite = start_chain(encoder, spec)
-    start_branch(encoder, images)
+    if spec.branch:
+        start_branch(encoder, images)
     return composite
 
 
@@ -84,7 +85,8 @@ def start_chain(encoder: keras.Model, spec: EncoderSpec) -> Array:
     keep = right[: spec.middle]  # [middle, 192]
     third = keep.reshape(spec.middle, 2, 2, 48).transpose(1, 2, 3, 0)
     last = np.einsum("nqQk,mk->qQmn", quad.reshape(-1, 2, 2, 192), keep)  # [2, 2, middle, C]
-    for name, kernel in (("chain2", first), ("chain4", second), ("chain8", third), ("chain16", last)):
+    last_name = "latent" if spec.branch == 0 else "chain16"
+    for name, kernel in (("chain2", first), ("chain4", second), ("chain8", third), (last_name, last)):
         layer = encoder.get_layer(name)
         layer.kernel.assign(kernel.astype(np.float32))
         layer.bias.assign(np.zeros(kernel.shape[-1], np.float32))

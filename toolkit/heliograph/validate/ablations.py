@@ -74,16 +74,14 @@ class Soft(RateDistortion):
         return low + 0.5 + slope, ratio + ops.stop_gradient(ops.round(ratio) - ratio)
 
 
-def other_branch(spec: EncoderSpec, pool: str | None) -> keras.Model:
-    """Return the encoder with another way to halve the branch's resolution, or (None) without the branch.
+def other_branch(spec: EncoderSpec, pool: str) -> keras.Model:
+    """Return the encoder with another way to halve the branch's resolution.
 
     "average" pools means; "stride" lets the 3x3 convolutions step by two; weights carry the usual names.
     """
     usual = build_encoder(spec, normalised=True)
     u = usual.get_layer("chain4").output
     linear = usual.get_layer("chain16").output
-    if pool is None:
-        return keras.Model(usual.input, linear, name="encoder")
     b = layers.Conv2D(
         spec.branch,
         3,
@@ -116,22 +114,23 @@ class Variant:
 
 
 ACCELERATOR = ENCODERS["accelerator"]
+BRANCHED = replace(ACCELERATOR, branch=48)
 VARIANTS = (
     Variant("as shipped"),
     Variant("rate: noise of 0.6 steps", objective=NarrowNoise),
     Variant("rate: rounding, straight through", objective=Straight),
     Variant("rate: soft rounding", objective=Soft),
     Variant("rate: noise for decoder too", objective=Noise),
-    Variant("branch: none", encoder=lambda spec: other_branch(spec, None)),
-    Variant("branch: average-pool", encoder=lambda spec: other_branch(spec, "average")),
-    Variant("branch: stride", encoder=lambda spec: other_branch(spec, "stride")),
+    Variant("branch: max-pool", spec=BRANCHED),
+    Variant("branch: average-pool", spec=BRANCHED, encoder=lambda spec: other_branch(spec, "average")),
+    Variant("branch: stride", spec=BRANCHED, encoder=lambda spec: other_branch(spec, "stride")),
     Variant("start: random", random_start=True),
     Variant("latent channels: 128", spec=replace(ACCELERATOR, latent=128)),
     Variant("latent channels: 192", spec=replace(ACCELERATOR, latent=192)),
     Variant("lambda: 0.0016 to 0.0512", lambdas=(0.0016, 0.0512)),
     Variant("lambda: 0.0005 to 0.18", lambdas=(0.0005, 0.18)),
     Variant("joint for a quarter, then decoder alone", joint=0.25),
-    Variant("encoder taught by one of twice the width", teacher=replace(ACCELERATOR, middle=192, branch=96)),
+    Variant("encoder taught by one of twice the width", teacher=replace(ACCELERATOR, middle=192)),
     Variant("decoder: half the width", decoder=DecoderSpec((64, 32, 16, 8), (2, 1, 1, 1))),
     Variant("decoder: as shipped", decoder=DecoderSpec()),
     Variant("decoder: deep at 1/16", decoder=DecoderSpec((256, 64, 32, 16), (6, 1, 1, 0))),

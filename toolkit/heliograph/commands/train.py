@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder",
         choices=("small", "large"),
-        help="of the server: 11 or 135 thousand multiply-adds per pixel; default: small, or a finished codec's own",
+        help="of the server: 12 or 135 thousand multiply-adds per pixel; default: small, or a finished codec's own",
     )
     parser.add_argument(
         "--learning-rate", type=float, default=1e-3, metavar="X", help="at the peak (%(default)g)"

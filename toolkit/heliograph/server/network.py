@@ -20,7 +20,7 @@ class DecoderSpec:
 
 
 DECODERS = {
-    "small": DecoderSpec(),  # 11 kMAC per pixel: what two CPU cores can train in an hour
+    "small": DecoderSpec(),  # 12 kMAC per pixel: what two CPU cores can train in an hour
     "large": DecoderSpec(widths=(512, 384, 192, 96), blocks=(8, 6, 4, 2)),  # 135 kMAC per pixel, for a GPU
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from heliograph.codec import manifest
+from heliograph.codec import manifest
 from heliograph.codec.manifest import Codec
 from heliograph.errors import ExportError
 from heliograph.export import edgetpu

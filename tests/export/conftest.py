@@ -7,19 +7,21 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec import manifest
 
 
 @pytest.fixture(scope="session")
-def altered(shipped: Codec) -> Callable[[Callable[[Any], None]], bytes]:
-    """The shipped encoder with something changed in its flatbuffer: altered(change) where change(model) edits it."""
+def altered() -> Callable[[Callable[[Any], None]], bytes]:
+    """The microcontroller's encoder, which pools, with something changed in its flatbuffer by altered(change)."""
     import flatbuffers
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
+    encoder = manifest.find("microcontroller").encoder
+
     def alter(change: Callable[[Any], None]) -> bytes:
-        model = schema.ModelT.InitFromPackedBuf(shipped.encoder, 0)
+        model = schema.ModelT.InitFromPackedBuf(encoder, 0)
         change(model)
-        builder = flatbuffers.Builder(len(shipped.encoder))
+        builder = flatbuffers.Builder(len(encoder))
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from heliograph.codec import manifest
-from heliograph.codec import manifest
 from heliograph.codec.manifest import Codec
 from heliograph.errors import ExportError
 from heliograph.export import edgetpu

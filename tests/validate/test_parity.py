@@ -57,7 +57,7 @@ def test_installed_runtimes_agree_within_the_encoders_last_bits(
     assert report["unavailable"] == {}
     for name, r in report["runtimes"].items():
         assert r["equal"] > 0.8, name
-        assert r["largest"] <= 4, name
+        assert r["largest"] <= 6, name  # of noise, by an encoder that is hardly trained
         assert r["bd_rate"] is None or abs(r["bd_rate"]) < 0.05
     if "TFLM" in report["runtimes"]:  # its kernels are the reference ones
         micro, reference = report["runtimes"]["TFLM"], report["runtimes"]["LiteRT, reference kernels"]

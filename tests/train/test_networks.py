@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keras
 import numpy as np
+import pytest
 
 from heliograph.train.loop import Adam
 from heliograph.train.networks import (
@@ -13,7 +14,13 @@ from heliograph.train.networks import (
     encoder_macs_per_pixel,
     fold_normalisation,
 )
-from heliograph.train.quantisation import QuantisedConv2D, calibrate_ranges, equalise, snap_biases
+from heliograph.train.quantisation import (
+    QuantisedConv2D,
+    calibrate_ranges,
+    equalise,
+    make_room,
+    snap_biases,
+)
 
 SPEC = ENCODERS["microcontroller"]
 
@@ -57,6 +64,27 @@ def test_a_scaled_layer_moves_by_its_share_of_the_learning_rate() -> None:
     model.train_on_batch(np.ones((8, 4)), np.ones((8, 2)))
     moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
     assert np.allclose(moved, [0.1, 0.1, 0.001, 0.001], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["accelerator", "microcontroller"])  # without a branch and with one
+def test_channels_that_pictures_would_clip_get_room_and_mean_the_same(name: str) -> None:
+    spec, pictures = ENCODERS[name], photographs()
+    encoder = build_encoder(spec)
+    finest = np.full(spec.latent, 0.05, np.float32)
+    unit = equalise(encoder, pictures, finest)
+    assert np.array_equal(
+        make_room(encoder, 0.5 + 0.1 * (pictures - 0.5)), np.ones(spec.latent)
+    )  # fit anyway
+    grown = encoder.get_layer("chain8")
+    grown.set_weights([np.asarray(w) * 3 for w in grown.get_weights()])
+    expected = np.asarray(encoder(pictures)) * unit
+    by = make_room(encoder, pictures)
+    assert by.max() > 1.5
+    assert np.allclose(
+        np.asarray(encoder(pictures)) * unit * by, expected, atol=1e-4 * np.abs(expected).max()
+    )
+    probe = keras.Model(encoder.input, [grown.output, encoder.output])
+    assert max(np.abs(np.asarray(x)).max() for x in probe(pictures)) <= 127.001 / 128
 
 
 def test_snapped_biases_are_whole_multiples_of_input_scale_times_weight_scale() -> None:

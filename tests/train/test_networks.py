@@ -69,12 +69,11 @@ def test_a_scaled_layer_moves_by_its_share_of_the_learning_rate() -> None:
 @pytest.mark.parametrize("name", ["accelerator", "microcontroller"])  # without a branch and with one
 def test_channels_that_pictures_would_clip_get_room_and_mean_the_same(name: str) -> None:
     spec, pictures = ENCODERS[name], photographs()
+    duller = (0.5 + 0.1 * (pictures - 0.5)).astype(np.float32)
     encoder = build_encoder(spec)
     finest = np.full(spec.latent, 0.05, np.float32)
     unit = equalise(encoder, pictures, finest)
-    assert np.array_equal(
-        make_room(encoder, 0.5 + 0.1 * (pictures - 0.5)), np.ones(spec.latent)
-    )  # fit anyway
+    assert np.array_equal(make_room(encoder, duller), np.ones(spec.latent))  # fit anyway
     grown = encoder.get_layer("chain8")
     grown.set_weights([np.asarray(w) * 3 for w in grown.get_weights()])
     expected = np.asarray(encoder(pictures)) * unit

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 from heliograph.cli import main
+from heliograph.codec import manifest
 from heliograph.codec.manifest import Codec
+from heliograph.codec.stream import decode_stream
+from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
 from heliograph.pictures import load_srgb
 from heliograph.samples import copy_samples
-from heliograph.server.decoder import decoder_spec
+from heliograph.server.decoder import ServerDecoder, decoder_spec
 from heliograph.train import loop, start
 from heliograph.train.networks import ENCODERS
 from heliograph.train.rate import RateDistortion
@@ -55,6 +58,16 @@ def test_a_start_draws_what_the_codec_draws(codec_folder: Path, plan: Plan, phot
     assert error(begun, photos) == pytest.approx(
         error(known, photos), rel=0.15
     )  # hardly trained: every rounding shows
+
+
+@pytest.mark.parametrize("name", ["accelerator", "microcontroller"])
+def test_what_a_shipped_codec_keeps_is_in_its_decoders_units(name: str, photos: Path, tmp_path: Path) -> None:
+    codec = manifest.find(name)
+    known = start.trained_model(codec, Plan(codec=name, photos=photos, out=tmp_path))
+    picture = load_srgb(photos / "astronaut.png")
+    shown = ServerDecoder(codec).decode(decode_stream(Encoder(codec).encode(picture, 100), codec))
+    drawn = float(np.square(shown / 255 - picture / 255).mean())
+    assert error(known, photos) < 1.1 * drawn
 
 
 def test_more_channels_help_before_any_training(codec_folder: Path, plan: Plan, photos: Path) -> None:

@@ -17,7 +17,7 @@ from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights
 from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
 from heliograph.train import loop
-from heliograph.train.fitting import last_row
+from heliograph.train.fitting import FROZEN, last_row
 from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
 from heliograph.train.preview import preview_macs_per_pixel
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
@@ -95,9 +95,9 @@ def assemble(plan: Plan) -> Path:
         manifest["recipe"]["start"] = json.loads((plan.out / ORIGIN).read_text(encoding="utf-8"))
     kept = out / "training"
     kept.mkdir(exist_ok=True)
-    for stage in ("qat", "contexts"):  # what another run starts at
-        if (plan.out / f"{stage}.npz").is_file():
-            write_whole(kept / f"{stage}.npz", loop.weights_to_keep(plan.out / f"{stage}.npz"))
+    for name, source in (("qat", FROZEN), ("contexts", "contexts.npz")):  # what another run starts at
+        if (plan.out / source).is_file():
+            write_whole(kept / f"{name}.npz", loop.weights_to_keep(plan.out / source))
     for log in plan.out.glob("*.csv"):
         write_whole(kept / log.name, log.read_bytes())
     for name, data in files.items():

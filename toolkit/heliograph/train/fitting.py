@@ -36,6 +36,7 @@ from heliograph.train.simulated import SimulatedEncoder
 from heliograph.train.stages import Plan, pure_colours, quantised_model
 from heliograph.train.steps import fit_rounding, integer_steps
 
+FROZEN = "frozen.npz"  # stage qat's model as it was frozen, in whose units the codec's decoders are
 ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
 # Features of the context model: what the accelerator's host can spend per symbol is worth 3 % of the bytes.
 CONTEXT_FEATURES = {"accelerator": (16, 32), "microcontroller": (8, 16)}
@@ -79,6 +80,7 @@ def freeze(plan: Plan, *, resume: bool = False) -> None:
         if layer.weights:
             model.encoder.get_layer(layer.name).set_weights(layer.get_weights())
     loop.save_weights(plan.out / "encoder.npz", model.encoder)
+    loop.save_weights(plan.out / FROZEN, model)
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
     steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit)

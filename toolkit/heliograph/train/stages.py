@@ -130,8 +130,12 @@ def quantised_model(plan: Plan) -> RateDistortion:
         return started
     model = float_model(plan)
     loop.load_weights(plan.out / "float.npz", model)
+    return quantise(model, fold_normalisation(model.encoder, ENCODERS[plan.codec]), plan)
+
+
+def quantise(model: RateDistortion, encoder: keras.Model, plan: Plan) -> RateDistortion:
+    """Return a float model with its encoder, given in plain form and equalised in place, fake-quantised."""
     images = np.concatenate([plan.calibration(), extremes()])
-    encoder = fold_normalisation(model.encoder, ENCODERS[plan.codec])
     finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
     unit = equalise(encoder, images, finest)
     quantised = build_encoder(ENCODERS[plan.codec], quantised=True)

@@ -22,9 +22,8 @@ from heliograph.server.network import DecoderSpec, build_decoder
 from heliograph.train import loop
 from heliograph.train.data import Crops
 from heliograph.train.networks import ENCODERS, EncoderSpec, build_encoder, without_rounding
-from heliograph.train.quantisation import calibrate_ranges, equalise
 from heliograph.train.rate import RateDistortion, first_steps, mixture
-from heliograph.train.stages import ORIGIN, START, Plan, build, extremes
+from heliograph.train.stages import ORIGIN, START, Plan, build, quantise
 
 Array = npt.NDArray[np.float64]
 BATCHES = 40  # of 8 crops of 256x256: 80,000 blocks that new channels are found on
@@ -42,17 +41,8 @@ def write_start(codec: Codec, plan: Plan) -> None:
     wanted = ENCODERS[plan.codec]
     if model.encoder.output.shape[-1] < wanted.latent:
         model = widen(model, wanted, plan.decoder, plan.crops(8, batch=8, size=256))
-    encoder, images = model.encoder, np.concatenate([plan.calibration(), extremes()])
-    finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
-    unit = equalise(encoder, images, finest)
-    quantised = build_encoder(wanted, quantised=True)
-    calibrate_ranges(encoder, quantised, images)
-    twin = RateDistortion(quantised, model.decoder, seed=plan.seed)
-    build(twin)
-    for own, found in ((twin.log_step, model.log_step), (twin.density, model.density), (twin.unit, unit)):
-        own.assign(found)
     plan.out.mkdir(parents=True, exist_ok=True)
-    loop.save_weights(plan.out / START, twin)
+    loop.save_weights(plan.out / START, quantise(model, model.encoder, plan))
     origin = {"codec": codec.name, "id": codec.id.hex(), "recipe": codec.manifest.get("recipe", {})}
     write_whole(plan.out / ORIGIN, (json.dumps(origin, indent=2) + "\n").encode())
 

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from heliograph.measure.baselines import jpeg_at_bytes
+from heliograph.measure.metrics import ms_ssim, psnr
 from heliograph.pictures import load_srgb
-from heliograph.validate.baselines import jpeg_at_bytes
-from heliograph.validate.metrics import ms_ssim, psnr
 
 Picture = npt.NDArray[np.uint8]
 SHOWN = "quality-10/coffee"  # the picture and quality of side-by-side.png

@@ -15,9 +15,9 @@ pytest.importorskip("serial")
 pytest.importorskip("cobs")
 pytest.importorskip("cryptography")
 
+from heliograph.bench.link_processes import DEVICE, SimulatedLine, command_of, fill, received, survive
 from heliograph.cli import main
 from heliograph.device.spool import Spool
-from heliograph.validate.link_processes import DEVICE, SimulatedLine, command_of, fill, received, survive
 
 
 @pytest.fixture

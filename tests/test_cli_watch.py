@@ -59,8 +59,8 @@ def test_what_comes_over_a_line_is_decoded_while_it_comes(
 ) -> None:
     for package in ("serial", "cobs", "cryptography"):
         pytest.importorskip(package)
+    from heliograph.bench.link_processes import SimulatedLine, command_of
     from heliograph.device.spool import Spool
-    from heliograph.validate.link_processes import SimulatedLine, command_of
 
     name = Spool(tmp_path / "spool").add(stream.read_bytes())
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

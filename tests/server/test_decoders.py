@@ -97,9 +97,9 @@ def test_batches_keep_to_the_memory_they_may_take(server: ServerDecoder) -> None
 
 
 def test_shipped_decoders_rank_as_they_should(shipped: Codec) -> None:
+    from heliograph.measure.metrics import psnr
     from heliograph.pictures import load_srgb
     from heliograph.samples import sample_pictures
-    from heliograph.validate.metrics import psnr
 
     picture = load_srgb(sample_pictures(colour_only=True)[2])  # coffee
     decoded = decode_stream(Encoder(shipped).encode(picture, 60), shipped)

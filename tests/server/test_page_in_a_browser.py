@@ -16,9 +16,9 @@ pytest.importorskip("starlette")
 pytest.importorskip("serial")
 pytest.importorskip("cobs")
 
+from heliograph.bench.browser import BROWSERS
+from heliograph.bench.page_latency import watch
 from heliograph.codec.manifest import Codec
-from heliograph.validate.browser import BROWSERS
-from heliograph.validate.sharpening import watch
 
 
 @pytest.mark.slow

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from heliograph.bench.browser import BROWSERS, chromium
 from heliograph.cli import main
-from heliograph.validate.browser import BROWSERS, chromium
 
 
 @pytest.fixture(scope="module")

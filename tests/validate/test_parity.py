@@ -13,9 +13,9 @@ import pytest
 
 from heliograph.codec.manifest import Codec
 from heliograph.device.encoder import Encoder
-from heliograph.errors import RuntimeUnavailableError, TrainingError
-from heliograph.validate import parity, runners, trained
-from heliograph.validate.cache import Cache
+from heliograph.errors import RuntimeUnavailableError
+from heliograph.measure.cache import Cache
+from heliograph.validate import parity, runners
 from heliograph.validate.subject import Subject
 
 Paint = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -87,21 +87,3 @@ def test_an_environment_that_is_none_is_named(subject: Subject, codec: Codec, pa
     found = [r for r in runners.installed(codec, python="/no/python") if "TF" not in r.name]
     report = parity.measure(subject, [paint(16, 16)], [found[0], found[-1]], cache=Cache(None))
     assert "cannot run /no/python" in report["unavailable"]["another environment"]
-
-
-def test_the_fake_quantised_encoder_is_the_int8_one_and_float_is_not_far(
-    codec: Codec, codec_folder: Path, encoder: Encoder, paint: Paint
-) -> None:
-    run = codec_folder.parent / "run"
-    if not (run / trained.CHECKPOINT).is_file():
-        pytest.skip("the small codec's training run was not kept")
-    quantised, plain = trained.runners(codec, run)
-    picture = paint(256, 256)
-    ours = encoder.latents(picture)
-    assert parity.apart(quantised.latents(picture), ours)["equal"] / ours.size > 0.95
-    assert parity.apart(plain.latents(picture), ours)["largest"] < 64
-
-
-def test_a_run_without_its_checkpoint_is_named(codec: Codec, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"encoder\.npz is missing: .*--run"):
-        trained.runners(codec, tmp_path)

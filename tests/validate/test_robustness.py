@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.measure.cache import Cache
 from heliograph.validate import robustness
-from heliograph.validate.cache import Cache
 from heliograph.validate.contents import CONTENTS
 from heliograph.validate.subject import Subject
 

@@ -67,6 +67,11 @@ def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
         ) from error
 
 
+def load_folder(folder: Path) -> list[npt.NDArray[np.uint8]]:
+    """Return all pictures of a folder, uint8 [H, W, 3] sRGB."""
+    return [load_srgb(path) for path in list_pictures(folder)]
+
+
 def png(picture: npt.NDArray[np.uint8]) -> bytes:
     """Return a picture uint8 [H, W, 3] as the bytes of a PNG file."""
     buffer = io.BytesIO()

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         calibration = importlib.import_module("heliograph.train.calibration")
         loop = importlib.import_module("heliograph.train.loop")
-        curves = importlib.import_module("heliograph.validate.curves")
+        curves = importlib.import_module("heliograph.measure.curves")
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"calibrating needs Keras, TensorFlow and SciPy ({error}): pip install 'heliograph[train,validate,device]'"

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the text and write the maps; return the exit code."""
     try:
         maps = importlib.import_module("heliograph.validate.maps")
-        metrics = importlib.import_module("heliograph.validate.metrics")
+        metrics = importlib.import_module("heliograph.measure.metrics")
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"inspecting needs {error}: pip install 'heliograph[validate]'"

@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"measuring needs SciPy ({error}): pip install 'heliograph[validate]'"
         ) from error
     gate = importlib.import_module("heliograph.validate.gate")
-    cache = importlib.import_module("heliograph.validate.cache")
+    cache = importlib.import_module("heliograph.measure.cache")
     subject_of = importlib.import_module("heliograph.validate.subject").Subject
     codec = manifest.find(arguments.codec)
     requirements = gate.load(arguments.require) if arguments.require else []
@@ -161,7 +161,7 @@ def _settings(harness: Any, arguments: argparse.Namespace) -> Any:
     against = arguments.against
     if against is None:
         against = ("jpeg",) if quick else BASELINES
-    default = QUICK_QUALITIES if quick else harness.rate_distortion.QUALITIES
+    default = QUICK_QUALITIES if quick else harness.codec_rows.QUALITIES
     return harness.Settings(
         parts=tuple(parts),
         qualities=tuple(arguments.qualities or default),
@@ -169,9 +169,17 @@ def _settings(harness: Any, arguments: argparse.Namespace) -> Any:
         jobs=max(1, arguments.jobs),
         perceptual=arguments.ssimulacra2,
         shown=arguments.shown,
-        run=arguments.trained_in,
+        trained=_trained(arguments.trained_in),
         python=arguments.python,
     )
+
+
+def _trained(run: Path | None) -> Any:
+    """Return what makes runners of a training run's encoder, None without a run."""
+    if run is None:
+        return None
+    trained = importlib.import_module("heliograph.train.experiments.trained")
+    return lambda codec: trained.runners(codec, run)
 
 
 def _command(arguments: argparse.Namespace, codec: str) -> str:

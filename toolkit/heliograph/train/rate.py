@@ -92,7 +92,7 @@ class RateDistortion(Objective):
         """Return what stands for rounded latents, in steps: where bits are counted, and what the decoder gets.
 
         Noise a whole step wide overstates low rates, and still trains better than what counts them rightly
-        (narrower noise, soft rounding, rounding itself: `heliograph.validate.ablations`).
+        (narrower noise, soft rounding, rounding itself: `heliograph.train.experiments.ablations`).
         """
         noise = keras.random.uniform(ops.shape(ratio), -0.5, 0.5, seed=self.seeds)
         return ratio + noise, ratio + ops.stop_gradient(ops.round(ratio) - ratio)

@@ -14,9 +14,10 @@ from PIL import Image
 
 from heliograph.codec.levels import from_quality
 from heliograph.codec.stream import Decoded, decode_stream
-from heliograph.validate import baselines, maps, metrics
-from heliograph.validate.baselines import BASELINES
-from heliograph.validate.cache import Cache, picture_hash
+from heliograph.measure import baselines, metrics
+from heliograph.measure.baselines import BASELINES
+from heliograph.measure.cache import Cache, picture_hash
+from heliograph.validate import maps
 from heliograph.validate.subject import Subject
 
 QUALITIES = (15, 50)

@@ -14,21 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from heliograph.validate import (
-    digests,
-    environment,
-    gallery,
-    parity,
-    rate_distortion,
-    robustness,
-    runners,
-    trained,
-)
-from heliograph.validate.baselines import BASELINES, JPEG_VARIANTS
-from heliograph.validate.cache import Cache, picture_hash
+from heliograph.codec.manifest import Codec
+from heliograph.measure import environment, rate_distortion
+from heliograph.measure.baselines import BASELINES, JPEG_VARIANTS
+from heliograph.measure.cache import Cache, picture_hash
+from heliograph.measure.rate_distortion import Rows
+from heliograph.measure.runner import Runner
+from heliograph.validate import codec_rows, digests, gallery, parity, robustness, runners
 from heliograph.validate.contents import CONTENTS
 from heliograph.validate.gallery import Sheet
-from heliograph.validate.rate_distortion import Rows
 from heliograph.validate.subject import Subject
 
 PARTS = ("rate-distortion", "parity", "robustness", "maps")
@@ -47,17 +41,17 @@ class Settings:
         jobs: processes that measure beside this one.
         perceptual: measure SSIMULACRA2 too.
         shown: pictures in the slider and the maps.
-        run: folder of the codec's training run, for parity with it.
+        trained: returns runners of a codec's training run, for parity with it.
         python: another environment's Python, for parity with its runtime.
     """
 
     parts: Sequence[str] = PARTS
-    qualities: Sequence[int] = rate_distortion.QUALITIES
+    qualities: Sequence[int] = codec_rows.QUALITIES
     against: Sequence[str] = tuple(BASELINES)
     jobs: int = 1
     perceptual: bool = False
     shown: int = 3
-    run: Path | None = None
+    trained: Callable[[Codec], Sequence[Runner]] | None = None
     python: str | None = None
 
 
@@ -110,7 +104,7 @@ def measure_curves(
         _progress(count * len(pictures), "rate-distortion") as bar,
     ):
         for decoder in subject.decoders:
-            series[decoder] = rate_distortion.codec_rows(
+            series[decoder] = codec_rows.codec_rows(
                 subject,
                 pictures,
                 decoder=decoder,
@@ -147,8 +141,8 @@ def _parity(
     subject: Subject, pictures: Sequence[Picture], settings: Settings, cache: Cache
 ) -> dict[str, Any]:
     found = runners.installed(subject.codec, python=settings.python)
-    if settings.run is not None:
-        found += trained.runners(subject.codec, settings.run)
+    if settings.trained is not None:
+        found += settings.trained(subject.codec)
     some = [pictures[n] for n in gallery.choose(len(pictures), PARITY_PICTURES)]
     with _progress(len(found), "parity") as bar:
         return parity.measure(subject, some, found, cache=cache, advance=bar.update)

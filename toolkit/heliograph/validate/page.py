@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from heliograph.validate import charts, page_checks
+from heliograph.measure import charts
+from heliograph.validate import page_checks
 from heliograph.validate.gallery import Panel, Sheet
 from heliograph.validate.harness import Report
 from heliograph.validate.tables import number, table

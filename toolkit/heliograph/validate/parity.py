@@ -16,11 +16,11 @@ import numpy.typing as npt
 from heliograph.codec.levels import from_quality
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream
-from heliograph.validate import metrics
-from heliograph.validate.cache import Cache, picture_hash
-from heliograph.validate.curves import Point, bd_rate
-from heliograph.validate.rate_distortion import EQUAL_DB
-from heliograph.validate.runners import Layers, Runner
+from heliograph.measure import metrics
+from heliograph.measure.cache import Cache, picture_hash
+from heliograph.measure.curves import Point, bd_rate
+from heliograph.measure.rate_distortion import EQUAL_DB
+from heliograph.measure.runner import Layers, Runner
 from heliograph.validate.subject import Subject
 
 QUALITIES = (10, 30, 50, 70, 90)

@@ -18,10 +18,10 @@ from heliograph.codec.levels import from_quality
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import StreamError
-from heliograph.validate import baselines, metrics
-from heliograph.validate.cache import Cache, picture_hash
+from heliograph.measure import baselines, metrics
+from heliograph.measure.cache import Cache, picture_hash
+from heliograph.measure.rate_distortion import EQUAL_DB
 from heliograph.validate.contents import CONTENTS, SEED, Content
-from heliograph.validate.rate_distortion import EQUAL_DB
 from heliograph.validate.subject import Subject
 
 QUALITIES = (30, 80)

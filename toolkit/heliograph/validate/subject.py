@@ -14,7 +14,7 @@ from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import Decoded
 from heliograph.device.encoder import Encoder
-from heliograph.validate.environment import versions
+from heliograph.measure.environment import versions
 
 Picture = npt.NDArray[np.uint8]
 Decode = Callable[[Decoded], Picture]

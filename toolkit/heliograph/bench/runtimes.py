@@ -1,6 +1,6 @@
 """How fast a codec's encoder is on each TFLite runtime, and other codecs beside it.
 
-    python -m heliograph.validate.runtimes --images DIR [--codec NAME_OR_DIR]
+    python -m heliograph.bench.runtimes --images DIR [--codec NAME_OR_DIR]
 
 All on one thread, per million pixels. How far the runtimes agree is part of `heliograph validate`.
 """
@@ -21,8 +21,8 @@ from heliograph.codec import manifest
 from heliograph.codec.pack import pack_latents
 from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import available
-from heliograph.validate import baselines
-from heliograph.validate.rate_distortion import load_folder
+from heliograph.measure import baselines
+from heliograph.pictures import load_folder
 
 Picture = npt.NDArray[np.uint8]
 REPEATS = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from heliograph.validate.curves import Point, bd_psnr, bd_rate, compare
+from heliograph.measure.curves import Point, bd_psnr, bd_rate, compare
 
 ANCHOR = [Point(0.1, 28), Point(0.2, 31), Point(0.4, 34), Point(0.8, 37)]
 

@@ -1,6 +1,6 @@
 """What entropy coding does with real latents: bytes against ideal static tables, speed, budgets, slices.
 
-    python -m heliograph.validate.entropy_report CODEC PICTURE...
+    python -m heliograph.bench.entropy CODEC PICTURE...
 
 CODEC is a codec's name or folder; a PICTURE may also be a latent map int8 [h, w, C] in an .npy file. A server
 decoder in the codec adds the PSNR of prefixes.
@@ -28,8 +28,9 @@ from heliograph.codec.slices import Coder, load_core
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError, PictureError, StreamError
-from heliograph.validate import metrics
-from heliograph.validate.curves import Point, bd_rate
+from heliograph.measure import metrics
+from heliograph.measure.curves import Point, bd_rate
+from heliograph.measure.static_tables import ideal_bytes
 
 if TYPE_CHECKING:
     from heliograph.server.decoder import ServerDecoder
@@ -47,19 +48,6 @@ class Map:
     latents: npt.NDArray[np.int8]
     width: int
     height: int
-
-
-def ideal_bytes(symbols: Sequence[npt.NDArray[np.int16]]) -> float:
-    """Return the bytes that symbols [h, w, C] of several pictures take under ideal static tables per channel.
-
-    The tables are those of just these symbols and cost nothing, so no codec with static tables reaches this.
-    """
-    flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in symbols])
-    bits = 0.0
-    for channel in flat.T:
-        counts = np.unique(channel, return_counts=True)[1].astype(np.float64)
-        bits += float((counts * (np.log2(len(flat)) - np.log2(counts))).sum())
-    return bits / 8
 
 
 def server(codec: Codec) -> ServerDecoder | None:
@@ -253,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nPrefixes")
         prefixes(codec, maps, pictures, decoder)
     except HeliographError as error:
-        print(f"entropy_report: {error}", file=sys.stderr)
+        print(f"entropy: {error}", file=sys.stderr)
         return 2
     return 0
 

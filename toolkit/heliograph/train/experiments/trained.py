@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from heliograph.codec.manifest import Codec, sha256
 from heliograph.errors import TrainingError
-from heliograph.validate.runners import Latents, Picture, Runner, Tile, tiled
+from heliograph.measure.runner import Latents, Picture, Runner, Tile, tiled
 
 CHECKPOINT = "encoder.npz"  # what stage `freeze` converted
 

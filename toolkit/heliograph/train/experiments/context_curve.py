@@ -1,6 +1,6 @@
 """Bytes that contexts save against their multiply-adds: fits several sizes on a frozen encoder's latents.
 
-    python -m heliograph.train.context_curve CODEC RUN PHOTOS [--minutes M]
+    python -m heliograph.train.experiments.context_curve CODEC RUN PHOTOS [--minutes M]
 
 CODEC is a key of ENCODERS, RUN the folder of a training run whose stage `tables` is done.
 """

@@ -1,4 +1,4 @@
-"""Rate–distortion of a codec on pictures, from real files, beside JPEG, WebP, JPEG 2000 and AVIF."""
+"""Rate–distortion from real files: rows of measurements, those of JPEG, WebP, JPEG 2000 and AVIF, and curves."""
 
 from __future__ import annotations
 
@@ -9,23 +9,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.levels import from_quality
-from heliograph.codec.stream import decode_stream
-from heliograph.pictures import list_pictures, load_srgb
-from heliograph.validate import baselines, metrics
-from heliograph.validate.baselines import BASELINES, JPEG_VARIANTS
-from heliograph.validate.cache import Cache, picture_hash
-from heliograph.validate.curves import Point, compare
-from heliograph.validate.environment import version
-from heliograph.validate.subject import Subject
+from heliograph.measure import baselines, metrics
+from heliograph.measure.baselines import BASELINES, JPEG_VARIANTS
+from heliograph.measure.cache import Cache, picture_hash
+from heliograph.measure.curves import Point, compare
+from heliograph.measure.environment import version
 
-QUALITIES = (5, 15, 25, 35, 45, 55, 65, 75, 85, 95)
 EQUAL_DB = 100.0  # what equal pictures count as in dB, so that there are means
 ANCHOR = "jpeg"
 QUANTITIES = ("psnr", "psnr_y", "ms_ssim", "ssimulacra2")
@@ -76,7 +70,7 @@ def measure_baseline(name: str, picture: Picture, quality: int, perceptual: bool
     return row
 
 
-class _Gathered:
+class Gathered:
     """Rows in the order asked for, kept in the cache as they come, so that an interrupted run loses little."""
 
     def __init__(self, qualities: Sequence[int], cache: Cache, advance: Advance) -> None:
@@ -107,7 +101,7 @@ class _Gathered:
             self._advance()
 
 
-def _perceptual(wished: bool) -> str | bool | None:
+def perceptual_fact(wished: bool) -> str | bool | None:
     """What SSIMULACRA2 values depend on, for the cache."""
     return version("ssimulacra2") if wished else False
 
@@ -127,8 +121,12 @@ def baseline_rows(
             return baseline_rows(name, pictures, pool=threads, cache=cache, advance=advance)
     cache = cache or Cache(None)
     baseline = BASELINES[name]
-    facts = {"options": baseline.options, "library": baseline.version, "perceptual": _perceptual(perceptual)}
-    gathered = _Gathered(baseline.qualities, cache, advance)
+    facts = {
+        "options": baseline.options,
+        "library": baseline.version,
+        "perceptual": perceptual_fact(perceptual),
+    }
+    gathered = Gathered(baseline.qualities, cache, advance)
     for picture in pictures:
         digest = picture_hash(picture)
         for quality in baseline.qualities:
@@ -141,50 +139,6 @@ def baseline_rows(
             gathered.measured(quality, key, task)
     gathered.take(wait=True)
     return gathered.rows
-
-
-def codec_rows(
-    subject: Subject,
-    pictures: Sequence[Picture],
-    *,
-    decoder: str | None = None,
-    qualities: Sequence[int] = QUALITIES,
-    pool: Executor,
-    cache: Cache | None = None,
-    advance: Advance = lambda: None,
-    perceptual: bool = False,
-) -> Rows:
-    """Encode pictures with the int8 encoder at several qualities and decode the files; one row a picture."""
-    cache = cache or Cache(None)
-    facts = {**subject.facts(decoder), "perceptual": _perceptual(perceptual)}
-    gathered = _Gathered(qualities, cache, advance)
-    for picture in pictures:
-        digest, packer, inference = picture_hash(picture), None, 0.0
-        for quality in qualities:
-            key = cache.key("codec", {**facts, "picture": digest, "quality": quality})
-            found = cache.get(key)
-            if found is not None:
-                gathered.known(quality, found)
-                continue
-            if packer is None:
-                began = time.perf_counter()
-                packer = subject.packer(picture)
-                inference = time.perf_counter() - began
-            began = time.perf_counter()
-            data = packer.at(from_quality(quality))
-            packed = time.perf_counter()
-            shown = subject.decode(decode_stream(data, subject.codec), decoder)
-            times = (inference + packed - began, time.perf_counter() - packed)
-            task = pool.submit(_measure_timed, picture, len(data), shown, perceptual, times)
-            gathered.measured(quality, key, task)
-    gathered.take(wait=True)
-    return gathered.rows
-
-
-def _measure_timed(
-    picture: Picture, size: int, shown: Picture, perceptual: bool, times: tuple[float, float]
-) -> Row:
-    return measure(picture, size, shown, perceptual) | {"encode_s": times[0], "decode_s": times[1]}
 
 
 def jpeg_variants(rows: Rows) -> dict[str, Rows]:
@@ -264,8 +218,3 @@ def _difference(anchor: list[Point], test: list[Point]) -> dict[str, Any]:
         return compare(anchor, test).as_dict()
     except ValueError as error:
         return {"reason": str(error)}
-
-
-def load_folder(folder: Path) -> list[Picture]:
-    """Return all pictures of a folder, uint8 [H, W, 3] sRGB."""
-    return [load_srgb(path) for path in list_pictures(folder)]

@@ -10,9 +10,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from heliograph.pictures import load_srgb
-from heliograph.samples import sample_pictures
-from heliograph.validate.baselines import (
+from heliograph.measure.baselines import (
     BASELINES,
     at_bytes,
     decode,
@@ -21,7 +19,9 @@ from heliograph.validate.baselines import (
     jpeg_at_bytes,
     jpeg_table_bytes,
 )
-from heliograph.validate.metrics import psnr
+from heliograph.measure.metrics import psnr
+from heliograph.pictures import load_srgb
+from heliograph.samples import sample_pictures
 
 Paint = Callable[[int, int], npt.NDArray[np.uint8]]
 

@@ -18,7 +18,7 @@ from heliograph.errors import StreamError
 from heliograph.link.beacon import BeaconReceiver, BeaconSender
 from heliograph.link.line import Faults, Noise
 from heliograph.link.store import Store
-from heliograph.validate.metrics import psnr
+from heliograph.measure.metrics import psnr
 
 Picture = npt.NDArray[np.uint8]
 DEVICE = "camera"

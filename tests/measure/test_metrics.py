@@ -11,8 +11,8 @@ import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from heliograph.errors import RuntimeUnavailableError
-from heliograph.validate import metrics
-from heliograph.validate.metrics import ms_ssim, mse, psnr, psnr_y, ssimulacra2
+from heliograph.measure import metrics
+from heliograph.measure.metrics import ms_ssim, mse, psnr, psnr_y, ssimulacra2
 
 Paint = Callable[[int, int], npt.NDArray[np.uint8]]
 

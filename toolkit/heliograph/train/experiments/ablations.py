@@ -1,6 +1,6 @@
 """The recipe's choices, each changed alone and trained for equally many steps: what a choice is worth.
 
-    python -m heliograph.validate.ablations --photos DIR --images HELD_OUT --out RUNS [--steps N] [--only ...]
+    python -m heliograph.train.experiments.ablations --photos DIR --images HELD_OUT --out RUNS [--steps N] [--only ...]
 
 Every variant trains encoder, steps, densities and decoder together in float, from the same seed on the same crops;
 pictures that are not among the photographs are then coded at five qualities. Symbols are rounded, and their bits
@@ -25,15 +25,15 @@ from keras import layers, ops
 
 from heliograph.codec.tiles import STRIDE
 from heliograph.files import write_whole
+from heliograph.measure.curves import Point, bd_rate
+from heliograph.pictures import load_folder
 from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
 from heliograph.train import loop, transform
+from heliograph.train.experiments.int8_cost import measure
 from heliograph.train.networks import ENCODERS, EncoderSpec, ZeroSum, build_encoder
 from heliograph.train.objective import Tensor
 from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
 from heliograph.train.stages import LAYER_SCALES, Plan, build
-from heliograph.validate.curves import Point, bd_rate
-from heliograph.validate.int8_cost import measure
-from heliograph.validate.rate_distortion import load_folder
 
 QUALITIES = (5, 25, 50, 75, 95)
 SMALL = DecoderSpec(widths=(128, 64, 32, 16), blocks=(2, 1, 1, 1))  # a decoder that trains in minutes

@@ -1,6 +1,6 @@
 """Seams: whether the error of a decoded picture is larger along the borders of the encoder's tiles.
 
-    python -m heliograph.validate.seams CODEC PICTURE...
+    python -m heliograph.bench.seams CODEC PICTURE...
 
 encodes and decodes pictures twice, on two grids of tiles, and prints the ratio at several qualities.
 """

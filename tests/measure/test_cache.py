@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from heliograph.errors import OutputError
-from heliograph.validate import cache as module
-from heliograph.validate.cache import Cache, picture_hash
+from heliograph.measure import cache as module
+from heliograph.measure.cache import Cache, picture_hash
 
 
 def test_a_value_is_found_again_by_another_run(tmp_path: Path) -> None:

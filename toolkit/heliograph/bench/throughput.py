@@ -1,7 +1,7 @@
 """How fast streams become pictures here, stage by stage, and in how much memory.
 
-    python -m heliograph.validate.throughput
-    python -m heliograph.validate.throughput --memory 10000 --sizes 64x48 96x64
+    python -m heliograph.bench.throughput
+    python -m heliograph.bench.throughput --memory 10000 --sizes 64x48 96x64
 
 The first decodes pictures of a fleet's usual sizes with the pipeline of `heliograph decode`, with the server's and
 with the preview decoder, and prints megapixels per second from streams to PNG files and of every stage alone: its
@@ -115,7 +115,7 @@ def size(text: str) -> tuple[int, int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m heliograph.validate.throughput", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m heliograph.bench.throughput", description=__doc__)
     parser.add_argument("--codec", default="accelerator", metavar="NAME_OR_DIR")
     parser.add_argument("--decoders", nargs="+", choices=KINDS[1:], default=KINDS[1:])
     parser.add_argument("--sizes", nargs="+", type=size, default=[(640, 480), (1280, 720)], metavar="WxH")

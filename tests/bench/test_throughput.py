@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.bench import throughput
 from heliograph.codec.manifest import Codec
 from heliograph.server.codecs import Codecs
-from heliograph.validate import throughput
 
 
 def test_every_stage_is_measured(codec_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """What int8 costs: one model's encoder in float, quantised after training, and after quantisation-aware training.
 
-    python -m heliograph.validate.int8_cost --run RUN --images DIR
+    python -m heliograph.train.experiments.int8_cost --run RUN --images DIR
 
 The three share the joint training's decoder and steps (the last one's have been trained on for the QAT stage's
 minutes). Symbols are rounded to nearest and their bits counted as the entropy under one table per channel,
@@ -23,16 +23,17 @@ import numpy.typing as npt
 
 from heliograph.codec import tiles
 from heliograph.device.encoder import LatentEncoder
+from heliograph.measure import metrics
+from heliograph.measure.curves import Point, bd_rate
+from heliograph.measure.rate_distortion import baseline_rows, curve, means
+from heliograph.measure.static_tables import ideal_bytes
+from heliograph.pictures import load_folder
 from heliograph.server.decoder import to_pixels
 from heliograph.train import loop, stages
 from heliograph.train.convert import convert
 from heliograph.train.networks import ENCODERS, fold_normalisation, without_rounding
 from heliograph.train.rate import RateDistortion
 from heliograph.train.stages import Plan
-from heliograph.validate import metrics
-from heliograph.validate.curves import Point, bd_rate
-from heliograph.validate.entropy_report import ideal_bytes
-from heliograph.validate.rate_distortion import baseline_rows, curve, load_folder, means
 
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)
 Picture = npt.NDArray[np.uint8]

@@ -8,9 +8,9 @@ import pytest
 
 pytest.importorskip("cobs")
 
+from heliograph.bench.link import KEY, goodput, main
+from heliograph.bench.link_one_way import what_arrives
 from heliograph.link.line import Faults
-from heliograph.validate.link import KEY, goodput, main
-from heliograph.validate.link_one_way import what_arrives
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.validate import entropy_report, runtimes
+from heliograph.bench import entropy, runtimes
 
 
 def test_the_entropy_report_prints_every_part(
     codec_folder: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert entropy_report.main([str(codec_folder), str(photo)]) == 0
+    assert entropy.main([str(codec_folder), str(photo)]) == 0
     out = capsys.readouterr().out
     for title in ("Bytes", "Speed", "Budgets", "Layers and slices", "Prefixes"):
         assert f"\n{title}\n" in out
@@ -27,7 +27,7 @@ def test_the_entropy_report_names_what_it_cannot_read(
 ) -> None:
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"no picture")
-    assert entropy_report.main([str(codec_folder), str(bad)]) == 2
+    assert entropy.main([str(codec_folder), str(bad)]) == 2
     assert f"{bad} is not a picture" in capsys.readouterr().err
 
 

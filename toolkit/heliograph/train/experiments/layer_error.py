@@ -1,6 +1,6 @@
 """Where int8 costs: what each rounding of the encoder adds to the picture's error, alone and all together.
 
-    python -m heliograph.validate.layer_error --run RUN --photos PHOTOS --images DIR [--codec NAME]
+    python -m heliograph.train.experiments.layer_error --run RUN --photos PHOTOS --images DIR [--codec NAME]
 
 A fake-quantised encoder is run with one rounding switched on at a time. The error of its latents goes through the
 decoder's linear path, which turns it into the picture's mean squared error (8-bit units, mean over RGB). Beside it
@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.tiles import STRIDE
+from heliograph.pictures import load_folder
 from heliograph.train import loop, stages
 from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 from heliograph.train.rate import RateDistortion
 from heliograph.train.stages import Plan
-from heliograph.validate.rate_distortion import load_folder
 
 Latents = npt.NDArray[np.float32]
 

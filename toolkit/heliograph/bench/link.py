@@ -1,6 +1,6 @@
 """The figures of the link, each from a run: goodput on bad lines, survival, one-way PSNR, CPU, XMODEM and ZMODEM.
 
-    python -m heliograph.validate.link [PART...]
+    python -m heliograph.bench.link [PART...]
 
 Parts: goodput (virtual time, repeatable), survival, one-way, cpu, others (real processes on pseudo-terminals; sz, rz,
 sx, rx of the package lrzsz where they are installed). Goodput is bytes of pictures times 10 bits over baud times
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from heliograph.bench.link_processes import Timed, survive, time_lrzsz, time_ours
 from heliograph.errors import HeliographError
 from heliograph.link.line import Faults, Line
 from heliograph.link.line import run as run_line
@@ -23,7 +24,6 @@ from heliograph.link.port import BITS_PER_BYTE
 from heliograph.link.receiver import Receiver
 from heliograph.link.sender import Sender
 from heliograph.link.store import Store
-from heliograph.validate.link_processes import Timed, survive, time_lrzsz, time_ours
 
 KEY = bytes(range(32))
 
@@ -102,10 +102,10 @@ def show_survival() -> None:
 
 
 def show_one_way(decoder: str) -> None:
+    from heliograph.bench.link_one_way import measure
     from heliograph.codec import manifest
     from heliograph.pictures import load_srgb
     from heliograph.samples import sample_pictures
-    from heliograph.validate.link_one_way import measure
 
     codec = manifest.find("accelerator")
     pictures = [load_srgb(path)[:768, :1024] for path in sample_pictures(colour_only=True)]
@@ -192,7 +192,7 @@ PARTS = ("goodput", "survival", "one-way", "cpu", "others")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the parts asked for."""
-    parser = argparse.ArgumentParser(prog="python -m heliograph.validate.link", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m heliograph.bench.link", description=__doc__)
     parser.add_argument("parts", metavar="PART", nargs="*", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument(
         "--decoder", choices=["server", "preview"], default="server", help="of one-way (%(default)s)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from heliograph.validate.seams import near_borders, seam_errors
+from heliograph.bench.seams import near_borders, seam_errors
 
 
 def test_pixels_near_borders() -> None:

@@ -1,6 +1,6 @@
 """How soon a picture is on the page and sharpens, with real ends on a slow line and a real browser.
 
-    python -m heliograph.validate.sharpening --baud 9600 --picture photo.jpg
+    python -m heliograph.bench.page_latency --baud 9600 --picture photo.jpg
 
 starts `heliograph receive` and `send` on a simulated line between pseudo-terminals, `heliograph serve` on what is
 received, and a headless Chromium that looks on; and prints when which bytes were to be seen.
@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.bench.browser import chromium
+from heliograph.bench.link_processes import SimulatedLine, command_of
 from heliograph.codec import format as container
 from heliograph.codec import manifest
 from heliograph.codec.manifest import Codec
@@ -29,8 +31,6 @@ from heliograph.device.encoder import Encoder
 from heliograph.device.spool import Spool
 from heliograph.pictures import load_srgb
 from heliograph.samples import sample_pictures
-from heliograph.validate.browser import chromium
-from heliograph.validate.link_processes import SimulatedLine, command_of
 
 # Notes when the browser has drawn a picture, or has drawn all that further bytes hold: they may add nothing to see.
 _NOTE = """
@@ -133,7 +133,7 @@ def _until(page: Any, condition: str, patience: float) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was seen."""
-    parser = argparse.ArgumentParser(prog="python -m heliograph.validate.sharpening", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m heliograph.bench.page_latency", description=__doc__)
     parser.add_argument("--codec", default="accelerator", metavar="NAME_OR_DIR")
     parser.add_argument("--picture", type=Path, help="default: the first colour sample")
     parser.add_argument("--quality", type=float, default=50)

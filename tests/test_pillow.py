@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 import heliograph.pillow
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.codec import rans
+from heliograph.codec.entropy_model import level_offsets
 from heliograph.codec.levels import steps_at
-from heliograph.codec.model import level_offsets
 from heliograph.codec.slices import Coder, DecodedSlice
 from heliograph.errors import StreamError
 

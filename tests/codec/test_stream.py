@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliograph.codec import format as container
-from heliograph.codec import levels
+from heliograph.codec import container, levels
 from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer, pack_latents
 from heliograph.codec.stream import Decoded, decode_stream

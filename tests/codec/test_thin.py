@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream

@@ -19,7 +19,7 @@ import sys
 import time
 from pathlib import Path
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.thin import thin
 from heliograph.device.spool import Spool
 from heliograph.errors import SpoolError

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import filled_parts

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.thin import thin
 from heliograph.device import spool as module
 from heliograph.device.spool import Spool

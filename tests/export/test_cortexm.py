@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec import format as container
-from heliograph.codec import levels, manifest
+from heliograph.codec import container, levels, manifest
 from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
 from heliograph.errors import ExportError, RuntimeUnavailableError

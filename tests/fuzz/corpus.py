@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 

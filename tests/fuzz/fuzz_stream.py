@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crc32c import crc32c
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import latent_shape

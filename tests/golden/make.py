@@ -18,7 +18,7 @@ from types import ModuleType
 import numpy as np
 from crc32c import crc32c
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.levels import from_quality
 from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.pack import Packer

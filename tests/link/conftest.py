@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.errors import SpoolError
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import LinkError

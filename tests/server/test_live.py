@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from heliograph.codec.contexts import walk
+from heliograph.codec.entropy_model import TOTAL, EntropyModel
 from heliograph.codec.levels import from_quality
-from heliograph.codec.model import TOTAL, EntropyModel
 from heliograph.codec.slices import Coder, load_core
 from heliograph.errors import TrainingError
 from heliograph.train.context_data import Quantiser, channel_order, fit_prediction, residuals

@@ -21,7 +21,7 @@ from heliograph.samples import copy_samples
 from heliograph.server.decoder import ServerDecoder, decoder_spec
 from heliograph.train import loop, start
 from heliograph.train.networks import ENCODERS
-from heliograph.train.rate import RateDistortion
+from heliograph.train.rate_distortion import RateDistortion
 from heliograph.train.stages import Plan, quantised_model
 
 FINEST = np.ones((1, 1), np.float32)

@@ -13,7 +13,7 @@ import pytest
 
 from heliograph.cli import main
 from heliograph.codec import manifest
-from heliograph.codec.model import NOT_SENT, EntropyModel
+from heliograph.codec.entropy_model import NOT_SENT, EntropyModel
 from heliograph.commands.validate import EXIT_MISSED
 from heliograph.validate import gate
 

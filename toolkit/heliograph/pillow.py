@@ -27,8 +27,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from heliograph.codec import format as container
-from heliograph.codec import levels, manifest
+from heliograph.codec import container, levels, manifest
 from heliograph.codec.manifest import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import CodecError, RuntimeUnavailableError, StreamError

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import format as container
-from heliograph.codec import manifest
+from heliograph.codec import container, manifest
 from heliograph.codec.levels import from_quality
 from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer

@@ -24,8 +24,7 @@ import numpy.typing as npt
 
 from heliograph.bench.browser import chromium
 from heliograph.bench.link_processes import SimulatedLine, command_of
-from heliograph.codec import format as container
-from heliograph.codec import manifest
+from heliograph.codec import container, manifest
 from heliograph.codec.manifest import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.device.spool import Spool

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.model import EntropyModel, PassNetwork, level_offsets
+from heliograph.codec.entropy_model import EntropyModel, PassNetwork, level_offsets
 
 _DIRECT = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))

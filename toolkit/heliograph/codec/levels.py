@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.rate import QUALITIES
+from heliograph.codec.quantise import QUALITIES
 
 LEVELS = 1024
 PER_QUALITY = 8

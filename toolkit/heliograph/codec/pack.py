@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import format as container
-from heliograph.codec import levels
+from heliograph.codec import container, levels
 from heliograph.codec.manifest import Codec
 from heliograph.codec.slices import Symbols
 from heliograph.errors import PictureError

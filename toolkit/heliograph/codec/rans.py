@@ -12,7 +12,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.model import PRECISION, TOTAL, EntropyModel
+from heliograph.codec.entropy_model import PRECISION, TOTAL, EntropyModel
 from heliograph.errors import StreamError
 
 LOWER = 1 << 16

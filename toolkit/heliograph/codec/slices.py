@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import contexts, rans, rate
+from heliograph.codec import contexts, quantise, rans
+from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.levels import steps_at
-from heliograph.codec.model import EntropyModel
 from heliograph.errors import StreamError
 
 Symbols = npt.NDArray[np.int16]  # [rows, columns, C], channels in coding order
@@ -79,7 +79,7 @@ class Coder:
             found = self._core.quantise(self._handle, latents.tobytes(), level, rounding)
             return np.frombuffer(found, np.int16).reshape(latents.shape)
         ordered = latents[..., self.model.order]
-        return rate.quantise(ordered, steps_at(self.model.steps, level), rounding)
+        return quantise.quantise(ordered, steps_at(self.model.steps, level), rounding)
 
     def refine(
         self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int

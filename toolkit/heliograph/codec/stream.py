@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import conceal, levels, rate, tiles
-from heliograph.codec import format as container
+from heliograph.codec import conceal, container, levels, quantise, tiles
 from heliograph.codec.manifest import Codec, find_by_id
 from heliograph.codec.slices import DecodedSlice
 from heliograph.errors import StreamError
@@ -68,7 +67,7 @@ class Decoded:
     @property
     def values(self) -> npt.NDArray[np.int32]:
         """Dequantised latents."""
-        return rate.dequantise(self.symbols, self.steps)
+        return quantise.dequantise(self.symbols, self.steps)
 
 
 def decode_stream(data: bytes, codec: Codec | None = None, *, partial: bool = False) -> Decoded:

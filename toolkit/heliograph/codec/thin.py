@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.errors import StreamError
 
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from heliograph.codec import format as container
-from heliograph.codec import levels
+from heliograph.codec import container, levels
 from heliograph.errors import HeliographError, OutputError
 from heliograph.files import write_whole
 

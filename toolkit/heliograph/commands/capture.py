@@ -10,8 +10,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from heliograph.codec import format as container
-from heliograph.codec import levels
+from heliograph.codec import container, levels
 from heliograph.commands import encoding
 from heliograph.device import systemd
 from heliograph.device.cameras import SOURCES, Picture, make_camera, parse_size

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import manifest
-from heliograph.codec.rate import QUALITIES
+from heliograph.codec.quantise import QUALITIES
 from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import RUNTIMES
 

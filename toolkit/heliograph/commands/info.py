@@ -6,8 +6,7 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from heliograph.codec import format as container
-from heliograph.codec import levels, manifest
+from heliograph.codec import container, levels, manifest
 from heliograph.errors import CodecError
 from heliograph.server.codecs import read_stream
 

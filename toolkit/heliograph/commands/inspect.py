@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import format as container
-from heliograph.codec import levels, manifest
+from heliograph.codec import container, levels, manifest
 from heliograph.codec.stream import decode_stream
 from heliograph.commands import batch
 from heliograph.commands.decode import load_decoder

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.thin import filled_parts, thin
 from heliograph.errors import SpoolError, StreamError
 

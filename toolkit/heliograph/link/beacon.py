@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.errors import HeliographError, StreamError
 from heliograph.link import keys
 from heliograph.link.counters import COUNTER_BYTES, SeenCounters, SendingCounter

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.errors import HeliographError, StreamError
 from heliograph.link.names import MAX_STREAM, is_stream
 from heliograph.link.ranges import RangeSet

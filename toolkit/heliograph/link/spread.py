@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.errors import StreamError
 from heliograph.link.messages import Illegal, read_varint, varint
 

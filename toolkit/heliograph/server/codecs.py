@@ -11,8 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import format as container
-from heliograph.codec import manifest
+from heliograph.codec import container, manifest
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import RuntimeUnavailableError, StreamError

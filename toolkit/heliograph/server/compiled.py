@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.codec import rate
+from heliograph.codec import quantise
 
-LATENT_UNIT = 128 * rate.STEP_UNIT  # dequantised values per 1.0 at the network's input
+LATENT_UNIT = 128 * quantise.STEP_UNIT  # dequantised values per 1.0 at the network's input
 
 
 @functools.cache
@@ -65,7 +65,7 @@ class Compiled:
 
         Args:
             symbols: int16 or int32 [B, h, w, C].
-            steps: [B, C], see `rate.dequantise`.
+            steps: [B, C], see `quantise.dequantise`.
             quality: [B, 1], 0 to 1.
             extent: [B, 2], rows and columns that are of the picture; looked at only by a masked network.
         """

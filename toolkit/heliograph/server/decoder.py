@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import rate
+from heliograph.codec import quantise
 from heliograph.codec.manifest import SERVER, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
@@ -191,5 +191,5 @@ class ServerDecoder:
         for n, part in enumerate(parts):
             symbols[n, : part.shape[0], : part.shape[1]] = part
             extent[n], step[n] = part.shape[:2], steps[n]
-            condition[n] = qualities[n] / (rate.QUALITIES - 1)
+            condition[n] = qualities[n] / (quantise.QUALITIES - 1)
         return self._run(symbols, step, condition, extent)

@@ -14,7 +14,7 @@ from typing import Any
 from crc32c import crc32c
 from PIL import Image
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, StreamError
 from heliograph.pictures import png

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import format as container
-from heliograph.codec import levels
+from heliograph.codec import container, levels
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, OutputError, RuntimeUnavailableError
 from heliograph.server.codecs import Codecs, read_stream

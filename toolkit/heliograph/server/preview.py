@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import rate
+from heliograph.codec import quantise
 from heliograph.codec.manifest import PREVIEW, Codec
-from heliograph.codec.preview import WINDOW, decode_windows
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.windows import WINDOW, decode_windows
 from heliograph.device.runtime import Model
 from heliograph.errors import CodecError
 
@@ -34,5 +34,5 @@ class PreviewDecoder:
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB."""
-        latents = rate.to_int8(decoded.values)
+        latents = quantise.to_int8(decoded.values)
         return decode_windows(latents, self._model, decoded.width, decoded.height)

@@ -20,7 +20,7 @@ from heliograph.train import loop
 from heliograph.train.fitting import FROZEN, last_row
 from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
 from heliograph.train.preview import preview_macs_per_pixel
-from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
+from heliograph.train.rate_distortion import LAMBDA_HIGH, LAMBDA_LOW
 from heliograph.train.stages import ORIGIN, Plan
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import rate
+from heliograph.codec import quantise
 from heliograph.codec.contexts import gather, predict, walk
 from heliograph.codec.levels import LEVEL_0, LEVELS, PER_QUALITY, from_quality, steps_at, to_quality
-from heliograph.codec.rate import QUALITIES
+from heliograph.codec.quantise import QUALITIES
 from heliograph.train.data import Supply
 
 Latents = npt.NDArray[np.int8]
@@ -38,7 +38,7 @@ class Quantiser:
 
     def __call__(self, latents: Latents, level: int) -> Symbols:
         quality = min(max(0, int(to_quality(level))), QUALITIES - 1)
-        return rate.quantise(latents, steps_at(self.steps, level), int(self.rounding[quality]))
+        return quantise.quantise(latents, steps_at(self.steps, level), int(self.rounding[quality]))
 
 
 def fit_prediction(

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import contexts, rans
+from heliograph.codec.entropy_model import LOG_SIZE, NOT_SENT, TOTAL, EntropyModel, PassNetwork
 from heliograph.codec.levels import LEVELS, from_quality
-from heliograph.codec.model import LOG_SIZE, NOT_SENT, TOTAL, EntropyModel, PassNetwork
 from heliograph.codec.slices import Coder, load_core
 from heliograph.errors import TrainingError
 from heliograph.train import loop

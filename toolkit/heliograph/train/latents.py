@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import levels, rate
+from heliograph.codec import levels, quantise
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import LatentEncoder
 from heliograph.train.context_data import Quantiser
@@ -65,9 +65,9 @@ class LatentCrops(Supply):
         )
         part = latents[y : y + n, x : x + n]
         symbols = self.quantise(part, level)
-        values = rate.dequantise(symbols, levels.steps_at(self.quantise.steps, level))
+        values = quantise.dequantise(symbols, levels.steps_at(self.quantise.steps, level))
         pixels = picture[y * STRIDE : y * STRIDE + self.size, x * STRIDE : x * STRIDE + self.size]
-        return values.astype(np.float32) / np.float32(128 * rate.STEP_UNIT), pixels
+        return values.astype(np.float32) / np.float32(128 * quantise.STEP_UNIT), pixels
 
     def __getitem__(self, index: int) -> Batch:
         rng = self.generator(index)
@@ -80,6 +80,6 @@ class LatentCrops(Supply):
         inputs: dict[str, npt.NDArray[Any]] = {
             "values": np.stack([c[0] for c in crops]),
             "image": np.stack([c[1] for c in crops]),
-            "quality": (quality / (rate.QUALITIES - 1)).astype(np.float32),
+            "quality": (quality / (quantise.QUALITIES - 1)).astype(np.float32),
         }
         return inputs, np.zeros(batch, np.float32)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers
 
-from heliograph.codec.preview import MARGIN, WINDOW
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.windows import MARGIN, WINDOW
 from heliograph.server.network import DepthToSpace
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 

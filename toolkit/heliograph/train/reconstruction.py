@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from heliograph.train.objective import Objective, Tensor
-from heliograph.train.rate import LAMBDA_LOW, lagrangian
+from heliograph.train.rate_distortion import LAMBDA_LOW, lagrangian
 
 
 class Reconstruction(Objective):

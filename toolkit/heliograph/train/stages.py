@@ -15,7 +15,7 @@ from heliograph.train import loop, transform
 from heliograph.train.data import Crops
 from heliograph.train.networks import ENCODERS, build_encoder, fold_normalisation
 from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
-from heliograph.train.rate import RateDistortion
+from heliograph.train.rate_distortion import RateDistortion
 
 START = "start.npz"  # a run's starting point for stage `qat` where it began at a finished codec
 ORIGIN = "start.json"  # which codec that was, and its recipe

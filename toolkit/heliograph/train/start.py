@@ -22,7 +22,7 @@ from heliograph.server.network import DecoderSpec, build_decoder
 from heliograph.train import loop
 from heliograph.train.data import Crops
 from heliograph.train.networks import ENCODERS, EncoderSpec, build_encoder, without_rounding
-from heliograph.train.rate import RateDistortion, first_steps, mixture
+from heliograph.train.rate_distortion import RateDistortion, first_steps, mixture
 from heliograph.train.stages import ORIGIN, START, Plan, build, quantise
 
 Array = npt.NDArray[np.float64]

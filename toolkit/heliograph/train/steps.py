@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import rate
+from heliograph.codec import quantise
 from heliograph.train.context_fit import entropy
-from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW
+from heliograph.train.rate_distortion import LAMBDA_HIGH, LAMBDA_LOW
 
 CANDIDATES = (80, 96, 104, 112, 120, 128)  # in 1/256 of a step; 128 is to nearest
 FACTORS = (0.85, 1.18)  # tried on each group of channels
@@ -24,17 +24,17 @@ def integer_steps(steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64])
 
     `unit` [C] is what one int8 latent unit times 128 is worth.
     """
-    sixteenths = np.round(steps / unit * 128 * rate.STEP_UNIT)
-    return np.clip(sixteenths, rate.STEP_UNIT, 65535).astype(np.uint16)
+    sixteenths = np.round(steps / unit * 128 * quantise.STEP_UNIT)
+    return np.clip(sixteenths, quantise.STEP_UNIT, 65535).astype(np.uint16)
 
 
 def _magnitude(
     maps: Sequence[npt.NDArray[np.int8]], steps: npt.NDArray[np.uint16], rounding: int
 ) -> tuple[list[npt.NDArray[np.int16]], Values]:
     """Return symbols, and per channel how far beyond its symbol the mean latent of non-zero symbols lies, in steps."""
-    symbols = [rate.quantise(m, steps, rounding) for m in maps]
+    symbols = [quantise.quantise(m, steps, rounding) for m in maps]
     flat = np.concatenate([k.reshape(-1, len(steps)) for k in symbols]).astype(np.float64)
-    real = np.concatenate([m.reshape(-1, len(steps)) for m in maps]) * (rate.STEP_UNIT / steps)
+    real = np.concatenate([m.reshape(-1, len(steps)) for m in maps]) * (quantise.STEP_UNIT / steps)
     inside = flat != 0
     excess = (np.abs(real) - np.abs(flat)) * inside
     return symbols, excess.sum(axis=0) / np.maximum(inside.sum(axis=0), 1)
@@ -65,7 +65,7 @@ def fit_rounding(
     """
     best = []
     for quality in PROBES:
-        lam = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (quality / (rate.QUALITIES - 1))
+        lam = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (quality / (quantise.QUALITIES - 1))
         _, usual = _magnitude(maps, steps[quality], 128)
         cost = {}
         for rounding in CANDIDATES:
@@ -76,7 +76,7 @@ def fit_rounding(
                 error.append(np.square(decode(values, quality).astype(np.float64) - picture).mean())
             cost[rounding] = _bits_per_pixel(symbols) + lam * float(np.mean(error))
         best.append(min(cost, key=lambda r: cost[r]))
-    return np.round(np.interp(np.arange(rate.QUALITIES), PROBES, best)).astype(np.uint8)
+    return np.round(np.interp(np.arange(quantise.QUALITIES), PROBES, best)).astype(np.uint8)
 
 
 def fit_steps(
@@ -97,11 +97,11 @@ def fit_steps(
     """
     factors = np.ones((len(PROBES), steps.shape[1]))
     for row, quality in enumerate(PROBES):
-        lam = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (quality / (rate.QUALITIES - 1))
+        lam = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (quality / (quantise.QUALITIES - 1))
 
         def cost(trial: npt.NDArray[np.float64], quality: int = quality, lam: float = lam) -> float:
             scaled = _scaled(steps[quality], trial)
-            symbols = [rate.quantise(m, scaled, 128) for m in maps]
+            symbols = [quantise.quantise(m, scaled, 128) for m in maps]
             error = [
                 np.square(decode(k * scaled.astype(np.float64), quality).astype(np.float64) - picture).mean()
                 for k, picture in zip(symbols, pictures, strict=True)
@@ -116,10 +116,10 @@ def fit_steps(
                 found = cost(trial)
                 if found < best:
                     best, factors[row] = found, trial
-    qualities = np.arange(rate.QUALITIES)
+    qualities = np.arange(quantise.QUALITIES)
     by_quality = np.stack([np.interp(qualities, PROBES, column) for column in factors.T], axis=1)
     return _scaled(steps, by_quality)
 
 
 def _scaled(steps: npt.NDArray[np.uint16], factor: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
-    return np.clip(np.round(steps * factor), rate.STEP_UNIT, 65535).astype(np.uint16)
+    return np.clip(np.round(steps * factor), quantise.STEP_UNIT, 65535).astype(np.uint16)

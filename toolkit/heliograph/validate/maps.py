@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import contexts, rans
-from heliograph.codec import format as container
+from heliograph.codec import container, contexts, rans
 from heliograph.codec.manifest import Codec
 from heliograph.codec.rans import COST_UNIT
 from heliograph.codec.stream import Decoded

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import format as container
+from heliograph.codec import container
 from heliograph.codec.levels import from_quality
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE

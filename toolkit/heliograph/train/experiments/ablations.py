@@ -32,7 +32,7 @@ from heliograph.train import loop, transform
 from heliograph.train.experiments.int8_cost import measure
 from heliograph.train.networks import ENCODERS, EncoderSpec, ZeroSum, build_encoder
 from heliograph.train.objective import Tensor
-from heliograph.train.rate import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
+from heliograph.train.rate_distortion import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
 from heliograph.train.stages import LAYER_SCALES, Plan, build
 
 QUALITIES = (5, 25, 50, 75, 95)

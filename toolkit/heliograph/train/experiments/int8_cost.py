@@ -32,7 +32,7 @@ from heliograph.server.decoder import to_pixels
 from heliograph.train import loop, stages
 from heliograph.train.convert import convert
 from heliograph.train.networks import ENCODERS, fold_normalisation, without_rounding
-from heliograph.train.rate import RateDistortion
+from heliograph.train.rate_distortion import RateDistortion
 from heliograph.train.stages import Plan
 
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)

@@ -25,7 +25,7 @@ from heliograph.pictures import load_folder
 from heliograph.train import loop, stages
 from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
-from heliograph.train.rate import RateDistortion
+from heliograph.train.rate_distortion import RateDistortion
 from heliograph.train.stages import Plan
 
 Latents = npt.NDArray[np.float32]

@@ -9,8 +9,8 @@ from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.codec import format as container
-from heliograph.codec.format import Header
+from heliograph.codec import container
+from heliograph.codec.container import Header
 from heliograph.codec.slices import load_core
 from heliograph.errors import StreamError
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliograph.codec.entropy_model import NOT_SENT, EntropyModel, level_offsets
 from heliograph.codec.levels import from_quality, steps_at, to_quality
-from heliograph.codec.model import NOT_SENT, EntropyModel, level_offsets
 from heliograph.codec.slices import load_core
 
 Models = Callable[[int], EntropyModel]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.levels import LEVELS
-from heliograph.codec.rate import QUALITIES
+from heliograph.codec.quantise import QUALITIES
 
 MAGIC = b"HGE1"
 NOT_SENT = -32768  # offset of a channel that is not coded at a level

@@ -1,4 +1,4 @@
-"""Rate: int8 latents to symbols and back by an integer step per channel and level."""
+"""Quantisation: int8 latents to symbols and back by an integer step per channel and level."""
 
 from __future__ import annotations
 

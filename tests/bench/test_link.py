@@ -10,7 +10,7 @@ pytest.importorskip("cobs")
 
 from heliograph.bench.link import KEY, goodput, main
 from heliograph.bench.link_one_way import what_arrives
-from heliograph.link.line import Faults
+from heliograph.link.simulate.line import Faults
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from heliograph.link import beacon, keys, messages, session
-from heliograph.link.frames import MAX_BODY, FrameCoder
-from heliograph.link.messages import Ack, Announce, Data, Done, Gone, Have, Message, Ping, Reject
+from heliograph.link.one_way import bodies as one_way
+from heliograph.link.wire import keys, messages, session
+from heliograph.link.wire.frames import MAX_BODY, FrameCoder
+from heliograph.link.wire.messages import Ack, Announce, Data, Done, Gone, Have, Message, Ping, Reject
 
 KEY, SENDER, RECEIVER = bytes(range(32)), bytes(range(16, 32)), bytes(range(48, 64))
 DEVICE, SESSION, NAME = "river-1", 0x1234, "20260101T000000.000000Z-0badcafe.helio"
@@ -69,7 +70,7 @@ def build() -> dict[str, object]:
     bodies += [bytes([7]) * n for n in (249, 250, 251, MAX_BODY)]
     handshake = keys.derive(KEY, b"", "heliograph link 1 handshake")
     up, down = session.seals(KEY, SENDER + RECEIVER, DEVICE)
-    beacon_key = keys.derive(KEY, b"", "heliograph link 1 beacon")
+    one_way_key = keys.derive(KEY, b"", "heliograph link 1 beacon")
     corrupt = [coder.encode(b"\x01\x02")[:-2], b"\x03" + coder.encode(b"\x01")[1:-1]]
     hellos = {}
     for mode, keyed in (("plain", False), ("keyed", True)):
@@ -79,10 +80,10 @@ def build() -> dict[str, object]:
     head = session.PACKET.pack(session.UP + 1, SESSION, 5)
     back = session.PACKET.pack(session.DOWN + 1, SESSION, 0)
     data, ack = MESSAGES["data"].to_bytes(), MESSAGES["acknowledge, one packet"].to_bytes()
-    source = beacon.source_of(DEVICE)
-    description = beacon.picture_body("a.helio", DEVICE, 9, DIGEST, b"HLO")
-    piece = beacon.piece_body(DIGEST, [(3, b"\x01\x02"), (7, b"\x00\x00")])
-    numbered = bytes([beacon.KEYED]) + source + (1 << 40).to_bytes(6, "little") + piece
+    source = one_way.source_of(DEVICE)
+    description = one_way.picture_body("a.helio", DEVICE, 9, DIGEST, b"HLO")
+    piece = one_way.piece_body(DIGEST, [(3, b"\x01\x02"), (7, b"\x00\x00")])
+    numbered = bytes([one_way.KEYED]) + source + (1 << 40).to_bytes(6, "little") + piece
     return {
         "frames": [{"body": body.hex(), "encoded": coder.encode(body).hex()} for body in bodies],
         "corrupt": ["01", "0501", "02ff", *(run.hex() for run in corrupt)],
@@ -108,11 +109,11 @@ def build() -> dict[str, object]:
             },
         },
         "beacons": {
-            "key": beacon_key.hex(),
+            "key": one_way_key.hex(),
             "source": source.hex(),
-            "description": (bytes([beacon.PLAIN]) + source + description).hex(),
-            "piece": (bytes([beacon.PLAIN]) + source + piece).hex(),
-            "keyed_piece": (numbered + keys.tag(beacon_key, numbered)).hex(),
+            "description": (bytes([one_way.PLAIN]) + source + description).hex(),
+            "piece": (bytes([one_way.PLAIN]) + source + piece).hex(),
+            "keyed_piece": (numbered + keys.tag(one_way_key, numbered)).hex(),
             "keyed_piece_counter": 1 << 40,
         },
     }

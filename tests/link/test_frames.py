@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.errors import LinkError
-from heliograph.link.frames import MAX_BODY, MAX_ENCODED, Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.frames import MAX_BODY, MAX_ENCODED, Corrupt, FrameCoder, FrameDecoder
 
 CODER = FrameCoder()
 bodies = st.lists(st.binary(min_size=1, max_size=600), max_size=8)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.errors import LinkError
-from heliograph.link import keys
+from heliograph.link.wire import keys
 
 
 def test_a_new_key_is_read_back_and_nobody_else_may(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from heliograph.errors import LinkError
 from heliograph.link.drive import Stop, drive
 from heliograph.link.events import Event
 from heliograph.link.port import Port
-from heliograph.link.pty_line import open_terminal
+from heliograph.link.simulate.pty_line import open_terminal
 
 
 def read_all(port: Port, size: int) -> bytes:

@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.link.ranges import RangeSet
+from heliograph.link.transfer.ranges import RangeSet
 
 spans = st.tuples(st.integers(0, 60), st.integers(0, 60))
 

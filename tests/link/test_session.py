@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from heliograph.link import session
-from heliograph.link.messages import Ping
-from heliograph.link.session import Initiator, Packet, Refused, Responder, Trouble, Welcomed
+from heliograph.link.wire import session
+from heliograph.link.wire.messages import Ping
+from heliograph.link.wire.session import Initiator, Packet, Refused, Responder, Trouble, Welcomed
 
 KEY, OTHER = bytes(32), bytes([1]) * 32
 pytest.importorskip("cryptography")

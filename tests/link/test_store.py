@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.errors import OutputError
-from heliograph.link.store import Shelf, Store
+from heliograph.link.transfer.store import Shelf, Store
 
 DATA = bytes(range(256)) * 8
 DIGEST = hashlib.sha256(DATA).digest()

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from heliograph.link import messages, outgoing
-from heliograph.link.frames import FrameDecoder
-from heliograph.link.line import Faults, Line, run
-from heliograph.link.outgoing import base_end
-from heliograph.link.receiver import Receiver
-from heliograph.link.sender import Sender
-from heliograph.link.store import Store
+from heliograph.link.simulate.line import Faults, Line, run
+from heliograph.link.transfer import outgoing
+from heliograph.link.transfer.outgoing import base_end
+from heliograph.link.transfer.receiver import Receiver
+from heliograph.link.transfer.sender import Sender
+from heliograph.link.transfer.store import Store
+from heliograph.link.wire import messages
+from heliograph.link.wire.frames import FrameDecoder
 
 KEY = bytes(range(32))
 Make = Callable[..., Any]
@@ -265,7 +266,7 @@ def test_new_streams_come_first_with_their_base(tmp_path: Path, make_spool: Make
 
 
 def test_hostile_messages_leave_no_trace(tmp_path: Path) -> None:
-    from heliograph.link.session import Initiator
+    from heliograph.link.wire.session import Initiator
 
     receiver, sender = Receiver(Store(tmp_path)), Initiator("cam", None)
     coder, decoder = receiver._coder, FrameDecoder(receiver._coder)

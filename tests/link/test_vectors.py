@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from tests.link import make_vectors
 
 import heliograph
-from heliograph.link import beacon, keys, session
-from heliograph.link.frames import Corrupt, FrameCoder, FrameDecoder
-from heliograph.link.messages import Illegal, parse, read_varint, varint
-from heliograph.link.store import Store
+from heliograph.link.one_way.receiver import OneWayReceiver
+from heliograph.link.transfer.store import Store
+from heliograph.link.wire import keys, session
+from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.messages import Illegal, parse, read_varint, varint
 
 PAGE = Path(heliograph.__file__).with_name("LINK.md").read_text(encoding="utf-8")
 
@@ -71,10 +72,10 @@ def test_sealed_packets_open_with_the_derived_keys(vectors: Any) -> None:
         assert opened.hex() == given_[name]["message"]
 
 
-def test_beacons(vectors: Any, tmp_path: Path) -> None:
+def test_one_way(vectors: Any, tmp_path: Path) -> None:
     given_ = vectors["beacons"]
     coder = FrameCoder()
-    receiver = beacon.BeaconReceiver(Store(tmp_path))
+    receiver = OneWayReceiver(Store(tmp_path))
     for name in ("description", "piece"):
         receiver.receive(coder.encode(bytes.fromhex(given_[name])), 0.0)
     receiver.close()
@@ -98,7 +99,7 @@ def test_the_page_s_example() -> None:
 
 
 def test_the_page_s_numbers() -> None:
-    from heliograph.link import frames, messages, names
+    from heliograph.link.wire import frames, messages, names
 
     assert f"1 to {frames.MAX_BODY} bytes" in PAGE
     assert f"({frames.MAX_ENCODED} bytes)" in PAGE

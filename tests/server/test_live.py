@@ -18,7 +18,7 @@ from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
-from heliograph.link.store import arrived
+from heliograph.link.transfer.store import arrived
 from heliograph.server.codecs import Codecs
 from heliograph.server.live import Live
 from heliograph.server.spooled import Spooled

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from heliograph.bench.link_processes import Timed, survive, time_lrzsz, time_ours
 from heliograph.errors import HeliographError
-from heliograph.link.line import Faults, Line
-from heliograph.link.line import run as run_line
 from heliograph.link.port import BITS_PER_BYTE
-from heliograph.link.receiver import Receiver
-from heliograph.link.sender import Sender
-from heliograph.link.store import Store
+from heliograph.link.simulate.line import Faults, Line
+from heliograph.link.simulate.line import run as run_line
+from heliograph.link.transfer.receiver import Receiver
+from heliograph.link.transfer.sender import Sender
+from heliograph.link.transfer.store import Store
 
 KEY = bytes(range(32))
 

@@ -15,9 +15,10 @@ from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
-from heliograph.link.beacon import BeaconReceiver, BeaconSender
-from heliograph.link.line import Faults, Noise
-from heliograph.link.store import Store
+from heliograph.link.one_way.receiver import OneWayReceiver
+from heliograph.link.one_way.sender import OneWaySender
+from heliograph.link.simulate.line import Faults, Noise
+from heliograph.link.transfer.store import Store
 from heliograph.measure.metrics import psnr
 
 Picture = npt.NDArray[np.uint8]
@@ -60,9 +61,9 @@ class _OneStream:
 def what_arrives(data: bytes, lost: float, seed: int, *, repeat: int = 1) -> bytes:
     """Return the receiver's file of a stream sent one way with a share of its frames lost; empty if there is none."""
     with tempfile.TemporaryDirectory() as name:
-        sender = BeaconSender(_OneStream(data), DEVICE, repeat=repeat, rate=1e12)
+        sender = OneWaySender(_OneStream(data), DEVICE, repeat=repeat, rate=1e12)
         store = Store(Path(name))
-        receiver = BeaconReceiver(store)
+        receiver = OneWayReceiver(store)
         noise, now = Noise(Faults(write_loss=lost), seed), 0.0
         while not sender.is_empty:
             receiver.receive(noise.apply(sender.send(now)), now)

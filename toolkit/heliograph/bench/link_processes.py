@@ -26,10 +26,10 @@ DEVICE = "camera"
 
 
 class SimulatedLine:
-    """A `heliograph.link.pty_line` process; `ends` are its two devices."""
+    """A `heliograph.link.simulate.pty_line` process; `ends` are its two devices."""
 
     def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "heliograph.link.pty_line", *options]
+        command = [sys.executable, "-m", "heliograph.link.simulate.pty_line", *options]
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

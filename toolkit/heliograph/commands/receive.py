@@ -16,13 +16,13 @@ from heliograph.commands.batch import report_error
 from heliograph.commands.decode import add_decoder_options, make_codecs
 from heliograph.commands.send import add_link_options, required, teller
 from heliograph.errors import HeliographError, LinkError
-from heliograph.link import keys
-from heliograph.link.beacon import BeaconReceiver
 from heliograph.link.drive import Stop, drive, pause
 from heliograph.link.events import Event
+from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.port import Port
-from heliograph.link.receiver import Receiver
-from heliograph.link.store import Store
+from heliograph.link.transfer.receiver import Receiver
+from heliograph.link.transfer.store import Store
+from heliograph.link.wire import keys
 from heliograph.server.codecs import KINDS
 
 NAME = "receive"
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     required(arguments, "port", "out")
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
     store = Store(arguments.out)
-    end = BeaconReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)
+    end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)
     stop = Stop()
     tell = teller(as_json=arguments.json)
     with _decoding(arguments), stop.on_signals():

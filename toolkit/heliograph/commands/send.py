@@ -11,12 +11,12 @@ from pathlib import Path
 
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError
-from heliograph.link import keys, names, session
-from heliograph.link.beacon import BeaconSender
 from heliograph.link.drive import Stop, drive
 from heliograph.link.events import Event
+from heliograph.link.one_way.sender import OneWaySender
 from heliograph.link.port import BITS_PER_BYTE, DEFAULT_BAUD, Port
-from heliograph.link.sender import Sender
+from heliograph.link.transfer.sender import Sender
+from heliograph.link.wire import keys, names, session
 
 NAME = "send"
 HELP = "a spool over a serial link, on the device"
@@ -102,9 +102,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise LinkError(f"spool {arguments.spool} is not a folder; give the one that pictures are put into")
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
     spool, device = Spool(arguments.spool), names.check_device(arguments.device)
-    end: Sender | BeaconSender
+    end: Sender | OneWaySender
     if arguments.one_way:
-        end = BeaconSender(
+        end = OneWaySender(
             spool,
             device,
             key=key,

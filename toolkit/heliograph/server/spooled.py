@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph.errors import StreamError
-from heliograph.link.names import is_device, is_stream
-from heliograph.link.store import arrived
+from heliograph.link.transfer.store import arrived
+from heliograph.link.wire.names import is_device, is_stream
 
 PARTIAL = ".partial"
 RECENT = 200_000_000  # nanoseconds

@@ -1,4 +1,4 @@
-"""Key files, and what is derived from them: seals of sessions and tags of beacons (LINK.md, section 5)."""
+"""Key files, and what is derived from them: seals of sessions and tags of one-way frames (LINK.md, section 5)."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
-Range = tuple[int, int]  # first, one after the last
+from heliograph.link.wire.messages import Range
 
 
 class RangeSet:

@@ -10,8 +10,8 @@ from typing import Protocol
 
 from heliograph.codec import container
 from heliograph.errors import HeliographError, StreamError
-from heliograph.link.names import MAX_STREAM, is_stream
-from heliograph.link.ranges import RangeSet
+from heliograph.link.transfer.ranges import RangeSet
+from heliograph.link.wire.names import MAX_STREAM, is_stream
 
 MAX_WAITING = 4096  # streams looked at; the others wait until some of these have gone
 MAX_CACHED = 8 << 20  # bytes of streams kept in memory

@@ -1,177 +1,37 @@
-"""The link without acknowledgements: a sender that only sends, a receiver that only listens (LINK.md, section 6)."""
+"""The end of a one-way line that only listens (LINK.md, section 6)."""
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict, deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from heliograph.codec import container
-from heliograph.errors import HeliographError, StreamError
-from heliograph.link import keys
-from heliograph.link.counters import COUNTER_BYTES, SeenCounters, SendingCounter
+from heliograph.errors import StreamError
 from heliograph.link.events import Event, Log
-from heliograph.link.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
-from heliograph.link.messages import HASH_BYTES, Illegal, read_varint, varint
-from heliograph.link.names import MAX_STREAM, check_device, is_device, is_stream
-from heliograph.link.outgoing import Spool
-from heliograph.link.ranges import RangeSet
-from heliograph.link.spread import Run, pack_runs, parse_runs, spread
-from heliograph.link.store import Partial, Store
+from heliograph.link.one_way.bodies import (
+    KEY_INFO,
+    KEYED,
+    PICTURE,
+    PIECE,
+    PLAIN,
+    SOURCE_BYTES,
+    STREAM_BYTES,
+    source_of,
+)
+from heliograph.link.one_way.counters import COUNTER_BYTES, SeenCounters
+from heliograph.link.one_way.cutting import Run, parse_runs
+from heliograph.link.transfer.ranges import RangeSet
+from heliograph.link.transfer.store import Partial, Store
+from heliograph.link.wire import keys
+from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.messages import HASH_BYTES, Illegal, read_varint
+from heliograph.link.wire.names import MAX_STREAM, is_device, is_stream
 
-PLAIN, KEYED = 0x20, 0x21
-PICTURE, PIECE = 0x01, 0x02
-SOURCE_BYTES = STREAM_BYTES = 4
-TOGETHER = 16  # pictures whose base layers go before the refinements of any
-POLL = 1.0
 SYNC = 0.5  # seconds until bytes that have come are on the disk
 MAX_OPEN = 32  # pictures that are arriving
 MAX_ORPHANS = 256 << 10  # bytes kept of pictures whose description has not come yet
 MAX_HELD = 4 << 20  # bytes kept back behind a hole
 COUNTERS = ".beacon-counters"
-
-
-def source_of(device: str) -> bytes:
-    """Return the 4 bytes that stand for a device in a frame."""
-    return hashlib.sha256(device.encode("ascii")).digest()[:SOURCE_BYTES]
-
-
-def picture_body(name: str, device: str, size: int, digest: bytes, head: bytes) -> bytes:
-    """Return the description of a stream, with the first bytes of it."""
-    texts = b"".join(bytes([len(text)]) + text.encode("ascii") for text in (name, device))
-    return bytes([PICTURE]) + varint(size) + digest + texts + head
-
-
-def piece_body(digest: bytes, runs: list[Run]) -> bytes:
-    """Return runs of a stream's bytes."""
-    return bytes([PIECE]) + digest[:STREAM_BYTES] + pack_runs(runs)
-
-
-class BeaconSender:
-    """Sends each stream of a spool `repeat` times and removes it then; calls as of `Sender`.
-
-    Within one time the description with the header goes four times, the base layer three times, the rest once.
-
-    Args:
-        rate: bytes a second of the line; more is not given out, whatever the port would take.
-        counter_file: where the number of the next frame is kept, needed with a key.
-
-    Raises:
-        LinkError: the device name, the key or the counter file cannot be used.
-    """
-
-    def __init__(
-        self,
-        spool: Spool,
-        device: str,
-        *,
-        key: bytes | None = None,
-        counter_file: Path | None = None,
-        repeat: int = 1,
-        rate: float = 11520.0,
-    ) -> None:
-        self._spool, self._device, self._repeat, self._rate = spool, check_device(device), repeat, rate
-        self._key = None if key is None else keys.derive(key, b"", "heliograph link 1 beacon")
-        if key is not None and counter_file is None:
-            raise ValueError("a key needs a counter file")
-        self._counter = SendingCounter(counter_file) if key is not None and counter_file else None
-        self._coder = FrameCoder()
-        self._source = source_of(device)
-        self._frames: Iterator[bytes] = iter(())
-        self._batch: list[tuple[str, int]] = []
-        self._skipped: set[str] = set()
-        self._log = Log()
-        self._next = 0.0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether all was sent."""
-        return not self._batch and not [n for n in self._spool.names() if n not in self._skipped]
-
-    def take_events(self) -> list[Event]:
-        """Return what happened since the last call."""
-        return self._log.take()
-
-    def disconnected(self, now: float) -> None:
-        """The port was lost and is there again: the pictures in hand begin anew."""
-        self._frames, self._batch = iter(()), []
-
-    def receive(self, data: bytes, now: float) -> None:
-        """Take no notice: nobody answers a beacon."""
-
-    def deadline(self) -> float:
-        """Return when `send` has something."""
-        return self._next
-
-    def send(self, now: float) -> bytes:
-        """Return the next frame, or none until `deadline`."""
-        if now < self._next:
-            return b""
-        frame = next(self._frames, None)
-        if frame is None:
-            self._finish_batch()
-            self._frames = self._begin_batch()
-            frame = next(self._frames, None)
-        if frame is None:
-            self._next = now + POLL
-            return b""
-        self._next = max(self._next, now - 0.05) + len(frame) / self._rate
-        return frame
-
-    def _finish_batch(self) -> None:
-        for name, size in self._batch:
-            self._spool.remove(name)
-            self._log.tell("sent", name=name, bytes=size, confirmed=False)
-        self._batch = []
-
-    def _begin_batch(self) -> Iterator[bytes]:
-        plans: list[tuple[list[bytes], list[bytes]]] = []
-        self._batch = []
-        for name in self._spool.names():
-            if len(plans) == TOGETHER:
-                break
-            if name in self._skipped:
-                continue
-            try:
-                data = self._spool.read(name)
-            except (HeliographError, OSError):
-                continue  # gone since
-            if not is_stream(name) or not 0 < len(data) <= MAX_STREAM:
-                self._skipped.add(name)
-                self._log.tell("skipped", name=name, reason="its name or size cannot go over the link")
-                continue
-            plans.append(self._plan(name, data))
-            self._batch.append((name, len(data)))
-        bodies = [
-            body for _ in range(self._repeat) for part in (0, 1) for plan in plans for body in plan[part]
-        ]
-        return (self._frame(body, is_first=n == 0) for n, body in enumerate(bodies))
-
-    def _plan(self, name: str, data: bytes) -> tuple[list[bytes], list[bytes]]:
-        """Return the frames' bodies of a stream: those that go first, and those that follow later."""
-        parts, digest = spread(data), hashlib.sha256(data).digest()
-        described = [picture_body(name, self._device, len(data), digest, parts.head)]
-        described += [piece_body(digest, runs) for runs in parts.header]
-        base = [piece_body(digest, runs) for runs in parts.base]
-        rest = [piece_body(digest, runs) for runs in parts.rest]
-        half, third = len(rest) // 2, len(base) // 3
-        again = (
-            base[third:] + base[:third]
-        )  # turned, so that what hits in a rhythm does not hit a frame each time
-        last = base[2 * third :] + base[: 2 * third]
-        return described + base + described, rest[:half] + described + again + rest[half:] + described + last
-
-    def _frame(self, body: bytes, *, is_first: bool) -> bytes:
-        if self._key is None or self._counter is None:
-            whole = bytes([PLAIN]) + self._source + body
-        else:
-            number = self._counter.next().to_bytes(COUNTER_BYTES, "little")
-            whole = bytes([KEYED]) + self._source + number + body
-            whole += keys.tag(self._key, whole)
-        encoded = self._coder.encode(whole)
-        return DELIMITER + encoded if is_first else encoded
 
 
 @dataclass
@@ -228,8 +88,8 @@ def _prefix(runs: list[Run], stop: int) -> bytes:
     return bytes(out)
 
 
-class BeaconReceiver:
-    """Listens to beacons and keeps what has come of each picture; calls as of `Receiver`.
+class OneWayReceiver:
+    """Listens to one-way senders and keeps what has come of each picture; calls as of `Receiver`.
 
     A picture is at any time a stream for `heliograph decode --partial`, and takes its name when it is whole.
 
@@ -240,7 +100,7 @@ class BeaconReceiver:
 
     def __init__(self, store: Store, *, key: bytes | None = None) -> None:
         self._store = store
-        self._key = None if key is None else keys.derive(key, b"", "heliograph link 1 beacon")
+        self._key = None if key is None else keys.derive(key, b"", KEY_INFO)
         self._seen = None if key is None else SeenCounters(store.folder / COUNTERS)
         self._decoder = FrameDecoder(FrameCoder())
         self._open: OrderedDict[bytes, _Arriving] = OrderedDict()  # by source and first bytes of SHA-256
@@ -293,12 +153,12 @@ class BeaconReceiver:
         """Take a frame; return why not, if it is not taken."""
         source, at = frame[1 : 1 + SOURCE_BYTES], 1 + SOURCE_BYTES
         if frame[0] not in (PLAIN, KEYED):
-            return "a frame is no beacon's; is the sender started with --one-way?"
+            return "a frame is not one-way; is the sender started with --one-way?"
         if (frame[0] == KEYED) != (self._key is not None):
             return (
-                "a beacon has no key and this receiver takes keyed ones only"
+                "a one-way sender has no key and this receiver takes keyed frames only"
                 if self._key is not None
-                else "a beacon has a key and this receiver none; give --key-file"
+                else "a one-way sender has a key and this receiver none; give --key-file"
             )
         body = frame[at:]
         if self._key is not None and self._seen is not None:
@@ -306,7 +166,10 @@ class BeaconReceiver:
             if len(core) < at + COUNTER_BYTES + 1 or not keys.is_tag(
                 self._key, core, frame[-keys.TAG_BYTES :]
             ):
-                return "a beacon's key is not the one here, or the frame is forged; use the same key file at both ends"
+                return (
+                    "a one-way sender's key is not the one here, or the frame is forged; "
+                    "use the same key file at both ends"
+                )
             number = int.from_bytes(core[at : at + COUNTER_BYTES], "little")
             if not self._seen.accept(source, number):
                 return (
@@ -317,7 +180,7 @@ class BeaconReceiver:
         try:
             return self._take_body(source, body)
         except (Illegal, UnicodeDecodeError):
-            return "a beacon's frame is malformed"
+            return "a one-way frame is malformed"
 
     def _take_body(self, source: bytes, body: bytes) -> str | None:
         if body[:1] == bytes([PICTURE]):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from heliograph.link import session
 from heliograph.link.events import Event, Log
-from heliograph.link.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
-from heliograph.link.messages import (
+from heliograph.link.transfer.pace import ACK_DELAY
+from heliograph.link.transfer.ranges import RangeSet
+from heliograph.link.transfer.store import Partial, Shelf, Store
+from heliograph.link.wire import session
+from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.messages import (
     MAX_RANGES,
     REJECTED_HASH,
     REJECTED_MANY,
@@ -22,10 +25,7 @@ from heliograph.link.messages import (
     Ping,
     Reject,
 )
-from heliograph.link.names import MAX_STREAM
-from heliograph.link.pace import ACK_DELAY
-from heliograph.link.ranges import RangeSet
-from heliograph.link.store import Partial, Shelf, Store
+from heliograph.link.wire.names import MAX_STREAM
 
 MAX_OPEN = 8192  # announced streams that are not whole
 MAX_ANSWERS = 1024  # that wait to be sent; a flood beyond is not answered

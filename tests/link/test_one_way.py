@@ -14,11 +14,12 @@ from heliograph.codec import container
 from heliograph.codec.manifest import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import LinkError
-from heliograph.link.beacon import COUNTERS, BeaconReceiver, BeaconSender
-from heliograph.link.counters import SeenCounters, SendingCounter
-from heliograph.link.frames import FrameCoder
-from heliograph.link.spread import PAYLOADS, parse_runs, spread
-from heliograph.link.store import Store
+from heliograph.link.one_way.counters import SeenCounters, SendingCounter
+from heliograph.link.one_way.cutting import PAYLOADS, parse_runs, spread
+from heliograph.link.one_way.receiver import COUNTERS, OneWayReceiver
+from heliograph.link.one_way.sender import OneWaySender
+from heliograph.link.transfer.store import Store
+from heliograph.link.wire.frames import FrameCoder
 
 KEY = bytes(range(32))
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -26,7 +27,7 @@ Make = Callable[..., Any]
 
 
 def frames_of(spool: Any, tmp_path: Path, key: bytes | None = None, repeat: int = 1) -> list[bytes]:
-    sender = BeaconSender(spool, "cam", key=key, counter_file=tmp_path / "counter", repeat=repeat, rate=1e9)
+    sender = OneWaySender(spool, "cam", key=key, counter_file=tmp_path / "counter", repeat=repeat, rate=1e9)
     frames: list[bytes] = []
     while not sender.is_empty:
         if frame := sender.send(len(frames)):
@@ -34,8 +35,8 @@ def frames_of(spool: Any, tmp_path: Path, key: bytes | None = None, repeat: int 
     return frames
 
 
-def listen(folder: Path, frames: list[bytes], key: bytes | None = None) -> BeaconReceiver:
-    receiver = BeaconReceiver(Store(folder), key=key)
+def listen(folder: Path, frames: list[bytes], key: bytes | None = None) -> OneWayReceiver:
+    receiver = OneWayReceiver(Store(folder), key=key)
     for frame in frames:
         receiver.receive(frame, 0.0)
     receiver.close()
@@ -124,7 +125,7 @@ def test_with_a_key_nothing_old_and_nothing_foreign_is_taken(tmp_path: Path, mak
     frames = frames_of(make_spool(1), tmp_path, KEY)
     out = tmp_path / "out"
     store = Store(out)
-    receiver = BeaconReceiver(store, key=KEY)
+    receiver = OneWayReceiver(store, key=KEY)
     for frame in frames[:2] + frames[:2]:
         receiver.receive(frame, 0.0)
     told = [event.details["reason"] for event in receiver.take_events() if event.what == "suspect"]
@@ -132,7 +133,7 @@ def test_with_a_key_nothing_old_and_nothing_foreign_is_taken(tmp_path: Path, mak
     assert "came again and is refused" in told[0]
     receiver.close()
     store.close()
-    again = BeaconReceiver(Store(out), key=KEY)  # after a restart
+    again = OneWayReceiver(Store(out), key=KEY)  # after a restart
     for frame in frames[:2]:
         again.receive(frame, 0.0)
     assert [e.what for e in again.take_events()] == ["suspect"]
@@ -146,7 +147,7 @@ def test_with_a_key_nothing_old_and_nothing_foreign_is_taken(tmp_path: Path, mak
             again.receive(frame, 100.0 * n)
         reasons = {e.details["reason"] for e in again.take_events()}
         assert any(said in reason for reason in reasons)
-    unkeyed = BeaconReceiver(Store(tmp_path / "plain"))
+    unkeyed = OneWayReceiver(Store(tmp_path / "plain"))
     for frame in frames:
         unkeyed.receive(frame, 0.0)
     unkeyed.close()
@@ -155,7 +156,7 @@ def test_with_a_key_nothing_old_and_nothing_foreign_is_taken(tmp_path: Path, mak
 
 
 def test_noise_and_hostile_bodies_leave_no_trace(tmp_path: Path) -> None:
-    receiver, draw, coder = BeaconReceiver(Store(tmp_path)), random.Random(0), FrameCoder()
+    receiver, draw, coder = OneWayReceiver(Store(tmp_path)), random.Random(0), FrameCoder()
     for n in range(500):
         receiver.receive(draw.randbytes(200), n)
         receiver.receive(coder.encode(b"\x20" + draw.randbytes(draw.randint(1, 100))), n)

@@ -23,7 +23,7 @@ from pathlib import Path
 from crc32c import crc32c
 
 from heliograph.errors import OutputError
-from heliograph.link.ranges import RangeSet
+from heliograph.link.transfer.ranges import RangeSet
 
 _STATE = struct.Struct("<4s32sI")
 _RECORD = struct.Struct("<III")

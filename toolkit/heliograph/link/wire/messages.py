@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from heliograph.link.names import MAX_STREAM, is_stream
-from heliograph.link.ranges import Range
+from heliograph.link.wire.names import MAX_STREAM, is_stream
 
+Range = tuple[int, int]  # first, one after the last
 HASH_BYTES = 32
 MAX_IDS = 1 << 28
 MAX_RANGES = 64  # in one message; what is left out is sent again, which does no harm

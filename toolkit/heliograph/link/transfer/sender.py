@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from heliograph.link import session
 from heliograph.link.events import Event, Log
-from heliograph.link.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
-from heliograph.link.messages import (
+from heliograph.link.transfer.outgoing import Outgoing, Spool, Waiting
+from heliograph.link.transfer.pace import Pace, Sent
+from heliograph.link.wire import session
+from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.messages import (
     REJECTIONS,
     Ack,
     Announce,
@@ -19,9 +21,7 @@ from heliograph.link.messages import (
     Ping,
     Reject,
 )
-from heliograph.link.names import check_device
-from heliograph.link.outgoing import Outgoing, Spool, Waiting
-from heliograph.link.pace import Pace, Sent
+from heliograph.link.wire.names import check_device
 
 POLL = 1.0  # seconds between looks into the spool
 IDLE = 0.1  # seconds of silence after which noise may have come before a frame

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from heliograph.codec import container
 from heliograph.errors import StreamError
-from heliograph.link.messages import Illegal, read_varint, varint
+from heliograph.link.wire.messages import Illegal, read_varint, varint
 
 Run = tuple[int, bytes]  # offset, bytes
 PAYLOADS = (256, 512, 1024)

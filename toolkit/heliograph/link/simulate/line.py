@@ -1,6 +1,6 @@
 """A simulated bad line, in virtual time: two ends are run against each other as fast as the CPU allows.
 
-The same noise is put on real pseudo-terminals by `heliograph.link.pty_line`.
+The same noise is put on real pseudo-terminals by `heliograph.link.simulate.pty_line`.
 """
 
 from __future__ import annotations

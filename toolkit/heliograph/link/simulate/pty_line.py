@@ -1,6 +1,6 @@
 """A simulated bad line between two real pseudo-terminals, in real time.
 
-    python -m heliograph.link.pty_line --baud 115200 --bit-error 1e-4
+    python -m heliograph.link.simulate.pty_line --baud 115200 --bit-error 1e-4
 
 prints the two device paths on one line and carries bytes between them until it is ended.
 """
@@ -19,8 +19,8 @@ import tty
 from collections import deque
 from collections.abc import Sequence
 
-from heliograph.link.line import Faults, Noise
 from heliograph.link.port import BITS_PER_BYTE, DEFAULT_BAUD
+from heliograph.link.simulate.line import Faults, Noise
 
 _CHUNK_SECONDS = 0.004  # of line time that is carried at once
 _AHEAD = 0.008
@@ -109,7 +109,7 @@ def carry(directions: tuple[Direction, Direction], cuts: Sequence[tuple[float, f
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a line from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m heliograph.link.pty_line", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m heliograph.link.simulate.pty_line", description=__doc__)
     parser.add_argument("--baud", type=int, default=DEFAULT_BAUD)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds, each way")
     parser.add_argument("--bit-error", type=float, default=0.0, help="chance of each bit")

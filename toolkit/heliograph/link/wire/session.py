@@ -7,9 +7,9 @@ import secrets
 import struct
 from dataclasses import dataclass
 
-from heliograph.link import keys
-from heliograph.link.messages import Message, parse
-from heliograph.link.names import is_device
+from heliograph.link.wire import keys
+from heliograph.link.wire.messages import Message, parse
+from heliograph.link.wire.names import is_device
 
 VERSION = 1
 NONCE_BYTES = 16

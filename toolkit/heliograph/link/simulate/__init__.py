@@ -1,0 +1,1 @@
+"""Lines with faults, in memory and between pseudo-terminals."""

@@ -1,0 +1,1 @@
+"""What crosses the line, to the byte: frames, messages, sessions, keys, names (LINK.md)."""

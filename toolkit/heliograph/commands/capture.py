@@ -18,7 +18,7 @@ from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import THRESHOLD, ChangeDetector
 from heliograph.device.encoder import Encoder
 from heliograph.device.schedule import Stop
-from heliograph.device.sender import Sender
+from heliograph.device.sending import SendProcess
 from heliograph.device.spool import Spool
 from heliograph.errors import CameraError, PictureError
 
@@ -145,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     sender = None
     if arguments.port is not None:
         command = ["send", "--port", arguments.port, "--spool", str(arguments.spool)]
-        sender = Sender(command + (arguments.send_options or []))
+        sender = SendProcess(command + (arguments.send_options or []))
 
     def look() -> None:
         systemd.notify("WATCHDOG=1")

@@ -26,7 +26,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-class Sender:
+class SendProcess:
     """A child process that runs a heliograph command; a crash of it costs no picture.
 
     Args:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.device import sender as module
-from heliograph.device.sender import Sender
+from heliograph.device import sending as module
+from heliograph.device.sending import SendProcess
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -38,7 +38,7 @@ def children() -> set[int]:
 
 def test_it_runs_and_is_ended(tmp_path: Path, codec_folder: Path) -> None:
     command = ["capture", "--source", "synthetic", "--every", "1h", "--spool", str(tmp_path)]
-    sender = Sender([*command, "--codec", str(codec_folder)])
+    sender = SendProcess([*command, "--codec", str(codec_folder)])
     before = children()
     sender.look()
     (child,) = children() - before
@@ -54,7 +54,7 @@ def test_one_that_ends_is_started_again_later_and_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(module, "FIRST_DELAY", 0.1)
-    sender = Sender(["--version"])
+    sender = SendProcess(["--version"])
 
     def look() -> int:
         sender.look()
@@ -70,8 +70,8 @@ def test_one_that_ends_is_started_again_later_and_later(
 def test_it_does_not_outlive_a_killed_parent(tmp_path: Path, codec_folder: Path) -> None:
     program = """
 import sys, time
-from heliograph.device.sender import Sender
-sender = Sender(sys.argv[1:])
+from heliograph.device.sending import SendProcess
+sender = SendProcess(sys.argv[1:])
 sender.look()
 print(sender._child.pid, flush=True)
 time.sleep(600)

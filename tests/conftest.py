@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
-from heliograph.codec import container, manifest, tiles
-from heliograph.codec.manifest import Codec
+from heliograph.codec import container, registry, tiles
+from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,9 +61,9 @@ def encoder(codec: Codec) -> Encoder:
 @pytest.fixture(scope="session")
 def shipped() -> Codec:
     """The shipped accelerator codec."""
-    if "accelerator" not in manifest.shipped():
+    if "accelerator" not in registry.shipped():
         pytest.fail("firmware_models/accelerator is missing: the repository ships this codec")
-    return manifest.find("accelerator")
+    return registry.open_codec("accelerator")
 
 
 @pytest.fixture(scope="session")
@@ -111,11 +111,11 @@ def forge() -> Callable[..., bytes]:
     """Change fields of a stream's header, with good checksums: forge(data, width=..., codec_id=...)."""
 
     def change(data: bytes, **fields: object) -> bytes:
-        layout = container.unpack(data)
-        segments = [container.segment(layout, data, n) or b"" for n in range(len(layout.segments))]
+        stream = container.open(data)
+        segments = [stream.segment(n) or b"" for n in range(len(stream.segments))]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tiles, "check_size", lambda width, height: None)
-            return container.pack(replace(layout.header, **fields), segments)  # type: ignore[arg-type]
+            return container.pack(replace(stream.header, **fields), segments)  # type: ignore[arg-type]
 
     return change
 

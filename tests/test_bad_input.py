@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
-from heliograph.codec import manifest
+from heliograph.codec.codec import ENCODER, ENTROPY
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import StreamError
 
@@ -112,7 +112,7 @@ def test_an_unknown_codec_name(fails: Fails, photo: Path) -> None:
     assert message.startswith("no codec named 'heliostat': shipped are")
 
 
-@pytest.mark.parametrize("name", [manifest.ENCODER, manifest.ENTROPY])
+@pytest.mark.parametrize("name", [ENCODER, ENTROPY])
 def test_a_changed_codec_file(fails: Fails, name: str, photo: Path, codec_copy: Path) -> None:
     data = bytearray((codec_copy / name).read_bytes())
     data[-1] ^= 1

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 
 
 def test_encode_names_the_stream_after_the_picture(photo: Path, codec_folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.cli import main
-from heliograph.codec.manifest import ENCODER, MANIFEST, Codec, codec_id, sha256
+from heliograph.codec.codec import ENCODER, MANIFEST, Codec, codec_id, sha256
 from heliograph.export import cortexm, wheel
 from heliograph.export.bundle import check_bundle
 from heliograph.export.graph import read_graph

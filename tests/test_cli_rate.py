@@ -10,7 +10,8 @@ from PIL import Image
 
 from heliograph.cli import main
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 
 
@@ -48,7 +49,7 @@ def test_the_network_runs_once_however_many_trials(
 
     monkeypatch.setattr(encoder, "latents", counted)
     with Image.open(large) as picture:
-        packed = encoder.encode_within(np.asarray(picture), max_bytes=3000)
+        packed = encoder.packer(np.asarray(picture)).pack(Rate(max_bytes=3000))
     assert packed.estimates > 1
     assert len(calls) == 1
 
@@ -67,7 +68,7 @@ def test_a_cut_stream_of_slices_decodes_partially_and_says_so(
     stream, picture = large.with_suffix(".helio"), large.with_name("out.png")
     assert main(["encode", str(large), "--slices", "1", *codec]) == 0
     data = stream.read_bytes()
-    assert container.unpack(data).header.slice_count == 6
+    assert container.open(data).header.slice_count == 6
     stream.write_bytes(data[: len(data) // 2])
     decode = ["decode", str(stream), "-o", str(picture), *codec]
     assert main(decode) == 2

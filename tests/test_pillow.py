@@ -15,7 +15,8 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 import heliograph.pillow
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import CodecError, PictureError, StreamError
@@ -152,9 +153,9 @@ def test_save_keeps_within_a_budget(photo: Path, codec: Codec, codec_folder: Pat
         image.save(out, codec=str(codec_folder), bpp=0.5)
         assert out.stat().st_size * 8 <= 0.5 * 97 * 61
         image.save(out, codec=codec, quality=80)
-        assert out.read_bytes() == Encoder(codec).encode(np.asarray(image), 80)
+        assert out.read_bytes() == Encoder(codec).encode(np.asarray(image), Rate(quality=80))
         image.save(out, codec=codec)
-        assert out.read_bytes() == Encoder(codec).encode(np.asarray(image), 50)
+        assert out.read_bytes() == Encoder(codec).encode(np.asarray(image), Rate(quality=50))
 
 
 def test_saving_applies_orientation_and_lays_transparency_over_black(codec: Codec) -> None:
@@ -164,7 +165,7 @@ def test_saving_applies_orientation_and_lays_transparency_over_black(codec: Code
     wide.save(buffer, "HELIO", codec=codec, quality=90)
     with Image.open(buffer) as image:
         assert image.size == (32, 64)
-    assert buffer.getvalue() == Encoder(codec).encode(np.zeros((64, 32, 3), np.uint8), 90)
+    assert buffer.getvalue() == Encoder(codec).encode(np.zeros((64, 32, 3), np.uint8), Rate(quality=90))
 
 
 def test_a_budget_that_cannot_be_kept_leaves_no_file(photo: Path, codec: Codec, tmp_path: Path) -> None:

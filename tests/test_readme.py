@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.samples import sample_pictures
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.stream import decode_stream
 
 DEVICE = Path(__file__).resolve().parents[1] / ".venv-device/bin"
@@ -37,7 +37,7 @@ def test_the_device_has_no_framework(device: Path) -> None:
 
 
 def test_the_wheel_carries_codecs_and_no_checkpoints(device: Path) -> None:
-    program = "from heliograph.codec import manifest; print(manifest.shipped_folder())"
+    program = "from heliograph.codec import registry; print(registry.shipped_folder())"
     folder = Path(run(device / "python", "-c", program).strip())
     assert folder.parent.name == "heliograph"
     assert "accelerator" in {p.name for p in folder.iterdir()}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from heliograph.bench import throughput
-from heliograph.codec.manifest import Codec
-from heliograph.server.codecs import Codecs
+from heliograph.codec.codec import Codec
+from heliograph.server.codecs import Decoder
 
 
 def test_every_stage_is_measured(codec_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,13 +29,13 @@ def test_every_stage_is_measured(codec_folder: Path, capsys: pytest.CaptureFixtu
 def test_pixels_are_counted_once(codec: Codec) -> None:
     streams = throughput.make_streams(codec, [(64, 48), (40, 40)])
     assert len(streams) == 6
-    found = throughput.measure(Codecs("preview", extra=[codec]), streams, 12)
+    found = throughput.measure(Decoder(codec, "preview"), streams, 12)
     assert found.stages.pixels == 2 * 3 * (64 * 48 + 40 * 40)
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_streams(codec: Codec) -> None:
     streams = throughput.make_streams(codec, [(32, 32), (48, 32), (32, 64)])
-    marks = throughput.memory(Codecs("server", extra=[codec]), streams, 10_000)
+    marks = throughput.memory(Decoder(codec, "server"), streams, 10_000)
     assert [done for done, _ in marks] == list(range(1000, 10_001, 1000))
     assert marks[-1][1] - marks[0][1] < 30  # MB over 9,000 streams

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.entropy_model import NOT_SENT, TOTAL, EntropyModel, PassNetwork
-from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.slices import Coder, load_core
 
 CHANNELS = 24

@@ -38,7 +38,7 @@ def test_the_header_of_an_ordinary_picture_takes_at_most_32_bytes() -> None:
     segments = [bytes(9000)] * 4
     for width, height in ((768, 512), (4032, 3024)):
         data = container.pack(Header(ID, width, height, 1023, 4), segments)
-        assert container.unpack(data).size <= 32
+        assert container.open(data).size <= 32
 
 
 @given(
@@ -56,10 +56,10 @@ def test_what_is_packed_is_found_again(
     count = parts * header.slice_count
     segments = [bytes([i % 251]) * lengths[i % len(lengths)] for i in range(count)]
     data = container.pack(header, segments)
-    layout = container.unpack(data)
-    assert layout.header == header
-    container.check_whole(layout, data)
-    assert [container.segment(layout, data, i) for i in range(count)] == segments
+    stream = container.open(data)
+    assert stream.header == header
+    stream.check_whole()
+    assert [stream.segment(i) for i in range(count)] == segments
 
 
 def test_slices_cover_the_map_row_by_row() -> None:
@@ -76,10 +76,10 @@ def test_slices_cover_the_map_row_by_row() -> None:
 
 def test_a_segment_in_another_ones_place_is_noticed() -> None:
     data = container.pack(Header(ID, 16, 16, 0, 2), [b"abc", b"abc"])
-    layout = container.unpack(data)
-    first, second = data[layout.size : layout.size + 7], data[layout.size + 7 :]
-    swapped = data[: layout.size] + second + first
-    assert container.segment(layout, swapped, 0) is None
+    stream = container.open(data)
+    first, second = data[stream.size : stream.size + 7], data[stream.size + 7 :]
+    swapped = data[: stream.size] + second + first
+    assert container.open(swapped).segment(0) is None
 
 
 FIXED = b"HLO\x01" + ID
@@ -104,19 +104,18 @@ FIXED = b"HLO\x01" + ID
 )
 def test_a_bad_header_is_named(data: bytes, text: str) -> None:
     with pytest.raises(StreamError) as found:
-        container.unpack(data)
+        container.open(data)
     assert text in str(found.value)
 
 
 def test_lengths_that_do_not_fit_the_bytes_are_named() -> None:
     data = container.pack(Header(ID, 16, 16, 0, 1), [b"abc"])
-    layout = container.unpack(data)
     with pytest.raises(
         StreamError, match=f"stream is cut: got {len(data) - 1} bytes, its header announces {len(data)}"
     ):
-        container.check_whole(layout, data[:-1])
+        container.open(data[:-1]).check_whole()
     with pytest.raises(StreamError, match="has bytes added"):
-        container.check_whole(layout, data + b"x")
+        container.open(data + b"x").check_whole()
 
 
 @given(
@@ -136,13 +135,13 @@ def test_c_and_python_read_the_same_of_any_header(
     assert core is not None
     header = Header(ID, width, height, level, parts, side)
     data = container.pack(header, [b"ab"] * (parts * header.slice_count))
-    body = bytearray(data[: container.unpack(data).size - 4])
+    body = bytearray(data[: container.open(data).size - 4])
     body[int(place * len(body))] = value
     changed = seal(bytes(body[: len(body) - cut])) + data[len(body) + 4 :]
 
     def in_python() -> object:
         try:
-            found = container.unpack(changed)
+            found = container.open(changed)
         except StreamError:
             return None
         h = found.header

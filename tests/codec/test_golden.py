@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.codec.slices import Coder, load_core
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import HeliographError
@@ -27,7 +26,7 @@ def golden(request: pytest.FixtureRequest) -> Codec:
     """The golden codec, decoding in numpy and in C."""
     codec = Codec(GOLDEN / "codec")
     core = load_core() if request.param == "c" else None
-    codec.coder = Coder(codec.read(manifest.ENTROPY), core)
+    codec.coder = Coder(codec.read(ENTROPY), core)
     assert codec.coder.is_native == (request.param == "c")
     return codec
 

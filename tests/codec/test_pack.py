@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from heliograph.codec.manifest import Codec
-from heliograph.codec.pack import Packer, pack_latents, pack_within
+from heliograph.codec.codec import Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import PictureError
 
@@ -20,7 +21,7 @@ Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
 def test_a_budget_is_never_exceeded_and_used_to_97_percent(
     max_bytes: int, random_codec: Codec, latents: Latents
 ) -> None:
-    packed = pack_within(random_codec, latents(2, 20, 20, 20.0), 320, 320, max_bytes=max_bytes)
+    packed = Packer(random_codec, latents(2, 20, 20, 20.0), 320, 320).pack(Rate(max_bytes=max_bytes))
     assert 0.97 * max_bytes <= len(packed.data) <= max_bytes
     assert packed.trials <= 3
     assert packed.estimates <= 14
@@ -28,21 +29,21 @@ def test_a_budget_is_never_exceeded_and_used_to_97_percent(
 
 
 def test_a_budget_beyond_the_finest_quality_gives_the_finest(random_codec: Codec, latents: Latents) -> None:
-    packed = pack_within(random_codec, latents(2, 4, 4, 20.0), 64, 64, max_bytes=10**6)
+    packed = Packer(random_codec, latents(2, 4, 4, 20.0), 64, 64).pack(Rate(max_bytes=10**6))
     assert packed.quality == 100
-    assert packed.data == pack_latents(random_codec, latents(2, 4, 4, 20.0), 64, 64, 100)
+    assert packed.data == Packer(random_codec, latents(2, 4, 4, 20.0), 64, 64).at(1023)
 
 
 def test_bits_per_pixel_are_a_budget_of_bytes(random_codec: Codec, latents: Latents) -> None:
     maps = latents(2, 20, 20, 20.0)
-    by_rate = pack_within(random_codec, maps, 320, 320, bpp=0.25)
-    assert by_rate.data == pack_within(random_codec, maps, 320, 320, max_bytes=3200).data
+    by_rate = Packer(random_codec, maps, 320, 320).pack(Rate(bpp=0.25))
+    assert by_rate.data == Packer(random_codec, maps, 320, 320).pack(Rate(max_bytes=3200)).data
 
 
 def test_a_budget_below_the_coarsest_level_leaves_layers_out(random_codec: Codec, latents: Latents) -> None:
     maps = latents(2, 20, 20, 20.0)
     without = Packer(random_codec, maps, 320, 320).at(0, layers=1)
-    packed = pack_within(random_codec, maps, 320, 320, max_bytes=len(without) + 5)
+    packed = Packer(random_codec, maps, 320, 320).pack(Rate(max_bytes=len(without) + 5))
     assert len(packed.data) <= len(without) + 5
     later = random_codec.coder.model.order[6:]
     assert not decode_stream(without, random_codec).symbols[..., later].any()
@@ -50,9 +51,16 @@ def test_a_budget_below_the_coarsest_level_leaves_layers_out(random_codec: Codec
 
 def test_an_impossible_budget_is_named(random_codec: Codec, latents: Latents) -> None:
     with pytest.raises(PictureError, match=r"takes \d+ bytes at least, the budget is 30; raise it or scale"):
-        pack_within(random_codec, latents(2, 20, 20, 20.0), 320, 320, max_bytes=30)
+        Packer(random_codec, latents(2, 20, 20, 20.0), 320, 320).pack(Rate(max_bytes=30))
 
 
-def test_one_of_the_two_budgets_must_be_given(random_codec: Codec, latents: Latents) -> None:
-    with pytest.raises(ValueError, match="give one of max_bytes and bpp"):
-        pack_within(random_codec, latents(2, 4, 4, 20.0), 64, 64)
+def test_a_quality_is_a_level(random_codec: Codec, latents: Latents) -> None:
+    packer = Packer(random_codec, latents(2, 4, 4, 20.0), 64, 64)
+    packed = packer.pack(Rate(quality=33.5))  # 223 + 8 * 33.5
+    assert (packed.level, packed.quality, packed.trials) == (491, 33.5, 1)
+    assert packed.data == packer.at(491)
+
+
+def test_a_share_of_a_byte_is_an_impossible_budget_too(random_codec: Codec, latents: Latents) -> None:
+    with pytest.raises(PictureError, match="the budget is 1; raise it"):
+        Packer(random_codec, latents(2, 20, 20, 20.0), 320, 320).pack(Rate(bpp=1e-9))

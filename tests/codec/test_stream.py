@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.codec import container, levels
-from heliograph.codec.manifest import Codec
-from heliograph.codec.pack import Packer, pack_latents
+from heliograph.codec.codec import Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import HeliographError, StreamError
 
@@ -31,22 +32,22 @@ def picture(latents: Latents) -> npt.NDArray[np.int8]:
 @pytest.fixture(scope="module")
 def sliced(random_codec: Codec, picture: npt.NDArray[np.int8]) -> bytes:
     """A stream of 4 x 6 slices of one tile."""
-    return pack_latents(random_codec, picture, WIDTH, HEIGHT, 70, slice_tiles=1)
+    return Packer(random_codec, picture, WIDTH, HEIGHT, slice_tiles=1).pack(Rate(quality=70)).data
 
 
 @pytest.fixture(scope="module")
 def single(random_codec: Codec, picture: npt.NDArray[np.int8]) -> bytes:
     """A stream of one slice in several segments."""
-    return pack_latents(random_codec, picture, WIDTH, HEIGHT, 90)
+    return Packer(random_codec, picture, WIDTH, HEIGHT).pack(Rate(quality=90)).data
 
 
 def reseal(data: bytes, number: int, change: Callable[[bytearray], None]) -> bytes:
     """Return a stream with a segment's payload changed and its CRC made to fit."""
-    layout = container.unpack(data)
-    at, length = layout.segments[number]
+    stream = container.open(data)
+    at, length = stream.segments[number]
     payload = bytearray(data[at : at + length])
     change(payload)
-    crc = container.segment_crc(layout.crc, number, bytes(payload)).to_bytes(4, "little")
+    crc = container.segment_crc(stream.crc, number, bytes(payload)).to_bytes(4, "little")
     return data[:at] + bytes(payload) + crc + data[at + length + 4 :]
 
 
@@ -76,7 +77,7 @@ def test_a_cut_stream_is_refused_unless_partial_is_asked_for(single: bytes, rand
 
 def test_more_bytes_give_a_better_picture(single: bytes, random_codec: Codec) -> None:
     whole = decode_stream(single, random_codec).values
-    start = container.unpack(single).size
+    start = container.open(single).size
     errors = []
     for size in np.linspace(start, len(single), 12).astype(int):
         values = decode_stream(single[:size], random_codec, partial=True).values
@@ -86,7 +87,7 @@ def test_more_bytes_give_a_better_picture(single: bytes, random_codec: Codec) ->
 
 
 def test_every_cut_decodes_to_the_whole_size(sliced: bytes, random_codec: Codec) -> None:
-    start = container.unpack(sliced).size
+    start = container.open(sliced).size
     for size in range(start, len(sliced), 97):
         decoded = decode_stream(sliced[:size], random_codec, partial=True)
         assert decoded.symbols.shape == (ROWS, COLUMNS, 24)
@@ -99,9 +100,9 @@ def test_a_cut_within_the_header_leaves_nothing(single: bytes, random_codec: Cod
 
 
 def test_a_damaged_slice_hurts_no_other_one(sliced: bytes, random_codec: Codec) -> None:
-    layout = container.unpack(sliced)
+    stream = container.open(sliced)
     damaged = bytearray(sliced)
-    damaged[layout.segments[8][0]] ^= 1  # the first layer of the third slice in the second row
+    damaged[stream.segments[8][0]] ^= 1  # the first layer of the third slice in the second row
     with pytest.raises(StreamError, match="the CRC-32C of segment 8 does not fit"):
         decode_stream(bytes(damaged), random_codec)
     decoded = decode_stream(bytes(damaged), random_codec, partial=True)
@@ -114,9 +115,9 @@ def test_a_damaged_slice_hurts_no_other_one(sliced: bytes, random_codec: Codec) 
 
 
 def test_a_concealed_slice_is_nearer_than_none(sliced: bytes, random_codec: Codec) -> None:
-    layout = container.unpack(sliced)
+    stream = container.open(sliced)
     holed = bytearray(sliced)
-    at, length = layout.segments[8]
+    at, length = stream.segments[8]
     holed[at : at + length] = bytes(length)
     whole = decode_stream(sliced, random_codec).values[4:8, 8:12].astype(float)
     concealed = decode_stream(bytes(holed), random_codec, partial=True).values[4:8, 8:12]
@@ -124,9 +125,9 @@ def test_a_concealed_slice_is_nearer_than_none(sliced: bytes, random_codec: Code
 
 
 def test_layers_after_a_damaged_one_are_not_used(single: bytes, random_codec: Codec) -> None:
-    layout = container.unpack(single)
+    stream = container.open(single)
     damaged = bytearray(single)
-    damaged[layout.segments[1][0] + 3] ^= 1
+    damaged[stream.segments[1][0] + 3] ^= 1
     decoded = decode_stream(bytes(damaged), random_codec, partial=True)
     order = random_codec.coder.model.order
     assert decoded.symbols[..., order[:6]].any()
@@ -185,4 +186,4 @@ def test_small_streams_keep_all_layers_in_one_segment(
     random_codec: Codec, picture: npt.NDArray[np.int8]
 ) -> None:
     small = Packer(random_codec, picture[:4, :4], 64, 64).at(500)
-    assert container.unpack(small).header.parts == 1
+    assert container.open(small).header.parts == 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import filled_parts, thin
@@ -23,8 +23,8 @@ ID = bytes(range(8))
 
 def cut_after(data: bytes, parts: int) -> bytes:
     """Return the beginning of a stream up to the end of its first parts."""
-    layout = container.unpack(data)
-    kept = layout.segments[: parts * layout.header.slice_count]
+    stream = container.open(data)
+    kept = stream.segments[: parts * stream.header.slice_count]
     return data[: max(at + (length + 4 if length else 0) for at, length in kept)]
 
 
@@ -58,7 +58,7 @@ def test_thinned_is_the_same_as_the_beginning_decoded_partially(
     # Without `partial` decoding refuses any stream that is not whole and sound.
     expected = decode_stream(cut_after(whole, parts), random_codec, partial=True)
     assert np.array_equal(decode_stream(thinned, random_codec).symbols, expected.symbols)
-    assert filled_parts(container.unpack(thinned)) <= parts
+    assert filled_parts(container.open(thinned)) <= parts
     assert len(thinned) <= len(whole)
     assert thin(thinned, parts) == thinned
     if parts == 3:
@@ -81,8 +81,8 @@ def test_one_layer_less_is_a_smaller_stream_with_less_in_it(random_codec: Codec,
 def test_the_header_is_written_anew_by_hand() -> None:
     header = container.Header(ID, 20, 10, 300, 3)
     whole = container.pack(header, [b"base", b"", b"fine"])
-    assert filled_parts(container.unpack(whole)) == 3
-    assert filled_parts(container.unpack(thin(whole, 2))) == 1
+    assert filled_parts(container.open(whole)) == 3
+    assert filled_parts(container.open(thin(whole, 2))) == 1
     assert thin(whole, 1) == container.pack(header, [b"base", b"", b""])
     assert len(thin(whole, 1)) == len(whole) - len(b"fine") - 4
 
@@ -90,14 +90,14 @@ def test_the_header_is_written_anew_by_hand() -> None:
 def test_a_stream_of_one_segment_stays_as_it_is() -> None:
     whole = container.pack(container.Header(ID, 20, 10, 300, 1), [b"all of it"])
     assert thin(whole, 1) == whole
-    assert filled_parts(container.unpack(whole)) == 1
-    assert filled_parts(container.unpack(container.pack(container.Header(ID, 20, 10, 300, 1), [b""]))) == 0
+    assert filled_parts(container.open(whole)) == 1
+    assert filled_parts(container.open(container.pack(container.Header(ID, 20, 10, 300, 1), [b""]))) == 0
 
 
 def test_damage_is_not_given_a_good_checksum() -> None:
     header = container.Header(ID, 20, 10, 300, 3)
     whole = bytearray(container.pack(header, [b"base", b"more", b"fine"]))
-    at, _ = container.unpack(bytes(whole)).segments[1]
+    at, _ = container.open(bytes(whole)).segments[1]
     whole[at] ^= 1
     with pytest.raises(StreamError, match="CRC-32C of segment 1 does not fit, so it cannot be thinned"):
         thin(bytes(whole), 2)

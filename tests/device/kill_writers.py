@@ -75,7 +75,7 @@ def fork(work: object, *arguments: object) -> int:
 
 def check(name: str, data: bytes, acknowledged: dict[str, int]) -> bool:
     """Return whether a stream is thinned; AssertionError unless it is one that was added, whole and sound."""
-    seed = int.from_bytes(container.unpack(data).header.codec_id, "little")
+    seed = int.from_bytes(container.open(data).header.codec_id, "little")
     assert acknowledged.get(name, seed) == seed, f"{name} holds another stream"
     whole = make_stream(seed)
     assert data in (whole, thin(whole, 2), thin(whole, 1)), f"{name} is damaged"

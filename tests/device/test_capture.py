@@ -18,7 +18,8 @@ from PIL import Image
 
 from heliograph.cli import main
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import filled_parts
 from heliograph.commands import encoding
@@ -68,7 +69,7 @@ def stop() -> Iterator[Stop]:
 
 @pytest.fixture
 def encode(encoder: Encoder) -> Callable[[Picture], bytes]:
-    return lambda picture: encoder.encode(picture, 50, layered=True)
+    return lambda picture: Encoder(encoder.codec, layered=True).encode(picture, Rate(quality=50))
 
 
 @pytest.fixture(autouse=True)
@@ -89,9 +90,9 @@ def test_pictures_go_into_the_spool(
         assert spool.read(name) == report.data
         decoded = decode_stream(report.data, codec)
         assert (decoded.width, decoded.height) == (300, 200)
-        layout = container.unpack(report.data)
-        assert layout.header.parts == len(codec.coder.model.layers)  # small as they are
-        assert filled_parts(layout) > 1
+        stream = container.open(report.data)
+        assert stream.header.parts == len(codec.coder.model.layers)  # small as they are
+        assert filled_parts(stream) > 1
 
 
 def test_the_schedule_is_kept_and_missed_ticks_are_not_made_up(
@@ -156,8 +157,8 @@ def test_an_accelerator_that_fails_is_loaded_again(
     made: list[Encoder] = []
     make = encoding.make_encoder
 
-    def count(arguments: argparse.Namespace) -> Encoder:
-        made.append(make(arguments))
+    def count(arguments: argparse.Namespace, *, layered: bool) -> Encoder:
+        made.append(make(arguments, layered=layered))
         if len(made) == 2:
             raise RuntimeUnavailableError("cannot load delegate: no device")  # it is not back yet
         return made[-1]
@@ -193,7 +194,7 @@ def test_a_picture_that_can_never_be_encoded_is_left_out(
     tmp_path: Path, stop: Stop, encoder: Encoder, caplog: Logs
 ) -> None:
     camera = Script(1, holds=True)
-    loop = CaptureLoop(camera, lambda p: encoder.encode_within(p, max_bytes=5).data, Spool(tmp_path), every=0)
+    loop = CaptureLoop(camera, lambda p: encoder.encode(p, Rate(max_bytes=5)), Spool(tmp_path), every=0)
     loop.run(stop)
     assert camera.calls == ["open", "taken", "close"]
     assert "a picture is left out: a picture of 16x16 takes" in caplog.text
@@ -245,7 +246,7 @@ def test_a_signal_finishes_the_picture_in_hand_and_exits_with_0(
     names = Spool(tmp_path).names()
     assert [line.partition(":")[0] for line in lines] == names  # each that was begun is there and reported
     assert not list(tmp_path.glob(".*.partial"))
-    assert all(container.unpack(Spool(tmp_path).read(n)).total <= 3000 for n in names)
+    assert all(container.open(Spool(tmp_path).read(n)).total <= 3000 for n in names)
 
 
 def test_a_reader_that_has_seen_enough_ends_it(tmp_path: Path, codec_folder: Path) -> None:
@@ -292,7 +293,7 @@ def test_a_watched_folder_killed_at_random_loses_no_picture(tmp_path: Path, code
     while set(heights) != set(range(40, 52)):
         assert time.monotonic() < deadline
         time.sleep(0.2)
-        heights = [container.unpack(Spool(spool).read(n)).header.height for n in Spool(spool).names()]
+        heights = [container.open(Spool(spool).read(n)).header.height for n in Spool(spool).names()]
     process.terminate()
     process.communicate(timeout=60)
     assert heights == sorted(heights)  # in order; one can be there twice, if killed before it was noted

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import PictureError
@@ -22,7 +23,7 @@ SIZES = [(1, 1), (15, 17), (16, 16), (257, 255), (512, 256), (1, 300)]
 def test_a_picture_of_any_size_goes_to_a_stream_and_back(
     width: int, height: int, encoder: Encoder, codec: Codec, paint: Paint
 ) -> None:
-    decoded = decode_stream(encoder.encode(paint(width, height), 60), codec)
+    decoded = decode_stream(encoder.encode(paint(width, height), Rate(quality=60)), codec)
     assert (decoded.width, decoded.height) == (width, height)
     assert decoded.symbols.shape == (-(-height // 16), -(-width // 16), codec.channels)
     picture = PreviewDecoder(codec).decode(decoded)
@@ -38,7 +39,7 @@ def test_tiles_are_encoded_independently(encoder: Encoder, paint: Paint) -> None
 
 
 def test_the_same_picture_gives_the_same_bytes(encoder: Encoder, paint: Paint) -> None:
-    assert encoder.encode(paint(64, 64), 50) == encoder.encode(paint(64, 64), 50)
+    assert encoder.encode(paint(64, 64), Rate(quality=50)) == encoder.encode(paint(64, 64), Rate(quality=50))
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 4)])

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from heliograph.cli import main
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device import runtime
 from heliograph.device.encoder import Encoder
@@ -102,7 +103,7 @@ def test_streams_of_every_runtime_decode_to_within_a_step(name: str, codec: Code
     picture = paint(300, 200)
     encoder = Encoder(codec, runtime=name)
     latents = encoder.latents(picture)
-    decoded = decode_stream(encoder.encode(picture, 70), codec)
+    decoded = decode_stream(encoder.encode(picture, Rate(quality=70)), codec)
     coded = decoded.symbols != 0
     assert coded.mean() > 0.01
     symbols, values = decoded.symbols[coded].astype(int), decoded.values[coded].astype(int)

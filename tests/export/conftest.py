@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec import manifest
+from heliograph.codec import registry
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def altered() -> Callable[[Callable[[Any], None]], bytes]:
     import flatbuffers
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
-    encoder = manifest.find("microcontroller").encoder
+    encoder = registry.open_codec("microcontroller").encoder
 
     def alter(change: Callable[[Any], None]) -> bytes:
         model = schema.ModelT.InitFromPackedBuf(encoder, 0)

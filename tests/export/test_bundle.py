@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.errors import ExportError, OutputError
 from heliograph.export import bundle as bundles
 from heliograph.export.bundle import MEASURED, Bundle, Figure, check_bundle, text_table, write_bundle

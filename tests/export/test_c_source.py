@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from heliograph.codec import levels, manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import levels, registry
+from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream
 from heliograph.export import c_source, tflm
@@ -49,9 +49,9 @@ def write(folder: Path, files: dict[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-@pytest.mark.parametrize("name", [*sorted(manifest.shipped()), "golden"])
+@pytest.mark.parametrize("name", [*sorted(registry.shipped()), "golden"])
 def test_the_workspace_is_what_the_core_asks_for(name: str, compiler: str, tmp_path: Path) -> None:
-    found = Codec(GOLDEN / "codec") if name == "golden" else manifest.find(name)
+    found = Codec(GOLDEN / "codec") if name == "golden" else registry.open_codec(name)
     write(tmp_path, c_source.sources(found))
     (tmp_path / "ask.c").write_text(
         '#include <stdio.h>\n#include "codec.h"\n#include "heliograph.h"\n'

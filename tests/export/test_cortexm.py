@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec import container, levels, manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import container, levels, registry
+from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.errors import ExportError, RuntimeUnavailableError
 from heliograph.export import cortexm
@@ -28,9 +28,9 @@ needs_tools = pytest.mark.skipif(
 @pytest.mark.slow
 @needs_tools
 @pytest.mark.parametrize("board", list(cortexm.BOARDS))
-@pytest.mark.parametrize("name", sorted(manifest.shipped()))
+@pytest.mark.parametrize("name", sorted(registry.shipped()))
 def test_the_bytes_are_those_of_python(name: str, board: str) -> None:
-    codec = manifest.find(name)
+    codec = registry.open_codec(name)
     probe = probe_latents(codec, None)
     for quality in (0, 50, 100):
         level = levels.from_quality(quality)
@@ -53,11 +53,11 @@ def test_the_bytes_are_those_of_python(name: str, board: str) -> None:
 
 def symbols_by_slice(codec: Codec, data: bytes) -> bytes:
     """The symbols of a stream in coding order, slice after slice, as the board writes them."""
-    layout = container.unpack(data)
-    header, count = layout.header, layout.header.slice_count
+    stream = container.open(data)
+    header, count = stream.header, stream.header.slice_count
     out = []
     for number, (rows, columns) in enumerate(header.slices):
-        parts = [container.segment(layout, data, p * count + number) or b"" for p in range(header.parts)]
+        parts = [stream.segment(p * count + number) or b"" for p in range(header.parts)]
         size = rows.stop - rows.start, columns.stop - columns.start
         out.append(codec.coder.decode(parts, *size, header.level, merged=header.parts == 1).symbols.tobytes())
     return b"".join(out)
@@ -74,7 +74,7 @@ def test_golden_streams_decode_on_the_board() -> None:
     for name, data in streams.items():
         assert found.symbols[name] == symbols_by_slice(codec, data), name
         if (
-            container.unpack(data).header.slice_count == 1
+            container.open(data).header.slice_count == 1
         ):  # in one slice the golden hash is over these very bytes
             ordered = np.frombuffer(found.symbols[name], np.int16).reshape(-1, codec.channels)
             restored = codec.coder.restore_order(ordered)

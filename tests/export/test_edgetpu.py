@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import registry
+from heliograph.codec.codec import PREVIEW, Codec
 from heliograph.errors import ExportError
 from heliograph.export import edgetpu
 from heliograph.export.findings import Finding, refuse
@@ -22,9 +22,9 @@ def fatal(data: bytes) -> list[str]:
     return [str(f) for f in edgetpu.check(read_graph(data)) if f.fatal]
 
 
-@pytest.mark.parametrize("name", sorted(manifest.shipped()))
+@pytest.mark.parametrize("name", sorted(registry.shipped()))
 def test_every_shipped_encoder_passes(name: str) -> None:
-    graph = read_graph(manifest.find(name).encoder)
+    graph = read_graph(registry.open_codec(name).encoder)
     findings = edgetpu.check(graph)
     assert [str(f) for f in findings if f.fatal] == []
     assert edgetpu.mapped(graph, findings) == len(graph.layers)
@@ -55,7 +55,7 @@ def test_float_layers_are_named_with_their_tensors(bad_models: Path) -> None:
 
 
 def test_the_preview_decoder_is_for_cpus(shipped: Codec) -> None:
-    assert any("DEPTH_TO_SPACE" in f for f in fatal(shipped.read(manifest.PREVIEW)))
+    assert any("DEPTH_TO_SPACE" in f for f in fatal(shipped.read(PREVIEW)))
 
 
 def version(model: Any) -> None:

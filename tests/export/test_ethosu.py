@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.codec import manifest
+from heliograph.codec import registry
 from heliograph.errors import ExportError, RuntimeUnavailableError
 from heliograph.export import ethosu
 from heliograph.export.ethosu import Compiled, LayerResult, compile_model, findings
@@ -20,9 +20,9 @@ def compiled(data: bytes, accelerator: str = "ethos-u55-128") -> tuple[Compiled,
 
 
 @pytest.mark.parametrize("accelerator", list(ethosu.ACCELERATORS))
-@pytest.mark.parametrize("name", sorted(manifest.shipped()))
+@pytest.mark.parametrize("name", sorted(registry.shipped()))
 def test_every_shipped_encoder_fits(name: str, accelerator: str) -> None:
-    codec = manifest.find(name)
+    codec = registry.open_codec(name)
     one, found = compiled(codec.encoder, accelerator)
     assert found == []
     assert one.on_npu == 1
@@ -98,7 +98,7 @@ def test_utilisation_is_of_the_named_accelerator() -> None:
 
 
 def test_a_missing_vela_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    graph = read_graph(manifest.find("accelerator").encoder)
+    graph = read_graph(registry.open_codec("accelerator").encoder)
     with pytest.raises(
         RuntimeUnavailableError, match=r"is not a program.*pip install 'heliograph\[export\]'"
     ):
@@ -106,6 +106,6 @@ def test_a_missing_vela_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_a_failing_vela_is_quoted() -> None:
-    codec = manifest.find("accelerator")
+    codec = registry.open_codec("accelerator")
     with pytest.raises(ExportError, match=r"vela failed for ethos-u55-128: .*Nowhere"):
         compile_model(codec.encoder, read_graph(codec.encoder), "ethos-u55-128", system="Nowhere")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.errors import CodecError
 from heliograph.export.graph import Graph, Layer, Tensor, read_graph
 

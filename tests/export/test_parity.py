@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import ExportError
 from heliograph.export import parity

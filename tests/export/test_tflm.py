@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import registry
+from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import ExportError
 from heliograph.export import c_source, tflm
@@ -19,9 +19,9 @@ from heliograph.export.graph import read_graph
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.mark.parametrize("name", sorted(manifest.shipped()))
+@pytest.mark.parametrize("name", sorted(registry.shipped()))
 def test_the_reserved_arena_is_enough_and_little_more(name: str) -> None:
-    codec = manifest.find(name)
+    codec = registry.open_codec(name)
     graph = read_graph(codec.encoder)
     arena = tflm.measure_arena(codec.encoder, graph)
     assert arena.total == arena.head + arena.tail

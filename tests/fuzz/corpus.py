@@ -18,11 +18,11 @@ def main(folder: Path) -> None:
         (folder / f"stream-{path.stem}").write_bytes(b"\x00" + data)
     for path in GOLDEN.glob("*.helio"):
         data = path.read_bytes()
-        layout = container.unpack(data)
-        at, length = layout.segments[0]
-        rows, columns = -(-layout.header.height // 16), -(-layout.header.width // 16)
-        head = bytes([(rows - 1) & 31, (columns - 1) & 31]) + layout.header.level.to_bytes(2, "little")
-        merged = layout.header.parts == 1
+        stream = container.open(data)
+        at, length = stream.segments[0]
+        rows, columns = -(-stream.header.height // 16), -(-stream.header.width // 16)
+        head = bytes([(rows - 1) & 31, (columns - 1) & 31]) + stream.header.level.to_bytes(2, "little")
+        merged = stream.header.parts == 1
         for cut in (0, 2):
             body = head + bytes([int(merged) | cut, 0]) + data[at : at + length]
             (folder / f"slice-{path.stem}-{cut}").write_bytes(b"\x01" + body)

@@ -16,7 +16,7 @@ from pathlib import Path
 from crc32c import crc32c
 
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import latent_shape
 from heliograph.errors import HeliographError
@@ -27,8 +27,8 @@ MOST_PIXELS = 4_000_000  # larger announcements take their time by right
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
     """Return a stream with up to three changes, perhaps cut, and mostly with good CRCs."""
-    layout = container.unpack(data)
-    head, body = bytearray(data[: layout.size - 4]), bytearray(data[layout.size :])
+    stream = container.open(data)
+    head, body = bytearray(data[: stream.size - 4]), bytearray(data[stream.size :])
     for _ in range(rng.randint(0, 3)):
         if rng.random() < 0.4:
             head[rng.randrange(12, len(head))] = rng.randrange(256)
@@ -38,12 +38,12 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         del body[rng.randrange(len(body) + 1) :]
     changed = bytearray(bytes(head) + struct.pack("<I", crc32c(bytes(head))) + bytes(body))
     try:
-        layout = container.unpack(bytes(changed))
+        stream = container.open(bytes(changed))
     except HeliographError:
         return bytes(changed)
-    for number, (at, length) in enumerate(layout.segments):
+    for number, (at, length) in enumerate(stream.segments):
         if length and at + length + 4 <= len(changed) and rng.random() < 0.9:
-            crc = container.segment_crc(layout.crc, number, bytes(changed[at : at + length]))
+            crc = container.segment_crc(stream.crc, number, bytes(changed[at : at + length]))
             changed[at + length : at + length + 4] = struct.pack("<I", crc)
     return bytes(changed)
 
@@ -59,7 +59,7 @@ def main(seconds: float = 60.0, seed: int = 1) -> None:
         data = mutate(rng.choice(streams), rng)
         start = time.process_time()
         try:
-            header = container.unpack(data).header
+            header = container.open(data).header
             if header.width * header.height > MOST_PIXELS:
                 continue
             decoded = decode_stream(data, codec, partial=rng.random() < 0.6)

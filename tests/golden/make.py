@@ -19,8 +19,8 @@ import numpy as np
 from crc32c import crc32c
 
 from heliograph.codec import container
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.levels import from_quality
-from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream
 
@@ -106,18 +106,18 @@ def describe(data: bytes, codec: Codec) -> dict[str, object]:
 
 def broken(small: bytes, large: bytes) -> dict[str, tuple[bytes, str]]:
     """Return streams that must fail, each with a part of the error's text."""
-    layout = container.unpack(small)
-    at, length = layout.segments[0]
+    stream = container.open(small)
+    at, length = stream.segments[0]
 
     def payload(change: dict[int, int], cut: int = 0) -> bytes:
         body = bytearray(small[at : at + length])
         for place, value in change.items():
             body[place] = value
         kept = bytes(body[: length - cut])
-        return container.pack(layout.header, [kept])
+        return container.pack(stream.header, [kept])
 
     def head(change: dict[int, int]) -> bytes:
-        body = bytearray(small[: layout.size - 4])
+        body = bytearray(small[: stream.size - 4])
         for place, value in change.items():
             body[place] = value
         crc = crc32c(bytes(body))
@@ -135,7 +135,7 @@ def broken(small: bytes, large: bytes) -> dict[str, tuple[bytes, str]]:
         "reserved-bit": (head({13: small[13] | 0x40}), "reserved bits are set"),
         "no-width": (head({14: 0}), "picture is 0x64"),
         "two-parts": (
-            container.pack(container.Header(layout.header.codec_id, 16, 16, 9, 2), [b"", b""]),
+            container.pack(container.Header(stream.header.codec_id, 16, 16, 9, 2), [b"", b""]),
             "2 segments in a slice",
         ),
         "cut": (large[:-1], "stream is cut"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import LinkError
 from heliograph.link.one_way.counters import SeenCounters, SendingCounter
@@ -59,8 +59,8 @@ def test_all_arrives_when_nothing_is_lost(tmp_path: Path, make_spool: Make, key:
 def test_a_hole_is_a_blemish_and_a_repeat_fills_it(tmp_path: Path, make_spool: Make) -> None:
     codec = Codec(GOLDEN / "codec")
     data = (GOLDEN / "slices.helio").read_bytes()
-    layout = container.unpack(data)
-    assert layout.header.slice_count > 2
+    stream = container.open(data)
+    assert stream.header.slice_count > 2
     spool = make_spool(0)
     spool.streams = {"a.helio": data}
     frames = frames_of(spool, tmp_path)
@@ -105,11 +105,11 @@ def test_frames_have_whole_segments_of_distant_slices() -> None:
     slices = header.slice_count
     sizes = [draw.choice([40, 60, 90]) for _ in range(2 * slices)]
     data = container.pack(header, [draw.randbytes(size) for size in sizes])
-    layout = container.unpack(data)
+    stream = container.open(data)
     parts = spread(data)
-    spans = {at: length + 4 for at, length in layout.segments}
-    number = {at: n for n, (at, _) in enumerate(layout.segments)}
-    found = bytearray(data[: layout.size])
+    spans = {at: length + 4 for at, length in stream.segments}
+    number = {at: n for n, (at, _) in enumerate(stream.segments)}
+    found = bytearray(data[: stream.size])
     for frame in parts.base + parts.rest:
         assert sum(len(run) for _, run in frame) <= PAYLOADS[-1]
         for offset, run in frame:
@@ -118,7 +118,7 @@ def test_frames_have_whole_segments_of_distant_slices() -> None:
         assert all(b - a > 1 for a, b in itertools.pairwise(places))
     runs = sorted(run for frame in parts.base + parts.rest for run in frame)
     assert bytes(found) + b"".join(run for _, run in runs) == data
-    assert all(offset < layout.segments[slices][0] for frame in parts.base for offset, _ in frame)
+    assert all(offset < stream.segments[slices][0] for frame in parts.base for offset, _ in frame)
 
 
 def test_with_a_key_nothing_old_and_nothing_foreign_is_taken(tmp_path: Path, make_spool: Make) -> None:

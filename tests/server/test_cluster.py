@@ -19,7 +19,8 @@ pytest.importorskip("fsspec")
 import fsspec
 
 from heliograph.cli import main
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import OutputError, StreamError
@@ -102,7 +103,7 @@ def test_a_killed_actor_costs_no_picture(
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     streams, out = tmp_path / "streams", tmp_path / "out"
     streams.mkdir()
-    data = [encoder.encode(paint(200 + n, 150), 30 + n) for n in range(8)]
+    data = [encoder.encode(paint(200 + n, 150), Rate(quality=30 + n)) for n in range(8)]
     for n in range(240):
         (streams / f"{n:03}.helio").write_bytes(data[n % len(data)])
     (streams / "bad.helio").write_bytes(data[0][:-9])

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import container
+from heliograph.codec.codec import SERVER, Codec
 from heliograph.errors import CodecError, RuntimeUnavailableError
-from heliograph.server.codecs import Codecs, open_decoder
+from heliograph.server.codecs import Decoder, open_decoder
 from heliograph.server.preview import PreviewDecoder
 
 
 def test_a_copy_without_the_servers_weights_gets_the_preview(codec_copy: Path) -> None:
-    (codec_copy / manifest.SERVER).unlink()
+    (codec_copy / SERVER).unlink()
     assert isinstance(open_decoder("auto", Codec(codec_copy)), PreviewDecoder)
     with pytest.raises(CodecError, match=r"lacks server_decoder\.npz"):
         open_decoder("server", Codec(codec_copy))
 
 
 def test_weights_that_were_changed_are_an_error_and_no_reason_for_the_preview(codec_copy: Path) -> None:
-    (codec_copy / manifest.SERVER).write_bytes(b"changed")
+    (codec_copy / SERVER).write_bytes(b"changed")
     with pytest.raises(CodecError, match=r"server_decoder\.npz was changed"):
         open_decoder("auto", Codec(codec_copy))
 
@@ -37,12 +37,12 @@ def test_without_keras_auto_is_the_preview(codec: Codec, monkeypatch: pytest.Mon
 
 
 def test_a_codec_is_known_after_it_was_added_and_opened_once(stream: Path, codec: Codec) -> None:
-    codecs = Codecs("preview")
+    decoder = Decoder(kind="preview")
     with pytest.raises(CodecError, match="stream was made by codec"):
-        codecs.symbols(stream.read_bytes())
-    codecs.add(codec)
-    decoded = codecs.symbols(stream.read_bytes())
+        decoder.decode(stream.read_bytes())
+    decoder.registry.add(codec)
+    decoded = decoder.symbols(container.open(stream.read_bytes()))
     assert decoded.codec is codec
-    assert codecs.known == [codec]
-    assert codecs.decoder(codec) is codecs.decoder(codec)
-    assert codecs.pixels(decoded).shape == (61, 97, 3)
+    assert decoder.registry.known == [codec]
+    assert decoder.of_codec(codec) is decoder.of_codec(codec)
+    assert decoder.pixels(decoded).shape == (61, 97, 3)

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.server.decoder import WINDOW, ServerDecoder, bucket
@@ -27,7 +28,7 @@ def server(codec: Codec) -> ServerDecoder:
 def test_a_picture_of_any_size_comes_back(
     width: int, height: int, server: ServerDecoder, encoder: Encoder, codec: Codec, paint: Paint
 ) -> None:
-    picture = server.decode(decode_stream(encoder.encode(paint(width, height), 60), codec))
+    picture = server.decode(decode_stream(encoder.encode(paint(width, height), Rate(quality=60)), codec))
     assert picture.shape == (height, width, 3)
     assert picture.dtype == np.uint8
 
@@ -36,7 +37,7 @@ def test_a_picture_of_any_size_comes_back(
 def test_windows_join_without_a_seam(
     padded: bool, server: ServerDecoder, encoder: Encoder, codec: Codec, paint: Paint
 ) -> None:
-    decoded = decode_stream(encoder.encode(paint(1600, 48), 60), codec)  # wider than one window
+    decoded = decode_stream(encoder.encode(paint(1600, 48), Rate(quality=60)), codec)  # wider than one window
     whole = server.pixels(decoded.values, decoded.quality)[:48, :1600]
     found = ServerDecoder(codec, padded=padded).decode(decoded)
     assert np.abs(found.astype(int) - whole).max() <= 1
@@ -72,7 +73,7 @@ def test_a_batch_gives_what_its_pictures_give_alone(
     decoder = ServerDecoder(codec, padded=padded)
     qualities = (10, 50, 90)
     group = [
-        decode_stream(encoder.encode(paint(*size), quality), codec)
+        decode_stream(encoder.encode(paint(*size), Rate(quality=quality)), codec)
         for size, quality in zip(sizes, qualities, strict=True)
     ]
     assert len({decoder.shape(one) for one in group}) == 1
@@ -102,6 +103,6 @@ def test_shipped_decoders_rank_as_they_should(shipped: Codec) -> None:
     from heliograph.samples import sample_pictures
 
     picture = load_srgb(sample_pictures(colour_only=True)[2])  # coffee
-    decoded = decode_stream(Encoder(shipped).encode(picture, 60), shipped)
+    decoded = decode_stream(Encoder(shipped).encode(picture, Rate(quality=60)), shipped)
     full, preview = ServerDecoder(shipped).decode(decoded), PreviewDecoder(shipped).decode(decoded)
     assert psnr(picture, full) > psnr(picture, preview) > 28

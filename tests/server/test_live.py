@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
 from heliograph.link.transfer.store import arrived
-from heliograph.server.codecs import Codecs
+from heliograph.server.codecs import Decoder
 from heliograph.server.live import Live
 from heliograph.server.spooled import Spooled
 
@@ -30,13 +31,13 @@ FIRST, SECOND, THIRD = (f"20260101T00000{n}.000000Z-0000000{n}.helio" for n in (
 @pytest.fixture(scope="module")
 def layered(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
     """A stream in layers."""
-    return encoder.encode(paint(97, 61), 90, layered=True)
+    return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=90))
 
 
 @pytest.fixture
 def live(tmp_path: Path, codec: Codec) -> Live:
     """The pictures of a folder, looked at by hand."""
-    return Live(tmp_path, Codecs("preview", extra=[codec]), latest=3)
+    return Live(tmp_path, Decoder(codec, "preview"), latest=3)
 
 
 def told(live: Live, serial: int = 0) -> dict[tuple[str, str], dict[str, Any]]:
@@ -99,16 +100,16 @@ def test_names_no_receiver_gives_and_links_are_passed_over(tmp_path: Path, layer
 def test_a_picture_sharpens_as_its_layers_arrive(
     live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
 ) -> None:
-    layout = container.unpack(layered)
-    ends = [at + length + 4 for at, length in layout.segments if length]
+    stream = container.open(layered)
+    ends = [at + length + 4 for at, length in stream.segments if length]
     assert len(ends) > 2
-    arrive(tmp_path, "cam", FIRST, layered, [(0, layout.size - 1)])
+    arrive(tmp_path, "cam", FIRST, layered, [(0, stream.size - 1)])
     look(live)
     (serial, _), shown = live.since(0), told(live)["picture", FIRST]
     assert (shown["version"], shown["width"], shown["whole"]) == (0, 0, False)
     assert "cut in its header" in shown["error"]
     assert live.view("cam", FIRST) is None
-    views, before = [], layout.size - 1
+    views, before = [], stream.size - 1
     for number, end in enumerate(ends, start=1):
         arrive(tmp_path, "cam", FIRST, layered, [(before, end)])
         before = end
@@ -128,8 +129,8 @@ def test_a_picture_sharpens_as_its_layers_arrive(
 def test_bytes_that_add_no_symbol_make_no_new_picture(
     live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
 ) -> None:
-    layout = container.unpack(layered)
-    (at, length), (last, _) = layout.segments[0], layout.segments[-1]
+    stream = container.open(layered)
+    (at, length), (last, _) = stream.segments[0], stream.segments[-1]
     arrive(tmp_path, "cam", FIRST, layered, [(0, at + length + 4), (last, last + 3)])
     look(live)
     assert told(live)["picture", FIRST]["version"] == 1
@@ -172,7 +173,7 @@ def test_what_cannot_be_decoded_is_shown_with_its_reason(live: Live, tmp_path: P
     (tmp_path / "cam").mkdir()
     (tmp_path / "cam" / FIRST).write_bytes(b"<script>alert(1)</script>")
     vast = container.pack(
-        container.Header(container.unpack(layered).header.codec_id, 9000, 9000, 500, 1), [b""]
+        container.Header(container.open(layered).header.codec_id, 9000, 9000, 500, 1), [b""]
     )
     (tmp_path / "cam" / SECOND).write_bytes(vast)
     look(live)

@@ -22,10 +22,11 @@ pytest.importorskip("starlette")
 import uvicorn
 
 from heliograph.cli import main
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.commands.serve import is_loopback
 from heliograph.device.encoder import Encoder
-from heliograph.server.codecs import Codecs
+from heliograph.server.codecs import Decoder
 from heliograph.server.live import Live
 from heliograph.server.page import make_app
 
@@ -36,13 +37,13 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @pytest.fixture(scope="module")
 def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
-    return encoder.encode(paint(97, 61), 70, layered=True)
+    return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=70))
 
 
 @contextmanager
 def serving(folder: Path, codec: Codec, token: str | None = None) -> Iterator[int]:
     """Serve a folder on a thread; yield the port."""
-    with Live(folder, Codecs("preview", extra=[codec])) as live:
+    with Live(folder, Decoder(codec, "preview")) as live:
         config = uvicorn.Config(
             make_app(live, token=token),
             port=0,

@@ -18,7 +18,7 @@ pytest.importorskip("cobs")
 
 from heliograph.bench.browser import BROWSERS
 from heliograph.bench.page_latency import watch
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 
 
 @pytest.mark.slow

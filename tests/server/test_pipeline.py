@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import OutputError, RuntimeUnavailableError, StreamError
-from heliograph.server.codecs import Codecs
-from heliograph.server.pipeline import Outcome, Pipeline, Room, Task
+from heliograph.server.codecs import Decoder
+from heliograph.server.pipeline import Outcome, Pipeline, Task
 from heliograph.server.preview import PreviewDecoder
+from heliograph.server.room import Room
 
 Paint = Callable[[int, int], npt.NDArray[np.uint8]]
 SIZES = ((97, 61), (97, 61), (40, 200), (16, 16), (97, 61), (300, 33))
@@ -27,7 +29,10 @@ SIZES = ((97, 61), (97, 61), (40, 200), (16, 16), (97, 61), (300, 33))
 @pytest.fixture(scope="module")
 def streams(encoder: Encoder, paint: Paint) -> dict[Path, bytes]:
     """Streams of several sizes and qualities, by the names they would have."""
-    return {Path(f"{n}.helio"): encoder.encode(paint(*size), 20 + 10 * n) for n, size in enumerate(SIZES)}
+    return {
+        Path(f"{n}.helio"): encoder.encode(paint(*size), Rate(quality=20 + 10 * n))
+        for n, size in enumerate(SIZES)
+    }
 
 
 class Kept:
@@ -52,7 +57,7 @@ def test_pictures_are_those_of_the_server_decoder(streams: dict[Path, bytes], co
     from heliograph.server.decoder import ServerDecoder
 
     decoder, kept = ServerDecoder(codec), Kept()
-    pipeline = Pipeline(Codecs("server", extra=[codec]), kept, read=streams.__getitem__)
+    pipeline = Pipeline(Decoder(codec, "server"), kept, read=streams.__getitem__)
     outcomes = {o.task.source: o for o in pipeline.run(tasks_of(streams))}
     assert outcomes.keys() == streams.keys()
     for path, data in streams.items():
@@ -79,7 +84,7 @@ def test_bad_streams_and_full_disks_hurt_no_other(streams: dict[Path, bytes], co
         return mixed[path]
 
     kept = Kept()
-    pipeline = Pipeline(Codecs("preview", extra=[codec]), kept, read=read)
+    pipeline = Pipeline(Decoder(codec, "preview"), kept, read=read)
     outcomes = list(pipeline.run(tasks_of(mixed)))
     assert len(outcomes) == len(mixed)
     failed = {str(o.task.source): str(o.error) for o in outcomes if o.error}
@@ -88,7 +93,7 @@ def test_bad_streams_and_full_disks_hurt_no_other(streams: dict[Path, bytes], co
     assert "stream is cut" in failed["cut.helio"]
     assert len(kept.pictures) == len(mixed) - 4
     partly = list(
-        Pipeline(Codecs("preview", extra=[codec]), kept, read=mixed.__getitem__, partial=True).run(
+        Pipeline(Decoder(codec, "preview"), kept, read=mixed.__getitem__, partial=True).run(
             [Task(Path("cut.helio"), Path("cut.png"))]
         )
     )
@@ -108,9 +113,7 @@ def test_little_is_under_way_at_once_however_slow_the_writers(
 
     kept = Kept(delay=0.002)
     limit = 8 * 97 * 61
-    pipeline = Pipeline(
-        Codecs("preview", extra=[codec]), kept, read=streams.__getitem__, threads=2, pixels=limit
-    )
+    pipeline = Pipeline(Decoder(codec, "preview"), kept, read=streams.__getitem__, threads=2, pixels=limit)
     running = pipeline.run(endless())
     for done in range(1, 150):
         assert next(running).error is None
@@ -123,9 +126,9 @@ def test_little_is_under_way_at_once_however_slow_the_writers(
 def test_many_shapes_with_little_room_do_not_wait_for_each_other(
     encoder: Encoder, paint: Paint, codec: Codec
 ) -> None:
-    data = {Path(f"{n}.helio"): encoder.encode(paint(16 * n, 16), 50) for n in range(1, 25)}
+    data = {Path(f"{n}.helio"): encoder.encode(paint(16 * n, 16), Rate(quality=50)) for n in range(1, 25)}
     pipeline = Pipeline(
-        Codecs("server", extra=[codec]), Kept(), read=data.__getitem__, threads=2, pixels=16 * 16 * 30
+        Decoder(codec, "server"), Kept(), read=data.__getitem__, threads=2, pixels=16 * 16 * 30
     )
     assert len(list(pipeline.run(tasks_of(data)))) == 24
 
@@ -144,7 +147,7 @@ def test_a_batch_that_fails_is_decoded_one_by_one(
 
     monkeypatch.setattr(ServerDecoder, "start", short_of_memory)
     kept = Kept()
-    pipeline = Pipeline(Codecs("server", extra=[codec]), kept, read=streams.__getitem__)
+    pipeline = Pipeline(Decoder(codec, "server"), kept, read=streams.__getitem__)
     failed = [o for o in pipeline.run(tasks_of(streams)) if o.error]
     assert [str(o.error) for o in failed] == [
         "5.helio: the decoder failed with RuntimeError: RESOURCE_EXHAUSTED: out of memory; try --decoder preview"
@@ -153,9 +156,9 @@ def test_a_batch_that_fails_is_decoded_one_by_one(
 
 
 def test_what_is_not_installed_ends_the_run(streams: dict[Path, bytes], codec: Codec) -> None:
-    codecs = Codecs("preview", extra=[codec], runtime="none such")
+    decoder = Decoder(codec, "preview", runtime="none such")
     with pytest.raises(RuntimeUnavailableError, match="unknown runtime 'none such'"):
-        list(Pipeline(codecs, Kept(), read=streams.__getitem__).run(tasks_of(streams)))
+        list(Pipeline(decoder, Kept(), read=streams.__getitem__).run(tasks_of(streams)))
 
 
 def test_room_is_given_in_order_and_a_large_picture_goes_alone() -> None:
@@ -188,7 +191,7 @@ def test_entropy_decoding_lets_other_threads_run(shipped: Codec, paint: Paint) -
     if not shipped.coder.is_native:
         pytest.skip("the C core is not built")
     picture = np.tile(paint(1024, 1024), (2, 2, 1))
-    decoded = decode_stream(Encoder(shipped).encode(picture, 95), shipped)
+    decoded = decode_stream(Encoder(shipped).encode(picture, Rate(quality=95)), shipped)
     segments = shipped.coder.encode(
         decoded.symbols[..., shipped.coder.model.order].copy(), decoded.level, merged=True
     )
@@ -217,7 +220,7 @@ def test_entropy_decoding_lets_other_threads_run(shipped: Codec, paint: Paint) -
 
 
 def test_outcomes_say_what_went_through(streams: dict[Path, bytes], codec: Codec) -> None:
-    pipeline = Pipeline(Codecs("preview", extra=[codec]), Kept(), read=streams.__getitem__)
+    pipeline = Pipeline(Decoder(codec, "preview"), Kept(), read=streams.__getitem__)
     (outcome,) = pipeline.run([Task(Path("0.helio"), Path("0.png"))])
     assert isinstance(outcome, Outcome)
     assert (outcome.width, outcome.height, outcome.quality) == (97, 61, 20.0)
@@ -226,7 +229,7 @@ def test_outcomes_say_what_went_through(streams: dict[Path, bytes], codec: Codec
 
 def test_preview_pictures_are_those_of_the_preview_decoder(streams: dict[Path, bytes], codec: Codec) -> None:
     kept = Kept()
-    list(Pipeline(Codecs("preview", extra=[codec]), kept, read=streams.__getitem__).run(tasks_of(streams)))
+    list(Pipeline(Decoder(codec, "preview"), kept, read=streams.__getitem__).run(tasks_of(streams)))
     decoder = PreviewDecoder(codec)
     for path, data in streams.items():
         expected = decoder.decode(decode_stream(data, codec))

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from heliograph.codec import container
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.server import watch as watching
-from heliograph.server.codecs import Codecs
+from heliograph.server.codecs import Decoder
 from heliograph.server.preview import PreviewDecoder
 from heliograph.server.watch import Watch
 
@@ -26,12 +27,12 @@ NAMES = [f"20260101T00000{n}.000000Z-0000000{n}.helio" for n in range(8)]
 
 @pytest.fixture(scope="module")
 def layered(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
-    return encoder.encode(paint(97, 61), 90, layered=True)
+    return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=90))
 
 
 @pytest.fixture
 def make(tmp_path: Path, codec: Codec) -> Callable[[], Watch]:
-    return lambda: Watch(tmp_path / "in", tmp_path / "out", Codecs("preview", extra=[codec]))
+    return lambda: Watch(tmp_path / "in", tmp_path / "out", Decoder(codec, "preview"))
 
 
 def steps(watch: Watch) -> list[tuple[str, str]]:
@@ -47,8 +48,8 @@ def steps(watch: Watch) -> list[tuple[str, str]]:
 def test_an_arriving_stream_is_decoded_anew(
     make: Callable[[], Watch], tmp_path: Path, arrive: Arrive, layered: bytes, codec: Codec
 ) -> None:
-    layout, watch = container.unpack(layered), make()
-    first = layout.segments[1][0]
+    stream, watch = container.open(layered), make()
+    first = stream.segments[1][0]
     arrive(tmp_path / "in", "cam", NAMES[0], layered, [(0, 9)])
     assert steps(watch) == []  # nothing can be shown, and that is no error
     arrive(tmp_path / "in", "cam", NAMES[0], layered, [(9, first)])

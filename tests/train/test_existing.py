@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
-from heliograph.codec.manifest import ENCODER, ENTROPY, PREVIEW, SERVER, Codec
-from heliograph.codec.pack import pack_latents
+from heliograph.codec.codec import ENCODER, ENTROPY, PREVIEW, SERVER, Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
@@ -44,7 +45,9 @@ def test_only_the_decoder_of_a_finished_codec_learns_on(
     assert after.read(SERVER) != before.read(SERVER)
     assert after.manifest["recipe"]["decoder_continued"][0]["steps"] == 1
     picture = load_srgb(next(photos.glob("*.png")))
-    decoded = decode_stream(Encoder(before).encode(picture, 30), after)  # what devices send stays readable
+    decoded = decode_stream(
+        Encoder(before).encode(picture, Rate(quality=30)), after
+    )  # what devices send stays readable
     assert ServerDecoder(after).decode(decoded).shape == picture.shape
 
 
@@ -89,7 +92,7 @@ def test_calibrating_changes_tables_and_id_and_leaves_the_encoder(
     assert after.read(ENCODER) == before.read(ENCODER)
     assert after.read(SERVER) == before.read(SERVER)
     latents = Encoder(after).latents(np.asarray(picture))
-    data = pack_latents(after, latents, picture.width, picture.height, 40)
+    data = Packer(after, latents, picture.width, picture.height).pack(Rate(quality=40)).data
     assert decode_stream(data, after).symbols.shape == latents.shape
     assert main([*command, "--steps", "1"]) == 2
     assert "holds a codec already; give another folder (-o)" in capsys.readouterr().err

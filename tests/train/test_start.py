@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from heliograph.cli import main
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import registry
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
@@ -62,10 +63,12 @@ def test_a_start_draws_what_the_codec_draws(codec_folder: Path, plan: Plan, phot
 
 @pytest.mark.parametrize("name", ["accelerator", "microcontroller"])
 def test_what_a_shipped_codec_keeps_is_in_its_decoders_units(name: str, photos: Path, tmp_path: Path) -> None:
-    codec = manifest.find(name)
+    codec = registry.open_codec(name)
     known = start.trained_model(codec, Plan(codec=name, photos=photos, out=tmp_path))
     picture = load_srgb(photos / "astronaut.png")
-    shown = ServerDecoder(codec).decode(decode_stream(Encoder(codec).encode(picture, 100), codec))
+    shown = ServerDecoder(codec).decode(
+        decode_stream(Encoder(codec).encode(picture, Rate(quality=100)), codec)
+    )
     drawn = float(np.square(shown / 255 - picture / 255).mean())
     assert error(known, photos) < 1.1 * drawn
 

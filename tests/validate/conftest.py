@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from heliograph.codec.manifest import Codec
-from heliograph.commands.decode import load_decoder
+from heliograph.codec.codec import Codec
+from heliograph.server.codecs import open_decoder
 from heliograph.validate.subject import Subject
 
 
@@ -16,7 +16,7 @@ def subject_of() -> Callable[[Codec], Subject]:
     """Return a codec as a subject with its preview decoder, which loads in no time."""
 
     def subject(codec: Codec) -> Subject:
-        return Subject(codec, lambda kind: load_decoder(kind, codec, None), decoders=("preview",))
+        return Subject(codec, lambda kind: open_decoder(kind, codec).decode, decoders=("preview",))
 
     return subject
 

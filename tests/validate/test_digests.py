@@ -13,7 +13,7 @@ import pytest
 
 from heliograph.cli import main
 from heliograph.codec import slices
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.slices import Coder
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import StreamError

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.validate import maps
@@ -20,7 +21,7 @@ Paint = Callable[[int, int], npt.NDArray[np.uint8]]
 def test_bits_of_positions_add_up_to_the_stream(
     slice_tiles: int, encoder: Encoder, codec: Codec, paint: Paint
 ) -> None:
-    data = encoder.encode(paint(300, 200), 70, slice_tiles=slice_tiles)
+    data = Encoder(encoder.codec, slice_tiles=slice_tiles).encode(paint(300, 200), Rate(quality=70))
     decoded = decode_stream(data, codec)
     found = maps.bits(data, decoded)
     assert found.symbols.shape == (len(codec.coder.model.layers), 13, 19)
@@ -36,7 +37,7 @@ def test_bits_of_positions_add_up_to_the_stream(
 def test_layers_come_in_coding_order_and_the_last_is_all(
     encoder: Encoder, codec: Codec, paint: Paint
 ) -> None:
-    decoded = decode_stream(encoder.encode(paint(96, 64), 80), codec)
+    decoded = decode_stream(encoder.encode(paint(96, 64), Rate(quality=80)), codec)
     steps = maps.after_layers(decoded)
     model = codec.coder.model
     assert len(steps) == len(model.layers)
@@ -48,7 +49,7 @@ def test_layers_come_in_coding_order_and_the_last_is_all(
 
 
 def test_the_montage_has_every_channel(encoder: Encoder, codec: Codec, paint: Paint) -> None:
-    decoded = decode_stream(encoder.encode(paint(96, 64), 80), codec)
+    decoded = decode_stream(encoder.encode(paint(96, 64), Rate(quality=80)), codec)
     sheet = maps.montage(decoded)
     assert sheet.shape == (codec.channels // 16 * 5, 16 * 7, 3)
     assert maps.activity(decoded).shape == (codec.channels,)

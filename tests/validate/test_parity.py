@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import RuntimeUnavailableError
 from heliograph.measure.cache import Cache

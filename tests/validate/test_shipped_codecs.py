@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from heliograph.cli import main
-from heliograph.codec import manifest
+from heliograph.codec import registry
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, SERVER, codec_id, sha256
 from heliograph.codec.entropy_model import NOT_SENT, EntropyModel
 from heliograph.commands.validate import EXIT_MISSED
 from heliograph.validate import gate
 
 REQUIRE = "require.toml"
-SHIPPED = manifest.shipped()
+SHIPPED = registry.shipped()
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +47,18 @@ def requirements(folder: Path) -> Path:
 
 def seal(folder: Path) -> None:
     """Make a manifest fit the files of a changed codec, as training would."""
-    path = folder / manifest.MANIFEST
+    path = folder / MANIFEST
     facts = json.loads(path.read_text(encoding="utf-8"))
     for name in facts["files"]:
-        facts["files"][name] = manifest.sha256((folder / name).read_bytes())
-    both = [(folder / name).read_bytes() for name in (manifest.ENCODER, manifest.ENTROPY)]
-    facts["id"] = manifest.codec_id(*both).hex()
+        facts["files"][name] = sha256((folder / name).read_bytes())
+    both = [(folder / name).read_bytes() for name in (ENCODER, ENTROPY)]
+    facts["id"] = codec_id(*both).hex()
     path.write_text(json.dumps(facts), encoding="utf-8")
 
 
 def spoil_server(folder: Path) -> None:
     """The server decoder's linear inverse 3 % too strong."""
-    path = folder / manifest.SERVER
+    path = folder / SERVER
     with np.load(path) as stored:
         arrays = {k: stored[k] for k in stored.files}
     name = next(k for k in arrays if k.endswith("inverse/kernel"))
@@ -67,7 +68,7 @@ def spoil_server(folder: Path) -> None:
 
 def spoil_entropy(folder: Path) -> None:
     """Every symbol coded with a table that is two steps too wide."""
-    path = folder / manifest.ENTROPY
+    path = folder / ENTROPY
     model = EntropyModel.from_bytes(path.read_bytes())
     offsets = np.where(model.offsets == NOT_SENT, NOT_SENT, model.offsets + 32).astype(np.int16)
     path.write_bytes(replace(model, offsets=offsets).to_bytes())

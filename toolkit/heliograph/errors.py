@@ -11,6 +11,10 @@ class PictureError(HeliographError):
     """A file is not a picture that can be read, or its size is outside the limits."""
 
 
+class RateError(HeliographError, ValueError):
+    """A quality or a budget is out of range, or more than one was given."""
+
+
 class StreamError(HeliographError):
     """A .helio stream is malformed, cut, corrupt, or for another codec."""
 

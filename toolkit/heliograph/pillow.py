@@ -20,6 +20,7 @@ else: an orientation and a colour profile are applied, transparent parts are ove
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -27,11 +28,13 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from heliograph.codec import container, levels, manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import container, levels
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
+from heliograph.codec.registry import open_codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import CodecError, RuntimeUnavailableError, StreamError
-from heliograph.server.codecs import KINDS, Codecs
+from heliograph.server.codecs import Decoder
 from heliograph.srgb import to_srgb, upright
 
 FORMAT = "HELIO"
@@ -55,37 +58,35 @@ class LoadRuntimeError(RuntimeUnavailableError, OSError):
     """Neither Keras nor a TFLite runtime is installed, or not the one that was asked for."""
 
 
-_codecs = Codecs()
-_encoders: dict[bytes, Encoder] = {}
+_decoder = Decoder()
+_encoders: dict[tuple[bytes, Path, int], Encoder] = {}  # by the codec and the side of a slice
 _encoding = threading.Lock()  # an interpreter belongs to one thread at a time
 
 
 def use_decoder(kind: str) -> None:
     """Decode with the "server" or the "preview" decoder from now on, or with the better one here: "auto"."""
-    global _codecs
-    if kind not in KINDS:
-        raise ValueError(f"decoder is {kind!r}, expected one of {', '.join(KINDS)}")
-    _codecs = Codecs(kind, extra=_codecs.known)
+    global _decoder
+    _decoder = Decoder(kind=kind, registry=_decoder.registry)
 
 
 def add_codec(codec: str | Path | Codec) -> None:
     """Know one more codec when streams are read; CodecError if there is none in the folder."""
-    _codecs.add(_codec(codec))
+    _decoder.registry.add(_codec(codec))
 
 
 def _codec(given: str | Path | Codec) -> Codec:
-    return given if isinstance(given, Codec) else manifest.find(str(given))
+    return given if isinstance(given, Codec) else open_codec(given)
 
 
 def _accept(prefix: bytes) -> bool:
     return prefix.startswith(container.MAGIC)
 
 
-def _read_header(file: IO[bytes], data: bytes) -> tuple[container.Layout, bytes]:
-    """Return the header that `data` begins, and what was read beyond it; StreamError if no more bytes help."""
+def _read_header(file: IO[bytes], data: bytes) -> container.Stream:
+    """Return the stream that `data` begins, with what was read of it; StreamError if no more bytes help."""
     while True:
         try:
-            return container.unpack(data), data
+            return container.open(data)
         except StreamError:
             more = file.read(len(data)) if len(data) < _LARGEST_HEADER else b""
             if not more:
@@ -98,8 +99,7 @@ class HelioImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "Heliograph stream"
-    _layout: container.Layout | None = None  # until the pixels are there
-    _read = b""
+    _stream: container.Stream | None = None  # until the pixels are there
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -107,31 +107,31 @@ class HelioImageFile(ImageFile.ImageFile):
         if not _accept(start):
             raise SyntaxError("not a .helio stream")
         try:
-            layout, data = _read_header(self.fp, start)
+            self._stream = _read_header(self.fp, start)
         except StreamError as error:
             raise UnreadableStreamError(str(error)) from None
-        self._layout, self._read = layout, data
-        header = layout.header
+        header = self._stream.header
         self._mode, self._size = "RGB", (header.width, header.height)
         self.info["quality"] = levels.to_quality(header.level)
         self.info["codec"] = header.codec_id.hex()
 
-    def _data(self, layout: container.Layout) -> bytes:
-        """Return the stream's bytes, as many as there are of those its header announces."""
+    def _whole(self, stream: container.Stream) -> container.Stream:
+        """Return the stream with all bytes there are of those its header announces."""
         assert self.fp is not None
-        self._read += self.fp.read(max(0, layout.total - len(self._read)))
-        return self._read[: layout.total]
+        data = stream.data + self.fp.read(max(0, stream.total - len(stream.data)))
+        self._stream = replace(stream, data=data[: stream.total])
+        return self._stream
 
     def verify(self) -> None:
         """Check all checksums without decoding; StreamError, which is an OSError, if one does not fit."""
-        if self._layout is not None and self.fp is not None:
-            layout, data = self._layout, self._data(self._layout)
+        if self._stream is not None and self.fp is not None:
+            stream = self._whole(self._stream)
             try:
-                container.check_whole(layout, data)
+                stream.check_whole()
             except StreamError as error:
                 raise LoadStreamError(str(error)) from None
-            for number in range(len(layout.segments)):
-                if container.segment(layout, data, number) is None:
+            for number in range(len(stream.segments)):
+                if stream.segment(number) is None:
                     raise LoadStreamError(
                         f"stream is corrupt: the CRC-32C of segment {number} does not fit; fetch the file again"
                     )
@@ -139,9 +139,9 @@ class HelioImageFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         """Decode the pixels, once; see the module for the errors."""
-        if self._layout is not None and self.fp is not None:
-            pixels = self._pixels(self._data(self._layout))
-            self._layout, self._read = None, b""
+        if self._stream is not None and self.fp is not None:
+            pixels = self._pixels(self._whole(self._stream))
+            self._stream = None
             if self._exclusive_fp:  # type: ignore[has-type, unused-ignore]
                 self.fp.close()
             self.fp = BytesIO(pixels)
@@ -149,12 +149,12 @@ class HelioImageFile(ImageFile.ImageFile):
             self.tile = [("raw", (0, 0, *self.size), 0, "RGB")]  # type: ignore[list-item, unused-ignore]
         return super().load()
 
-    def _pixels(self, data: bytes) -> bytes:
+    def _pixels(self, stream: container.Stream) -> bytes:
         try:
-            decoded = _codecs.symbols(data, partial=ImageFile.LOAD_TRUNCATED_IMAGES)
+            decoded = _decoder.symbols(stream, partial=ImageFile.LOAD_TRUNCATED_IMAGES)
             if not decoded.loss.is_none:
                 self.info["loss"] = str(decoded.loss)
-            return np.ascontiguousarray(_codecs.pixels(decoded)).tobytes()
+            return np.ascontiguousarray(_decoder.pixels(decoded)).tobytes()
         except StreamError as error:
             reason = str(error).replace("with --partial", "with PIL.ImageFile.LOAD_TRUNCATED_IMAGES = True")
             raise LoadStreamError(reason) from error
@@ -167,26 +167,18 @@ class HelioImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
-    """Encode an image; HeliographError, or ValueError for options that exclude each other."""
+    """Encode an image; HeliographError, for options that are none or exclude each other a ValueError too."""
     options: dict[str, Any] = image.encoderinfo
-    rates = [name for name in ("quality", "max_bytes", "bpp") if options.get(name) is not None]
-    if len(rates) > 1:
-        raise ValueError(f"{' and '.join(rates)} exclude each other; give one")
-    quality = 50.0 if options.get("quality") is None else float(options["quality"])
-    if not 0 <= quality <= 100:
-        raise ValueError(f"quality is {quality:g}, expected 0 to 100")
-    slices = int(options.get("slice_tiles", 0))
+    rate = Rate(options.get("quality"), options.get("max_bytes"), options.get("bpp"))
+    slice_tiles = int(options.get("slice_tiles", 0))
     picture = to_srgb(upright(image))
     codec = _codec(options.get("codec", "accelerator"))
     with _encoding:
-        encoder = _encoders.get(codec.id)
-        if encoder is None or encoder.codec.folder != codec.folder:
-            encoder = _encoders[codec.id] = Encoder(codec)
-        if rates and rates[0] != "quality":
-            budget, bpp = options.get("max_bytes"), options.get("bpp")
-            data = encoder.encode_within(picture, max_bytes=budget, bpp=bpp, slice_tiles=slices).data
-        else:
-            data = encoder.encode(picture, quality, slice_tiles=slices)
+        key = codec.id, codec.folder, slice_tiles
+        encoder = _encoders.get(key)
+        if encoder is None:
+            encoder = _encoders[key] = Encoder(codec, slice_tiles=slice_tiles)
+        data = encoder.encode(picture, rate)
     file.write(data)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
 from heliograph.train.experiments import trained

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import container, manifest
+from heliograph.codec import container, registry
+from heliograph.codec.codec import ENTROPY, SERVER, Codec
 from heliograph.codec.levels import from_quality
-from heliograph.codec.manifest import Codec
 from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.codec.slices import Coder, load_core
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
@@ -51,7 +52,7 @@ class Map:
 
 def server(codec: Codec) -> ServerDecoder | None:
     """Return the codec's server decoder, None where it has none."""
-    if not (codec.folder / manifest.SERVER).is_file():
+    if not (codec.folder / SERVER).is_file():
         return None
     from heliograph.server.decoder import ServerDecoder
 
@@ -87,7 +88,7 @@ def savings(
 
 def speed(codec: Codec, maps: Sequence[Map]) -> None:
     """Print the speed of contexts and rANS together, in numpy and in C, by CPU time of one thread."""
-    data = codec.read(manifest.ENTROPY)
+    data = codec.read(ENTROPY)
     print("code   quality  encode Msymbol/s  MB/s  decode Msymbol/s  MB/s")
     for name, core, count in (("C", load_core(), len(maps)), ("numpy", None, min(2, len(maps)))):
         if name == "C" and core is None:
@@ -135,7 +136,7 @@ def budgets(codec: Codec, maps: Sequence[Map]) -> None:
     for budget in BUDGETS:
         for m in maps[:: max(1, len(maps) // 6)][:6]:
             try:
-                found = Packer(codec, m.latents, m.width, m.height).within(budget * 1000)
+                found = Packer(codec, m.latents, m.width, m.height).pack(Rate(max_bytes=budget * 1000))
             except PictureError as error:
                 print(f"{budget:3} kB  {m.name:9} {error}")
                 continue
@@ -222,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("pictures", nargs="+", type=Path)
     chosen = parser.parse_args(arguments)
     try:
-        codec = manifest.find(chosen.codec)
+        codec = registry.open_codec(chosen.codec)
         maps, pictures = load(codec, chosen.pictures)
         decoder = server(codec) if pictures else None
         pictures = pictures if len(pictures) == len(maps) else []

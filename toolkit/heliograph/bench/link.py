@@ -103,11 +103,11 @@ def show_survival() -> None:
 
 def show_one_way(decoder: str) -> None:
     from heliograph.bench.link_one_way import measure
-    from heliograph.codec import manifest
+    from heliograph.codec import registry
     from heliograph.pictures import load_srgb
     from heliograph.samples import sample_pictures
 
-    codec = manifest.find("accelerator")
+    codec = registry.open_codec("accelerator")
     pictures = [load_srgb(path)[:768, :1024] for path in sample_pictures(colour_only=True)]
     if decoder == "preview":
         from heliograph.server.preview import PreviewDecoder

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
@@ -87,11 +88,8 @@ def measure(
     seeds: int,
 ) -> list[Loss]:
     """Encode pictures, send each one way with frames lost, decode what arrives."""
-    encoder = Encoder(codec)
-    streams = [
-        (picture, encoder.encode_within(picture, max_bytes=max_bytes, slice_tiles=slice_tiles).data)
-        for picture in pictures
-    ]
+    encoder, rate = Encoder(codec, slice_tiles=slice_tiles), Rate(max_bytes=max_bytes)
+    streams = [(picture, encoder.encode(picture, rate)) for picture in pictures]
     out = []
     for lost in losses:
         errors, whole, nothing = [], 0, 0

@@ -24,8 +24,9 @@ import numpy.typing as npt
 
 from heliograph.bench.browser import chromium
 from heliograph.bench.link_processes import SimulatedLine, command_of
-from heliograph.codec import container, manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import container, registry
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.device.spool import Spool
 from heliograph.pictures import load_srgb
@@ -71,8 +72,8 @@ class Watched:
 
     def layers(self) -> list[tuple[int, float]]:
         """Return, for each layer, the bytes up to its end and when the page first showed them."""
-        layout = container.unpack(self.stream)
-        ends = [at + length + container.CRC_BYTES for at, length in layout.segments if length]
+        stream = container.open(self.stream)
+        ends = [at + length + container.CRC_BYTES for at, length in stream.segments if length]
         shown = [next((s.seconds for s in self.sights if s.held >= end), float("nan")) for end in ends]
         return list(zip(ends, shown, strict=True))
 
@@ -87,7 +88,7 @@ def watch(
     patience: float = 120,
 ) -> Watched:
     """Send a picture over a line and look on until it is whole, or for `patience` seconds."""
-    stream = Encoder(codec).encode(picture, quality, layered=True)
+    stream = Encoder(codec, layered=True).encode(picture, Rate(quality=quality))
     Spool(folder / "spool").add(stream)
     (folder / "out").mkdir()
     serve = ["serve", "--spool", str(folder / "out"), "--port", "0", "--decoder", "preview"]
@@ -140,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     picture = load_srgb(given.picture or sample_pictures(colour_only=True)[0])
     with tempfile.TemporaryDirectory() as folder:
-        codec = manifest.find(given.codec)
+        codec = registry.open_codec(given.codec)
         found = watch(Path(folder), codec, picture, quality=given.quality, baud=given.baud)
     height, width = picture.shape[:2]
     print(f"{width}x{height}, {len(found.stream)} bytes in {len(found.layers())} layers at {given.baud} baud")

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import manifest
-from heliograph.codec.pack import pack_latents
+from heliograph.codec import registry
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import available
 from heliograph.measure import baselines
@@ -47,7 +48,7 @@ def main() -> int:
     parser.add_argument("--images", type=Path, required=True, metavar="DIR")
     parser.add_argument("--codec", default="accelerator", metavar="NAME_OR_DIR")
     a = parser.parse_args()
-    codec, pictures = manifest.find(a.codec), load_folder(a.images)
+    codec, pictures = registry.open_codec(a.codec), load_folder(a.images)
     facts = codec.manifest["encoder"]
     print(f"{codec.name}: {facts['parameters']} parameters, {facts['kmac_per_pixel']} kMAC/pixel")
     print(f"{len(pictures)} pictures, one thread, best of {REPEATS} rounds")
@@ -57,7 +58,7 @@ def main() -> int:
         print(f"  encoder network, {name:<20} {1000 * taken:8.1f} ms per megapixel")
     maps = {id(p): encoder.latents(p) for p in pictures}
     taken = seconds_per_megapixel(
-        lambda p: pack_latents(codec, maps[id(p)], p.shape[1], p.shape[0], QUALITY), pictures
+        lambda p: Packer(codec, maps[id(p)], p.shape[1], p.shape[0]).pack(Rate(quality=QUALITY)), pictures
     )
     print(f"  steps and entropy coding, quality {QUALITY}   {1000 * taken:8.1f} ms per megapixel")
     for name, baseline in baselines.BASELINES.items():

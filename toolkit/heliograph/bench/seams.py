@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import manifest
+from heliograph.codec import registry
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import HeliographError
 
@@ -72,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from heliograph.server.decoder import ServerDecoder
 
     try:
-        codec = manifest.find(chosen.codec)
+        codec = registry.open_codec(chosen.codec)
         encoder, decoder = Encoder(codec), ServerDecoder(codec)
         originals = [load_srgb(path) for path in chosen.pictures]
         shift = codec.tile // 2
 
         def shown(picture: Picture, quality: int) -> Picture:
-            data = encoder.encode(np.ascontiguousarray(picture), quality)
+            data = encoder.encode(np.ascontiguousarray(picture), Rate(quality=quality))
             return decoder.decode(decode_stream(data, codec))
 
         for quality in QUALITIES:

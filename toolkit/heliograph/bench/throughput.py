@@ -22,12 +22,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import registry
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.pictures import load_srgb
 from heliograph.samples import sample_pictures
-from heliograph.server.codecs import KINDS, Codecs
+from heliograph.server.codecs import KINDS, Decoder
 from heliograph.server.pipeline import Pipeline, Stages, Task
 from heliograph.server.watch import write_picture
 
@@ -58,12 +59,12 @@ def make_streams(codec: Codec, sizes: Sequence[tuple[int, int]]) -> list[bytes]:
     photos = [Image.fromarray(load_srgb(path)) for path in sample_pictures(colour_only=True)[:3]]
     for size in sizes:
         for photo, quality in zip(photos, QUALITIES, strict=False):
-            streams.append(encoder.encode(np.asarray(photo.resize(size)), quality))
+            streams.append(encoder.encode(np.asarray(photo.resize(size)), Rate(quality=quality)))
     return streams
 
 
 def run(
-    codecs: Codecs, streams: list[bytes], count: int, folder: Path, *, threads: int | None = None
+    decoder: Decoder, streams: list[bytes], count: int, folder: Path, *, threads: int | None = None
 ) -> Iterator[Pipeline]:
     """Decode `count` streams, those given in turn, to files; yield the pipeline after each.
 
@@ -71,7 +72,7 @@ def run(
         HeliographError: of a stream that could not be decoded.
     """
     pipeline = Pipeline(
-        codecs, write_picture, read=lambda path: streams[int(path.stem) % len(streams)], threads=threads
+        decoder, write_picture, read=lambda path: streams[int(path.stem) % len(streams)], threads=threads
     )
     tasks = (Task(Path(f"{n}.helio"), folder / f"{n % PLACES}.{n % 2}.png") for n in range(count))
     for outcome in pipeline.run(tasks):
@@ -80,13 +81,13 @@ def run(
         yield pipeline
 
 
-def measure(codecs: Codecs, streams: list[bytes], count: int, *, threads: int | None = None) -> Speed:
+def measure(decoder: Decoder, streams: list[bytes], count: int, *, threads: int | None = None) -> Speed:
     """Return the speed of a pipeline, its decoder loaded and compiled before."""
     with tempfile.TemporaryDirectory() as folder:
-        for _ in run(codecs, streams, len(streams), Path(folder), threads=threads):
+        for _ in run(decoder, streams, len(streams), Path(folder), threads=threads):
             pass
         began = time.perf_counter()
-        for pipeline in run(codecs, streams, count, Path(folder), threads=threads):
+        for pipeline in run(decoder, streams, count, Path(folder), threads=threads):
             stages = pipeline.stages
         return Speed(time.perf_counter() - began, stages)
 
@@ -97,11 +98,11 @@ def resident() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def memory(codecs: Codecs, streams: list[bytes], count: int) -> list[tuple[int, float]]:
+def memory(decoder: Decoder, streams: list[bytes], count: int) -> list[tuple[int, float]]:
     """Decode `count` streams; return (how many were done, MB in use) at every tenth of them."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
-        for done, _ in enumerate(run(codecs, streams, count, Path(folder)), start=1):
+        for done, _ in enumerate(run(decoder, streams, count, Path(folder)), start=1):
             if done % max(1, count // 10) == 0:
                 found.append((done, resident()))
     return found
@@ -129,18 +130,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="of the device in the decoder's precision: print the share",
     )
     given = parser.parse_args(arguments)
-    codec = manifest.find(given.codec)
+    codec = registry.open_codec(given.codec)
     streams = make_streams(codec, given.sizes)
     sizes = ", ".join(f"{w}x{h}" for w, h in given.sizes)
     bits = 8 * sum(map(len, streams)) / sum(len(QUALITIES) * w * h for w, h in given.sizes)
     print(f"codec {codec.name}, pictures of {sizes}, {bits:.2f} bits per pixel, {os.cpu_count()} CPU cores")
     for kind in given.decoders:
-        codecs = Codecs(kind, extra=[codec], threads=os.cpu_count() or 1)
+        decoder = Decoder(codec, kind, threads=os.cpu_count() or 1)
         if given.memory:
-            marks = ", ".join(f"{done}: {used:.0f}" for done, used in memory(codecs, streams, given.memory))
+            marks = ", ".join(f"{done}: {used:.0f}" for done, used in memory(decoder, streams, given.memory))
             print(f"{kind} decoder, MB in use after so many streams: {marks}")
             continue
-        found = measure(codecs, streams, given.count, threads=given.threads)
+        found = measure(decoder, streams, given.count, threads=given.threads)
         print(
             f"{kind} decoder: {found.megapixels:.2f} MP/s end to end, {given.count / found.seconds:.2f} pictures/s"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from crc32c import crc32c
 
@@ -58,14 +58,51 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Layout:
-    """A header with the place of every segment, (first byte, payload length), layer by layer."""
+class Stream:
+    """A stream whose header was parsed and checked; its segments are checked as they are taken.
+
+    Attributes:
+        data: the stream's bytes, as many as there are of them.
+        size: bytes of the header.
+        crc: CRC-32C of the header, which every segment's begins with.
+        segments: the place of every segment, (first byte, payload length), layer by layer.
+        total: bytes that the header announces.
+    """
 
     header: Header
+    data: bytes = field(repr=False)
     size: int
     crc: int
-    segments: tuple[tuple[int, int], ...]
+    segments: tuple[tuple[int, int], ...] = field(repr=False)
     total: int
+
+    def check_whole(self) -> None:
+        """Raise StreamError unless the bytes are exactly as many as the header announces."""
+        size = len(self.data)
+        if size != self.total:
+            is_cut = size < self.total
+            what = "is cut" if is_cut else "has bytes added"
+            way = "decode what is there with --partial, or " if is_cut else ""
+            raise StreamError(
+                f"stream {what}: got {size} bytes, its header announces {self.total}; "
+                f"{way}fetch the file again"
+            )
+
+    def segment(self, number: int) -> bytes | None:
+        """Return the payload of a segment, checked; None if it is damaged; EOFError if it is not all there."""
+        at, length = self.segments[number]
+        if not length:
+            return b""
+        if at + length + CRC_BYTES > len(self.data):
+            raise EOFError
+        payload = self.data[at : at + length]
+        (expected,) = struct.unpack_from("<I", self.data, at + length)
+        return payload if segment_crc(self.crc, number, payload) == expected else None
+
+    def rest(self, number: int) -> bytes:
+        """Return the bytes there are of a segment's payload, unchecked."""
+        at, length = self.segments[number]
+        return self.data[at : at + length]
 
 
 def _varint(value: int) -> bytes:
@@ -124,7 +161,7 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise StreamError("stream header is corrupt: a number is not in its shortest form; fetch the file again")
 
 
-def unpack(data: bytes) -> Layout:
+def open(data: bytes) -> Stream:
     """Parse and check a header; no segment is read and nothing is allocated for the picture.
 
     Raises:
@@ -139,7 +176,7 @@ def unpack(data: bytes) -> Layout:
             f"stream has format version {data[3]}, this program reads {VERSION}; update heliograph"
         )
     try:
-        return _unpack(data)
+        return _parse(data)
     except _Cut:
         raise StreamError(
             f"stream is cut in its header: got {len(data)} bytes, nothing can be decoded; "
@@ -147,7 +184,7 @@ def unpack(data: bytes) -> Layout:
         ) from None
 
 
-def _unpack(data: bytes) -> Layout:
+def _parse(data: bytes) -> Stream:
     if len(data) < _FIXED.size:
         raise _Cut
     _, _, codec_id, bits = _FIXED.unpack_from(data)
@@ -180,38 +217,14 @@ def _unpack(data: bytes) -> Layout:
     if len(data) - at < CRC_BYTES:
         raise _Cut
     (expected,) = struct.unpack_from("<I", data, at)
-    found = crc32c(data[:at])
-    if found != expected:
+    crc = crc32c(data[:at])
+    if crc != expected:
         raise StreamError(
-            f"stream header is corrupt: CRC-32C is {found:08x}, expected {expected:08x}; fetch the file again"
+            f"stream header is corrupt: CRC-32C is {crc:08x}, expected {expected:08x}; fetch the file again"
         )
     at += CRC_BYTES
     places, size = [], at
     for length in lengths:
         places.append((at, length))
         at += length + CRC_BYTES if length else 0
-    return Layout(header, size, found, tuple(places), at)
-
-
-def check_whole(layout: Layout, data: bytes) -> None:
-    """Raise StreamError unless the bytes are exactly what the header announces."""
-    if len(data) != layout.total:
-        is_cut = len(data) < layout.total
-        what = "is cut" if is_cut else "has bytes added"
-        way = "decode what is there with --partial, or " if is_cut else ""
-        raise StreamError(
-            f"stream {what}: got {len(data)} bytes, its header announces {layout.total}; "
-            f"{way}fetch the file again"
-        )
-
-
-def segment(layout: Layout, data: bytes, number: int) -> bytes | None:
-    """Return the payload of a segment, checked; None if it is damaged; EOFError if it is not all there."""
-    at, length = layout.segments[number]
-    if not length:
-        return b""
-    payload = data[at : at + length]
-    if at + length + CRC_BYTES > len(data):
-        raise EOFError
-    (expected,) = struct.unpack_from("<I", data, at + length)
-    return payload if segment_crc(layout.crc, number, payload) == expected else None
+    return Stream(header, data, size, crc, tuple(places), at)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import container, levels
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
+from heliograph.codec.rate import Rate
 from heliograph.codec.slices import Symbols
 from heliograph.errors import PictureError
 
@@ -103,7 +104,19 @@ class Packer:
         segments = [part[layer] for layer in range(self._layers) for part in parts]
         return container.pack(self._header(level, self._layers), segments)
 
-    def within(self, max_bytes: int) -> Packed:
+    def pack(self, rate: Rate) -> Packed:
+        """Return the stream of a quality, or the finest within a budget.
+
+        Raises:
+            PictureError: not even the coarsest stream fits the budget.
+        """
+        budget = rate.budget(self._width, self._height)
+        if budget is not None:
+            return self._within(budget)
+        level = levels.from_quality(rate.quality or 0.0)
+        return Packed(self.at(level), level)
+
+    def _within(self, max_bytes: int) -> Packed:
         """Return the finest stream of at most so many bytes.
 
         Bytes grow with the level, nearly geometrically: a search on the logarithm of the estimates finds the
@@ -165,36 +178,3 @@ def _next_level(known: dict[int, float], low: int, high: int, target: float) -> 
         start = low if low in known else high
         guess = start + _OCTAVE * 1.2 * (aim - math.log2(known[start]))
     return max(min(max(math.floor(guess), low + 1), high - 1), 0)
-
-
-def pack_latents(
-    codec: Codec,
-    latents: npt.NDArray[np.int8],
-    width: int,
-    height: int,
-    quality: float,
-    *,
-    slice_tiles: int = 0,
-    layered: bool = False,
-) -> bytes:
-    """Return the stream of latents already computed: any quality, 0 to 100, without an inference."""
-    packer = Packer(codec, latents, width, height, slice_tiles=slice_tiles, layered=layered)
-    return packer.at(levels.from_quality(quality))
-
-
-def pack_within(
-    codec: Codec,
-    latents: npt.NDArray[np.int8],
-    width: int,
-    height: int,
-    *,
-    max_bytes: int | None = None,
-    bpp: float | None = None,
-    slice_tiles: int = 0,
-    layered: bool = False,
-) -> Packed:
-    """Return the finest stream within a budget of bytes, or of bits per pixel; see `Packer.within`."""
-    if (max_bytes is None) == (bpp is None):
-        raise ValueError("give one of max_bytes and bpp")
-    budget = max_bytes if max_bytes is not None else int((bpp or 0.0) * width * height / 8)
-    return Packer(codec, latents, width, height, slice_tiles=slice_tiles, layered=layered).within(budget)

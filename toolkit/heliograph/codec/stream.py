@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import conceal, container, levels, quantise, tiles
-from heliograph.codec.manifest import Codec, find_by_id
+from heliograph.codec.codec import Codec
+from heliograph.codec.registry import Registry
 from heliograph.codec.slices import DecodedSlice
 from heliograph.errors import StreamError
 
@@ -70,29 +71,35 @@ class Decoded:
         return quantise.dequantise(self.symbols, self.steps)
 
 
-def decode_stream(data: bytes, codec: Codec | None = None, *, partial: bool = False) -> Decoded:
-    """Parse a stream and decode its symbols with the codec of its id, among `codec` and the shipped ones.
+def decode_stream(
+    stream: container.Stream | bytes, codec: Codec | None = None, *, partial: bool = False
+) -> Decoded:
+    """Decode a stream's symbols with the codec of its id: `codec`, or a shipped one.
 
     Args:
+        stream: opened, or its bytes.
         partial: decode what is there of a cut or damaged stream; `loss` of the result says what was not.
 
     Raises:
         StreamError: malformed bytes; without `partial` also cut or damaged ones.
         CodecError: a codec nobody here has.
     """
-    layout = container.unpack(data)
+    if isinstance(stream, bytes):
+        stream = container.open(stream)
     if not partial:
-        container.check_whole(layout, data)
-    found, loss = _segments(layout, data, partial=partial)
-    codec = find_by_id(layout.header.codec_id, codec)
-    header, parts = layout.header, len(codec.coder.model.layers)
+        stream.check_whole()
+    segments, loss = _segments(stream, partial=partial)
+    header = stream.header
+    if codec is None or codec.id != header.codec_id:
+        codec = Registry([codec] if codec else []).by_id(header.codec_id)
+    parts = len(codec.coder.model.layers)
     if header.parts not in (1, parts):
         raise StreamError(
             f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {parts}; "
             "fetch the file again"
         )
     pieces: list[DecodedSlice | None] = []
-    for (rows, columns), (payloads, cut) in zip(header.slices, found, strict=True):
+    for (rows, columns), (payloads, cut) in zip(header.slices, segments, strict=True):
         size = rows.stop - rows.start, columns.stop - columns.start
         try:
             piece = codec.coder.decode(payloads, *size, header.level, merged=header.parts == 1, cut=cut)
@@ -131,13 +138,11 @@ def _join(
     return coder.restore_order(symbols), sum(piece is None for piece in pieces)
 
 
-def _segments(
-    layout: container.Layout, data: bytes, *, partial: bool
-) -> tuple[list[tuple[list[bytes], bool]], Loss]:
+def _segments(stream: container.Stream, *, partial: bool) -> tuple[list[tuple[list[bytes], bool]], Loss]:
     """Return for each slice its payloads up to the first that is not whole, and whether the last is cut."""
-    header = layout.header
+    header = stream.header
     slices = header.slice_count
-    found: list[tuple[list[bytes], bool]] = []
+    usable_parts: list[tuple[list[bytes], bool]] = []
     missing = damaged = cut = 0
     for number in range(slices):
         payloads: list[bytes] = []
@@ -145,10 +150,9 @@ def _segments(
         for part in range(header.parts):
             index = part * slices + number
             try:
-                payload = container.segment(layout, data, index)
+                payload = stream.segment(index)
             except EOFError:
-                at, length = layout.segments[index]
-                rest = data[at : at + length]
+                rest = stream.rest(index)
                 if rest:
                     cut += 1
                     if usable:
@@ -168,5 +172,5 @@ def _segments(
                 usable = False
             elif usable:
                 payloads.append(payload)
-        found.append((payloads, is_cut))
-    return found, Loss(len(layout.segments), missing, damaged, cut, 0, slices)
+        usable_parts.append((payloads, is_cut))
+    return usable_parts, Loss(len(stream.segments), missing, damaged, cut, 0, slices)

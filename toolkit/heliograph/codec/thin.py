@@ -6,10 +6,10 @@ from heliograph.codec import container
 from heliograph.errors import StreamError
 
 
-def filled_parts(layout: container.Layout) -> int:
+def filled_parts(stream: container.Stream) -> int:
     """Return how many of the first parts hold all of the stream's bytes: 0 if it has none, at most `parts`."""
-    slices = layout.header.slice_count
-    filled = [number // slices for number, (_, length) in enumerate(layout.segments) if length]
+    slices = stream.header.slice_count
+    filled = [number // slices for number, (_, length) in enumerate(stream.segments) if length]
     return filled[-1] + 1 if filled else 0
 
 
@@ -29,16 +29,16 @@ def thin(data: bytes, parts: int) -> bytes:
     """
     if parts < 1:
         raise ValueError(f"parts is {parts}, expected at least 1: a stream without any part is no picture")
-    layout = container.unpack(data)
-    container.check_whole(layout, data)
-    kept = parts * layout.header.slice_count
+    stream = container.open(data)
+    stream.check_whole()
+    kept = parts * stream.header.slice_count
     segments = []
-    for number in range(len(layout.segments)):
-        payload = container.segment(layout, data, number) if number < kept else b""
+    for number in range(len(stream.segments)):
+        payload = stream.segment(number) if number < kept else b""
         if payload is None:
             raise StreamError(
                 f"stream is corrupt: the CRC-32C of segment {number} does not fit, so it cannot be thinned; "
                 "fetch the file again"
             )
         segments.append(payload)
-    return container.pack(layout.header, segments)
+    return container.pack(stream.header, segments)

@@ -30,7 +30,7 @@ class Result:
     @classmethod
     def of(cls, stream: bytes, seconds: float) -> Result:
         """Return the result whose stream these bytes are."""
-        header = container.unpack(stream).header
+        header = container.open(stream).header
         return cls(header.width, header.height, len(stream), levels.to_quality(header.level), seconds)
 
     @property

@@ -8,7 +8,8 @@ import math
 import tempfile
 from pathlib import Path
 
-from heliograph.codec import manifest
+from heliograph.codec import registry
+from heliograph.codec.codec import MANIFEST
 from heliograph.errors import OutputError, RuntimeUnavailableError
 
 NAME = "calibrate"
@@ -49,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise RuntimeUnavailableError(
             f"calibrating needs Keras, TensorFlow and SciPy ({error}): pip install 'heliograph[train,validate,device]'"
         ) from error
-    codec = manifest.find(arguments.codec)
-    if (arguments.out / manifest.MANIFEST).exists():
+    codec = registry.open_codec(arguments.codec)
+    if (arguments.out / MANIFEST).exists():
         raise OutputError(f"{arguments.out} holds a codec already; give another folder (-o)")
     fitted, held = calibration.split(arguments.images)
     name = arguments.name or arguments.out.resolve().name

@@ -168,26 +168,30 @@ class _LastingEncoder:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
-        self._encoder: Encoder | None = encoding.make_encoder(arguments)
+        self._rate = encoding.rate(arguments)
+        self._encoder: Encoder | None = self._make()
 
     def __call__(self, picture: Picture) -> bytes:
-        encoder = self._encoder or encoding.make_encoder(self._arguments)
+        encoder = self._encoder or self._make()
         self._encoder = None
         try:
-            # A segment for each layer: the spool can thin such streams, the link sends their base layers first.
-            data = encoding.encode(encoder, picture, self._arguments, layered=True)
+            data = encoder.encode(picture, self._rate)
         except PictureError:
             self._encoder = encoder
             raise
         self._encoder = encoder
         return data
 
+    def _make(self) -> Encoder:
+        # A segment for each layer: the spool can thin such streams, the link sends their base layers first.
+        return encoding.make_encoder(self._arguments, layered=True)
+
 
 def _report(captured: Captured) -> None:
     if captured.name is None:
         print("unchanged, skipped", flush=True)
         return
-    header = container.unpack(captured.data).header
+    header = container.open(captured.data).header
     print(
         f"{captured.name}: {header.width}x{header.height}, {len(captured.data)} bytes, "
         f"quality {levels.to_quality(header.level):g}, {captured.seconds:.2f} s",

@@ -9,25 +9,20 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
-from heliograph.codec.stream import Decoded
+from heliograph.codec import registry
 from heliograph.commands import batch
 from heliograph.commands.inputs import Inputs, listed
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import HeliographError, OutputError
-from heliograph.server.codecs import KINDS, Codecs, open_decoder
+from heliograph.server.codecs import KINDS, Decoder
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 from heliograph.server.watch import write_picture
 
 NAME = "decode"
 HELP = ".helio streams to pictures, on the host"
 NAMED = 20  # failed streams in the summary
-Decoder = Callable[[Decoded], npt.NDArray[np.uint8]]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -94,11 +89,10 @@ def add_decoder_options(parser: argparse.ArgumentParser, kinds: Sequence[str] = 
     parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of the preview decoder")
 
 
-def make_codecs(arguments: argparse.Namespace) -> Codecs:
-    """Return the codecs and the decoder that were asked for; CodecError."""
-    extra = [manifest.find(arguments.codec)] if arguments.codec else []
+def make_decoder(arguments: argparse.Namespace) -> Decoder:
+    """Return the decoder that was asked for; CodecError."""
     threads = os.cpu_count() or 1
-    return Codecs(arguments.decoder, extra=extra, runtime=arguments.runtime, threads=threads)
+    return Decoder(arguments.codec, arguments.decoder, runtime=arguments.runtime, threads=threads)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -109,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = Inputs(streams, arguments.list, arguments.out, force=arguments.force)
     tasks = inputs.tasks()
     pipeline = Pipeline(
-        make_codecs(arguments), write_picture, partial=arguments.partial, threads=arguments.threads
+        make_decoder(arguments), write_picture, partial=arguments.partial, threads=arguments.threads
     )
     is_many = inputs.is_lazy or len(streams) > 1
     report = _Report(inputs.count, lambda: inputs.skipped, is_many=is_many, as_json=arguments.json)
@@ -126,9 +120,9 @@ def _run_on_cluster(arguments: argparse.Namespace) -> int:
         raise OutputError("--engine ray needs a folder or URL for the pictures: -o OUT")
     sources = [*arguments.streams, *(listed(arguments.list) if arguments.list else ())]
     tasks, done = cluster.find_tasks(sources, arguments.out, force=arguments.force)
-    folders = (str(manifest.find(arguments.codec).folder),) if arguments.codec else ()
+    folder = str(registry.open_codec(arguments.codec).folder) if arguments.codec else None
     settings = cluster.Settings(
-        arguments.decoder, folders, arguments.runtime, arguments.partial, arguments.threads
+        arguments.decoder, folder, arguments.runtime, arguments.partial, arguments.threads
     )
     report = _Report(lambda: len(tasks) + done, lambda: done, is_many=True, as_json=arguments.json)
     with report:
@@ -211,8 +205,3 @@ class _Report:
                 parts.append(f"{self._failed} failed: {named}")
             print(f"heliograph: {'; '.join(parts)}", file=sys.stderr, flush=True)
         return 2 if self._failed else 0
-
-
-def load_decoder(kind: str, codec: Codec, runtime: str | None) -> Decoder:
-    """Return the decoder of a kind, "server" or "preview"; RuntimeUnavailableError if what it needs is missing."""
-    return open_decoder(kind, codec, runtime=runtime).decode

@@ -31,12 +31,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Encode every picture; return the exit code."""
     pairs = batch.pair_outputs(arguments.pictures, arguments.out, ".helio", force=arguments.force)
-    encoder = encoding.make_encoder(arguments)
+    encoder, rate = encoding.make_encoder(arguments), encoding.rate(arguments)
 
     def encode(source: Path, target: Path) -> batch.Result:
         began = time.perf_counter()
         picture = load_srgb(source)
-        data = encoding.encode(encoder, picture, arguments)
+        data = encoder.encode(picture, rate)
         batch.store(target, data)
         if arguments.with_digest:
             batch.store(digests.beside(target), digests.record(data, encoder.codec, encoder.runtime))

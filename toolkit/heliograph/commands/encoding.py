@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import argparse
 
-import numpy as np
-import numpy.typing as npt
-
-from heliograph.codec import manifest
-from heliograph.codec.quantise import QUALITIES
+from heliograph.codec import registry
+from heliograph.codec.rate import DEFAULT_QUALITY, Rate
 from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import RUNTIMES
+from heliograph.errors import RateError
 
 
 def quality(text: str) -> float:
     """Parse a quality."""
-    value = float(text)
-    if not 0 <= value < QUALITIES:
-        raise argparse.ArgumentTypeError(f"quality is {text}, expected 0 to {QUALITIES - 1}")
-    return value
+    return _checked("quality", float(text)).quality or 0.0
 
 
-def above_zero(text: str) -> float:
-    """Parse a budget."""
-    value = float(text)
-    if not 0 < value < 1e12:
-        raise argparse.ArgumentTypeError(f"budget is {text}, expected more than 0")
-    return value
+def byte_budget(text: str) -> int:
+    """Parse a budget of bytes."""
+    return _checked("max_bytes", float(text)).max_bytes or 0
+
+
+def bits_per_pixel(text: str) -> float:
+    """Parse a budget of bits per pixel."""
+    return _checked("bpp", float(text)).bpp or 0.0
+
+
+def _checked(name: str, value: float) -> Rate:
+    try:
+        return Rate(**{name: value})  # type: ignore[arg-type]
+    except RateError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that `make_encoder` and `encode` read."""
+    """Add the options that `make_encoder` and `rate` read."""
     parser.add_argument(
         "--codec",
         default="accelerator",
         metavar="NAME_OR_DIR",
         help="a shipped codec or a codec's folder (%(default)s)",
     )
-    rate = parser.add_mutually_exclusive_group()
-    rate.add_argument(
-        "--quality", type=quality, default=50, metavar="0..100", help="0 smallest, 100 finest (%(default)s)"
+    exclusive = parser.add_mutually_exclusive_group()
+    exclusive.add_argument(
+        "--quality", type=quality, metavar="0..100", help=f"0 smallest, 100 finest ({DEFAULT_QUALITY:g})"
     )
-    rate.add_argument(
-        "--max-bytes", type=above_zero, metavar="N", help="the finest stream of at most N bytes instead"
+    exclusive.add_argument(
+        "--max-bytes", type=byte_budget, metavar="N", help="the finest stream of at most N bytes instead"
     )
-    rate.add_argument("--bpp", type=above_zero, metavar="X", help="the same with X bits per pixel")
+    exclusive.add_argument("--bpp", type=bits_per_pixel, metavar="X", help="the same with X bits per pixel")
     parser.add_argument(
         "--slices",
         type=int,
@@ -62,24 +66,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (%(default)s)")
 
 
-def make_encoder(arguments: argparse.Namespace) -> Encoder:
+def make_encoder(arguments: argparse.Namespace, *, layered: bool = False) -> Encoder:
     """Return the encoder that was asked for; CodecError, RuntimeUnavailableError."""
     return Encoder(
-        manifest.find(arguments.codec),
+        registry.open_codec(arguments.codec),
+        slice_tiles=arguments.slices,
+        layered=layered,
         runtime=arguments.runtime,
         delegate=arguments.delegate,
         threads=arguments.threads,
     )
 
 
-def encode(
-    encoder: Encoder, picture: npt.NDArray[np.uint8], arguments: argparse.Namespace, *, layered: bool = False
-) -> bytes:
-    """Return the stream of a picture at the rate that was asked for; PictureError if it cannot be."""
-    budget, bpp, slices = arguments.max_bytes, arguments.bpp, arguments.slices
-    if budget is None and bpp is None:
-        return encoder.encode(picture, arguments.quality, slice_tiles=slices, layered=layered)
-    max_bytes = None if budget is None else int(budget)
-    return encoder.encode_within(
-        picture, max_bytes=max_bytes, bpp=bpp, slice_tiles=slices, layered=layered
-    ).data
+def rate(arguments: argparse.Namespace) -> Rate:
+    """Return the rate that was asked for."""
+    return Rate(quality=arguments.quality, max_bytes=arguments.max_bytes, bpp=arguments.bpp)

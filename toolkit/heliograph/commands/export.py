@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from heliograph.codec import manifest
+from heliograph.codec import registry
 from heliograph.commands.encoding import quality
 from heliograph.export.bundle import check_free, text_table, write_bundle
 from heliograph.export.options import Options
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         vela_system=arguments.vela_system,
         vela_memory=arguments.vela_memory,
     )
-    bundle = build(arguments.target, manifest.find(arguments.codec), options)
+    bundle = build(arguments.target, registry.open_codec(arguments.codec), options)
     write_bundle(bundle, arguments.out, force=arguments.force)
     print(
         f"{arguments.out}: codec {bundle.codec.name} for {bundle.target}, {len(bundle.files)} files, "

@@ -6,13 +6,14 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from heliograph.codec import container, levels, manifest
+from heliograph.codec import container, levels, registry
+from heliograph.codec.codec import MANIFEST, PREVIEW, SERVER, Codec
 from heliograph.errors import CodecError
 from heliograph.server.codecs import read_stream
 
 NAME = "info"
 HELP = "describe a stream or a codec"
-OPTIONAL = (manifest.PREVIEW, manifest.SERVER)
+OPTIONAL = (PREVIEW, SERVER)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,10 +26,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the description; return the exit code."""
     path = Path(arguments.file)
-    if path.name == manifest.MANIFEST and path.is_file():
+    if path.name == MANIFEST and path.is_file():
         path = path.parent
-    if path.is_dir() or (arguments.file in manifest.shipped() and not path.exists()):
-        lines = _codec(manifest.find(str(path)))
+    if path.is_dir() or (arguments.file in registry.shipped() and not path.exists()):
+        lines = _codec(registry.open_codec(str(path)))
     else:
         lines = _stream(path)
     for key, value in lines:
@@ -38,24 +39,24 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _stream(path: Path) -> Iterator[tuple[str, str]]:
     data = read_stream(path)
-    layout = container.unpack(data)
-    container.check_whole(layout, data)
-    stream = layout.header
-    damaged = [n for n in range(len(layout.segments)) if container.segment(layout, data, n) is None]
+    stream = container.open(data)
+    stream.check_whole()
+    header = stream.header
+    damaged = [n for n in range(len(stream.segments)) if stream.segment(n) is None]
     try:
-        name = manifest.find_by_id(stream.codec_id).name
+        name = registry.Registry().by_id(header.codec_id).name
     except CodecError:
         name = "not among the shipped ones"
     yield "stream", str(path)
-    yield "codec", f"{stream.codec_id.hex()} ({name})"
-    yield "picture", f"{stream.width}x{stream.height}"
-    yield "quality", f"{levels.to_quality(stream.level):g}"
-    yield "segments", f"{len(layout.segments)} in {stream.slice_count} slices"
-    yield "size", f"{len(data)} bytes, {8 * len(data) / (stream.width * stream.height):.3f} bits per pixel"
+    yield "codec", f"{header.codec_id.hex()} ({name})"
+    yield "picture", f"{header.width}x{header.height}"
+    yield "quality", f"{levels.to_quality(header.level):g}"
+    yield "segments", f"{len(stream.segments)} in {header.slice_count} slices"
+    yield "size", f"{len(data)} bytes, {8 * len(data) / (header.width * header.height):.3f} bits per pixel"
     yield "checksum", f"segments damaged: {damaged}" if damaged else "good"
 
 
-def _codec(codec: manifest.Codec) -> Iterator[tuple[str, str]]:
+def _codec(codec: Codec) -> Iterator[tuple[str, str]]:
     # A device's copy has no server decoder; what is there must be as hashed, or `read` raises.
     here = [name for name in codec.hashes if name not in OPTIONAL or (codec.folder / name).exists()]
     sizes = {name: len(codec.read(name)) for name in here}

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import container, levels, manifest
+from heliograph.codec import container, levels, registry
 from heliograph.codec.stream import decode_stream
 from heliograph.commands import batch
-from heliograph.commands.decode import load_decoder
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
 from heliograph.pictures import load_srgb, png
-from heliograph.server.codecs import read_stream
+from heliograph.server.codecs import open_decoder, read_stream
 
 NAME = "inspect"
 HELP = "where a stream's bits went, what its layers add, which channels fire"
@@ -53,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
         ) from error
     targets = _targets(arguments)
     data = read_stream(arguments.stream)
-    decoded = decode_stream(data, manifest.find(arguments.codec) if arguments.codec else None)
-    decode = load_decoder(arguments.decoder, decoded.codec, arguments.runtime)
+    decoded = decode_stream(data, registry.open_codec(arguments.codec) if arguments.codec else None)
+    decode = open_decoder(arguments.decoder, decoded.codec, runtime=arguments.runtime).decode
     shown = decode(decoded)
     original = _original(arguments.original, shown.shape) if arguments.original else None
     found = maps.bits(data, decoded)
@@ -103,7 +102,7 @@ def lines(
     maps: Any, data: bytes, decoded: Any, found: Any, gains: list[float], *, of_original: bool
 ) -> list[str]:
     """Return what there is to say of a stream, a line each; `gains` is the PSNR after each layer in dB."""
-    header = container.unpack(data).header
+    header = container.open(data).header
     out = [
         f"{'picture':16} {decoded.width}x{decoded.height}, quality {levels.to_quality(decoded.level):g}, "
         f"codec {decoded.codec.name}",

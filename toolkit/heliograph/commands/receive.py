@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heliograph.commands.batch import report_error
-from heliograph.commands.decode import add_decoder_options, make_codecs
+from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.commands.send import add_link_options, required, teller
 from heliograph.errors import HeliographError, LinkError
 from heliograph.link.drive import Stop, drive, pause
@@ -88,7 +88,7 @@ def _decoding(arguments: argparse.Namespace) -> Iterator[None]:
     if arguments.pictures is None:
         yield
         return
-    make_codecs(arguments)  # a codec that is not there is an error now and not in the other process
+    make_decoder(arguments)  # a codec that is not there is an error now and not in the other process
     given = argparse.Namespace(**{**vars(arguments), "watch": arguments.out, "run": None})
     process = multiprocessing.get_context("spawn").Process(
         target=_decode_or_report, args=(given,), daemon=True
@@ -112,7 +112,7 @@ def decode_what_comes(arguments: argparse.Namespace) -> int:
     """Decode what comes into the folder `watch`, until a signal comes or the process that started this is gone."""
     from heliograph.server.watch import Watch
 
-    watch = Watch(arguments.watch, arguments.pictures, make_codecs(arguments))
+    watch = Watch(arguments.watch, arguments.pictures, make_decoder(arguments))
     tell, stop = teller(as_json=arguments.json), Stop()
     parent = multiprocessing.parent_process()
     with stop.on_signals():

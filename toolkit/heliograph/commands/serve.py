@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from heliograph.commands.decode import add_decoder_options, make_codecs
+from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.errors import OutputError, RuntimeUnavailableError
 from heliograph.server.codecs import KINDS
 
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     token = arguments.token or os.environ.get(TOKEN) or None
     if token is None and not is_loopback(arguments.host):
         token = secrets.token_urlsafe(24)
-    with Live(arguments.spool, make_codecs(arguments), latest=arguments.latest) as live:
+    with Live(arguments.spool, make_decoder(arguments), latest=arguments.latest) as live:
         config = uvicorn.Config(
             page.make_app(live, token=token),
             log_level="warning",

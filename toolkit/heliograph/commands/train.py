@@ -7,8 +7,8 @@ import importlib
 import math
 from pathlib import Path
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import MANIFEST, Codec
+from heliograph.codec import registry
+from heliograph.codec.codec import MANIFEST, Codec
 from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError
 from heliograph.samples import copy_samples
 
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.codec} is a finished codec: its encoder and tables are frozen, only its server decoder "
             "learns on (--stage decoder); give an architecture's name to train a new codec"
         )
-    begin = manifest.find(arguments.start) if arguments.start else None
+    begin = registry.open_codec(arguments.start) if arguments.start else None
     if finished is not None and begin is not None:
         raise TrainingError("--start begins a new codec, and --codec names a finished one: give one of them")
     shape = arguments.decoder or "small"

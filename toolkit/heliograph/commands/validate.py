@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import manifest
+from heliograph.codec import registry
 from heliograph.commands import batch
-from heliograph.commands.decode import load_decoder
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import RuntimeUnavailableError
 from heliograph.pictures import list_pictures, load_srgb
 from heliograph.samples import sample_pictures
+from heliograph.server.codecs import open_decoder
 
 NAME = "validate"
 HELP = "whether a codec may ship: a report with curves, parity, robustness, pictures"
@@ -100,12 +100,12 @@ def run(arguments: argparse.Namespace) -> int:
     gate = importlib.import_module("heliograph.validate.gate")
     cache = importlib.import_module("heliograph.measure.cache")
     subject_of = importlib.import_module("heliograph.validate.subject").Subject
-    codec = manifest.find(arguments.codec)
+    codec = registry.open_codec(arguments.codec)
     requirements = gate.load(arguments.require) if arguments.require else []
     names, pictures = _pictures(arguments)
     subject = subject_of(
         codec,
-        lambda kind: load_decoder(kind, codec, arguments.runtime),
+        lambda kind: open_decoder(kind, codec, runtime=arguments.runtime).decode,
         runtime=arguments.runtime,
         decoders=("server", "preview") if arguments.decoder == "both" else (arguments.decoder,),
     )

@@ -8,16 +8,16 @@ import numpy.typing as npt
 from heliograph.device.cameras.camera import Picture
 
 BLOCK = 32  # pixels on a side
-THRESHOLD = 3.0  # levels of 255
+THRESHOLD = 3.0  # grey values of 255
 
 
 class ChangeDetector:
     """Compares pictures with the last one that was kept, by the means of their blocks.
 
-    The measure is the largest difference, in levels of 0 to 255, between the means of the same block of
+    The measure is the largest difference, in grey values of 0 to 255, between the means of the same block of
     32x32 pixels and the same colour in both pictures. A mean over 1,024 pixels has 1/32 of a pixel's noise: at
-    a standard deviation of 10 levels, a dark night's, the measure of two pictures of one scene of 2 megapixels is
-    about 2. A change of 50 levels over 8x8 pixels within a block makes it 3.1. A change of the light is a change; a
+    a standard deviation of 10, a dark night's, the measure of two pictures of one scene of 2 megapixels is
+    about 2. A change of 50 over 8x8 pixels within a block makes it 3.1. A change of the light is a change; a
     slow one is found too, for the comparison is with the last picture kept, not with the last seen.
 
     Args:

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import tiles
-from heliograph.codec.manifest import Codec
-from heliograph.codec.pack import Packed, pack_latents, pack_within
+from heliograph.codec.codec import Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.device.runtime import Model
 from heliograph.errors import CodecError, PictureError
 
@@ -68,10 +69,22 @@ class LatentEncoder:
 
 
 class Encoder(LatentEncoder):
-    """A codec's encoder on a runtime: pictures to streams; see `LatentEncoder` for arguments and errors."""
+    """A codec's encoder on a runtime: pictures to streams; see `LatentEncoder` for further arguments and errors.
+
+    Args:
+        slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
+        layered: a segment for each layer however small the stream; see `Packer`.
+    """
 
     def __init__(
-        self, codec: Codec, *, runtime: str | None = None, delegate: str | None = None, threads: int = 1
+        self,
+        codec: Codec,
+        *,
+        slice_tiles: int = 0,
+        layered: bool = False,
+        runtime: str | None = None,
+        delegate: str | None = None,
+        threads: int = 1,
     ) -> None:
         super().__init__(
             codec.encoder,
@@ -81,40 +94,18 @@ class Encoder(LatentEncoder):
             delegate=delegate,
             threads=threads,
         )
-        self.codec = codec
+        self.codec, self.slice_tiles, self.layered = codec, slice_tiles, layered
 
-    def encode(
-        self, picture: npt.NDArray[np.uint8], quality: float, *, slice_tiles: int = 0, layered: bool = False
-    ) -> bytes:
-        """Return the .helio stream of a picture at a quality of 0 to 100, in eighths; for `layered` see `Packer`."""
+    def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
+        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
         height, width = picture.shape[:2]
         latents = self.latents(picture)
-        return pack_latents(
-            self.codec, latents, width, height, quality, slice_tiles=slice_tiles, layered=layered
-        )
+        return Packer(self.codec, latents, width, height, slice_tiles=self.slice_tiles, layered=self.layered)
 
-    def encode_within(
-        self,
-        picture: npt.NDArray[np.uint8],
-        *,
-        max_bytes: int | None = None,
-        bpp: float | None = None,
-        slice_tiles: int = 0,
-        layered: bool = False,
-    ) -> Packed:
-        """Return the finest stream within a budget of bytes or of bits per pixel, after one inference.
+    def encode(self, picture: npt.NDArray[np.uint8], rate: Rate) -> bytes:
+        """Return the .helio stream of a picture uint8 [H, W, 3], sRGB, after one inference.
 
         Raises:
-            PictureError: not even the coarsest stream fits.
+            PictureError: other arrays, or not even the coarsest stream fits the budget.
         """
-        height, width = picture.shape[:2]
-        return pack_within(
-            self.codec,
-            self.latents(picture),
-            width,
-            height,
-            max_bytes=max_bytes,
-            bpp=bpp,
-            slice_tiles=slice_tiles,
-            layered=layered,
-        )
+        return self.packer(picture).pack(rate).data

@@ -288,7 +288,7 @@ class Spool:
 def _without_top(data: bytes) -> bytes | None:
     """Return a stream without its uppermost layer that is not empty; None if only the base or no stream."""
     try:
-        parts = filled_parts(container.unpack(data))
+        parts = filled_parts(container.open(data))
         return thin(data, parts - 1) if parts > 1 else None
     except StreamError:
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heliograph import __version__
-from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, PREVIEW, Codec, sha256
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, PREVIEW, Codec, sha256
 from heliograph.errors import ExportError, OutputError
 from heliograph.export.findings import Finding
 from heliograph.files import write_whole

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.manifest import ENTROPY, Codec
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import ExportError
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import levels, manifest, tiles
-from heliograph.codec.manifest import Codec
+from heliograph.codec import levels, registry, tiles
+from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.errors import ExportError, HeliographError, RuntimeUnavailableError
 from heliograph.export import c_source
@@ -283,7 +283,7 @@ def main() -> int:
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
     try:
-        codec = manifest.find(arguments.codec)
+        codec = registry.open_codec(arguments.codec)
         level = levels.from_quality(arguments.quality)
         probe = probe_latents(codec, arguments.picture).corner(TILES * codec.tile)
         for board in BOARDS:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from heliograph.codec import levels
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.device.encoder import Encoder
 from heliograph.export import cortexm

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.export import c_source, cost, wheel
 from heliograph.export.bundle import COUNTED, UNKNOWN, Bundle, Figure
 from heliograph.export.graph import read_graph

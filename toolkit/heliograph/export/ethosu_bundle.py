@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.export import c_source, cost, ethosu
 from heliograph.export.bundle import ESTIMATED, Bundle, Figure, tool_version
 from heliograph.export.findings import refuse

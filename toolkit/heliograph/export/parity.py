@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import levels, manifest, tiles
-from heliograph.codec.manifest import Codec
+from heliograph.codec import levels, registry, tiles
+from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.device.encoder import Encoder
 from heliograph.errors import ExportError, HeliographError
@@ -128,7 +128,7 @@ def main() -> int:
     parser.add_argument("--runner", type=Path, default=RUNNERS / "openvino_runner.py", metavar="FILE")
     arguments = parser.parse_args()
     try:
-        codec = manifest.find(arguments.codec)
+        codec = registry.open_codec(arguments.codec)
         results = []
         for path in arguments.picture:
             probe = probe_latents(codec, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.export import cpu_bundle, edgetpu_bundle, ethosu_bundle, tflm_bundle
 from heliograph.export.bundle import Bundle
 from heliograph.export.options import Options

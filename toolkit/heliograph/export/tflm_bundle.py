@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heliograph.codec.manifest import ENTROPY, Codec
+from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.export import c_source, cortexm, cost, tflm
 from heliograph.export.bundle import ASSUMED, MEASURED, UNKNOWN, Bundle, Figure, tool_version
 from heliograph.export.graph import read_graph

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import tiles
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.errors import HeliographError
 
 Picture = npt.NDArray[np.uint8]

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import Codec
 from heliograph.errors import OutputError, RuntimeUnavailableError, StreamError
 from heliograph.files import write_whole
 from heliograph.pictures import png
-from heliograph.server.codecs import Codecs
+from heliograph.server.codecs import Decoder
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 
 BATCH = 64  # streams that an actor takes at once, and decodes again if it dies
@@ -102,10 +101,10 @@ def find_tasks(sources: list[str], out: str, *, force: bool = False) -> tuple[li
 
 @dataclass(frozen=True)
 class Settings:
-    """What every actor needs to know; folders of codecs must be there on every machine."""
+    """What every actor needs to know; the codec's folder must be there on every machine."""
 
     kind: str
-    codecs: tuple[str, ...] = ()
+    codec: str | None = None
     runtime: str | None = None
     partial: bool = False
     threads: int | None = None
@@ -116,14 +115,15 @@ class Actor:
     """Decodes batches of streams with a decoder that is loaded once."""
 
     def __init__(self, settings: Settings) -> None:
-        extra = [Codec(Path(folder)) for folder in settings.codecs]
         if settings.cores is not None:
             # Every actor's TensorFlow would take all cores, and two on two cores took three times as long as one.
             os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(settings.cores))
-        codecs = Codecs(settings.kind, extra=extra, runtime=settings.runtime, threads=settings.cores or 1)
+        decoder = Decoder(
+            settings.codec, settings.kind, runtime=settings.runtime, threads=settings.cores or 1
+        )
         threads = settings.threads or settings.cores
         self._pipeline = Pipeline(
-            codecs, write_place, read=read_place, partial=settings.partial, threads=threads
+            decoder, write_place, read=read_place, partial=settings.partial, threads=threads
         )
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

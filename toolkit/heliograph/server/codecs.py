@@ -1,29 +1,23 @@
-"""Codecs by the id in a stream and their decoders, each opened once, for programs that decode many streams."""
+"""Decoders by kind, and the pictures of streams of any codec, for programs that decode many of them."""
 
 from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import container, manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec import container
+from heliograph.codec.codec import SERVER, Codec
+from heliograph.codec.decoder import CodecDecoder
+from heliograph.codec.registry import Registry, open_codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import RuntimeUnavailableError, StreamError
+from heliograph.server.preview import PreviewDecoder
 
 KINDS = ("auto", "server", "preview")
-
-
-class Decoder(Protocol):
-    """What turns integers into pixels; the server's and the preview decoder are such."""
-
-    def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
-        """Return the picture, uint8 [height, width, 3] sRGB."""
 
 
 def read_stream(path: Path) -> bytes:
@@ -34,7 +28,7 @@ def read_stream(path: Path) -> bytes:
         raise StreamError(f"cannot read {path}: {error.strerror}; check the path") from error
 
 
-def open_decoder(kind: str, codec: Codec, *, runtime: str | None = None, threads: int = 1) -> Decoder:
+def open_decoder(kind: str, codec: Codec, *, runtime: str | None = None, threads: int = 1) -> CodecDecoder:
     """Return a codec's decoder.
 
     Args:
@@ -46,11 +40,11 @@ def open_decoder(kind: str, codec: Codec, *, runtime: str | None = None, threads
         RuntimeUnavailableError: what it needs is not installed.
         CodecError: the codec lacks it, or it does not fit the manifest.
     """
-    if kind == "auto" and not (codec.folder / manifest.SERVER).exists():
+    if kind == "auto" and not (codec.folder / SERVER).exists():
         kind = "preview"
     if kind != "preview":
         try:
-            made: Decoder = importlib.import_module("heliograph.server.decoder").ServerDecoder(codec)
+            made: CodecDecoder = importlib.import_module("heliograph.server.decoder").ServerDecoder(codec)
             return made
         except ImportError as error:
             if kind == "server":
@@ -58,64 +52,63 @@ def open_decoder(kind: str, codec: Codec, *, runtime: str | None = None, threads
                     f"the server decoder needs Keras and a backend ({error}): pip install 'heliograph[server]', "
                     "or use --decoder preview"
                 ) from error
-    from heliograph.server.preview import PreviewDecoder
-
     return PreviewDecoder(codec, runtime=runtime, threads=threads)
 
 
-class Codecs:
-    """Every codec and decoder that streams ask for; safe in several threads, which run one network at a time.
+class Decoder:
+    """Streams of any known codec to pictures, each codec's decoder opened once.
+
+    Safe in several threads, which run one network at a time.
 
     Args:
+        codec: one more than the shipped ones: a `Codec` or its folder.
         kind, runtime, threads: see `open_decoder`.
-        extra: codecs beside the shipped ones.
+        registry: the codecs that are known, if another decoder shares them.
+
+    Raises:
+        ValueError: no such kind.
+        CodecError: no codec in the folder.
     """
 
     def __init__(
         self,
+        codec: Codec | str | Path | None = None,
         kind: str = "auto",
         *,
-        extra: Iterable[Codec] = (),
+        registry: Registry | None = None,
         runtime: str | None = None,
         threads: int = 1,
     ) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"decoder is {kind!r}, expected one of {', '.join(KINDS)}")
         self.kind, self.runtime, self.threads = kind, runtime, threads
-        self._codecs = {codec.id: codec for codec in extra}
-        self._decoders: dict[bytes, Decoder] = {}
+        self.registry = Registry() if registry is None else registry
+        if codec is not None:
+            self.registry.add(codec if isinstance(codec, Codec) else open_codec(codec))
+        self._decoders: dict[bytes, tuple[Codec, CodecDecoder]] = {}
         self._lock = threading.RLock()
 
-    @property
-    def known(self) -> list[Codec]:
-        """The codecs given, added or met so far."""
-        return list(self._codecs.values())
+    def decode(self, data: bytes, *, partial: bool = False) -> npt.NDArray[np.uint8]:
+        """Return the picture of a stream, uint8 [height, width, 3] sRGB.
 
-    def add(self, codec: Codec) -> None:
-        """Know one more codec."""
-        with self._lock:
-            self._codecs[codec.id] = codec
-            self._decoders.pop(codec.id, None)
+        See `decode_stream` for `partial`, and it and `open_decoder` for the errors.
+        """
+        return self.pixels(self.symbols(container.open(data), partial=partial))
 
-    def symbols(self, data: bytes, *, partial: bool = False) -> Decoded:
+    def symbols(self, stream: container.Stream, *, partial: bool = False) -> Decoded:
         """Return the integers of a stream; see `decode_stream` for `partial` and the errors."""
-        wanted = container.unpack(data).header.codec_id
-        if wanted not in self._codecs:
-            with self._lock:
-                extra = next(iter(self._codecs.values()), None)
-                codec = manifest.find_by_id(wanted, extra)
-                codec.coder  # noqa: B018 - read here, so that threads do not all do it
-                self._codecs[wanted] = codec
-        return decode_stream(data, self._codecs[wanted], partial=partial)
+        return decode_stream(stream, self.registry.by_id(stream.header.codec_id), partial=partial)
 
-    def decoder(self, codec: Codec) -> Decoder:
+    def of_codec(self, codec: Codec) -> CodecDecoder:
         """Return the decoder of a codec; see `open_decoder` for the errors."""
         with self._lock:
-            if codec.id not in self._decoders:
-                self._decoders[codec.id] = open_decoder(
-                    self.kind, codec, runtime=self.runtime, threads=self.threads
-                )
-            return self._decoders[codec.id]
+            known, decoder = self._decoders.get(codec.id, (None, None))
+            if decoder is None or known is not codec:
+                decoder = open_decoder(self.kind, codec, runtime=self.runtime, threads=self.threads)
+                self._decoders[codec.id] = codec, decoder
+            return decoder
 
     def pixels(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of integers, uint8 [height, width, 3] sRGB."""
         with self._lock:
-            return self.decoder(decoded.codec).decode(decoded)
+            return self.of_codec(decoded.codec).decode(decoded)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import quantise
-from heliograph.codec.manifest import SERVER, Codec
+from heliograph.codec.codec import SERVER, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import CodecError
@@ -37,10 +37,10 @@ def load_weights(data: bytes, model: keras.Model) -> None:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             for variable in model.weights:
-                found = stored[variable.path]
-                if found.shape != tuple(variable.shape):
-                    raise ValueError(f"{variable.path} is {found.shape}, expected {tuple(variable.shape)}")
-                variable.assign(found.astype(np.float32))
+                array = stored[variable.path]
+                if array.shape != tuple(variable.shape):
+                    raise ValueError(f"{variable.path} is {array.shape}, expected {tuple(variable.shape)}")
+                variable.assign(array.astype(np.float32))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise CodecError(
             f"server decoder does not fit its manifest: {error}; copy the codec folder again"
@@ -107,24 +107,24 @@ class ServerDecoder:
         most = min(GPU_PIXELS // pixels, GPU_BATCH) if on_gpu() else min(CPU_PIXELS // pixels, CPU_BATCH)
         return 1 << max(0, most.bit_length() - 1)
 
-    def start(self, group: list[Decoded]) -> Callable[[], list[npt.NDArray[np.uint8]]]:
+    def start(self, group: Sequence[Decoded]) -> Callable[[], list[npt.NDArray[np.uint8]]]:
         """Start decoding pictures of one `shape`; the result waits for them and returns them.
 
         One that is larger than a window is decoded at once, and must be alone.
         """
         if max(self.shape(group[0])) > WINDOW:
             (large,) = group
-            found = self._in_windows(large)
-            return lambda: [found]
+            picture = self._in_windows(large)
+            return lambda: [picture]
         running = [self._launch_all(part) for part in self._parts(group)]
 
         def finish() -> list[npt.NDArray[np.uint8]]:
             pictures = [picture for part in running for picture in np.asarray(part)]
-            return [p[: one.height, : one.width] for p, one in zip(pictures, group, strict=False)]
+            return [p[: d.height, : d.width] for p, d in zip(pictures, group, strict=False)]
 
         return finish
 
-    def _parts(self, group: list[Decoded]) -> list[list[Decoded]]:
+    def _parts(self, group: Sequence[Decoded]) -> list[Sequence[Decoded]]:
         """Return a batch as it is run: padded to a power of two, or else in parts that are powers of two.
 
         Every new shape, the number of pictures included, costs a compilation with XLA, and without it memory for
@@ -132,17 +132,16 @@ class ServerDecoder:
         """
         if self.is_padded:
             return [group]
-        parts, at = [], 0
+        parts: list[Sequence[Decoded]] = []
+        at = 0
         while at < len(group):
             size = 1 << ((len(group) - at).bit_length() - 1)
             parts.append(group[at : at + size])
             at += size
         return parts
 
-    def _launch_all(self, group: list[Decoded]) -> Any:
-        return self._launch(
-            [one.symbols for one in group], [one.steps for one in group], [one.quality for one in group]
-        )
+    def _launch_all(self, group: Sequence[Decoded]) -> Any:
+        return self._launch([d.symbols for d in group], [d.steps for d in group], [d.quality for d in group])
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB.
@@ -165,10 +164,10 @@ class ServerDecoder:
             for x in range(0, columns, WINDOW):
                 top, left = max(0, y - self._margin), max(0, x - self._margin)
                 part = decoded.symbols[top : y + WINDOW + self._margin, left : x + WINDOW + self._margin]
-                found = np.asarray(self._launch([part], [decoded.steps], [decoded.quality]))[0]
+                pixels = np.asarray(self._launch([part], [decoded.steps], [decoded.quality]))[0]
                 place = out[y * STRIDE : (y + WINDOW) * STRIDE, x * STRIDE : (x + WINDOW) * STRIDE]
                 first, start = (y - top) * STRIDE, (x - left) * STRIDE
-                place[:] = found[first : first + place.shape[0], start : start + place.shape[1]]
+                place[:] = pixels[first : first + place.shape[0], start : start + place.shape[1]]
         return out
 
     def _launch(

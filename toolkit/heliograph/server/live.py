@@ -18,7 +18,7 @@ from heliograph.codec import container
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, StreamError
 from heliograph.pictures import png
-from heliograph.server.codecs import Codecs
+from heliograph.server.codecs import Decoder
 from heliograph.server.spooled import Spooled, Stream
 
 LOOK = 0.2  # seconds between two looks at the folder
@@ -84,8 +84,8 @@ class Live:
         latest: pictures of each device that are kept.
     """
 
-    def __init__(self, folder: Path, codecs: Codecs, *, latest: int = 12) -> None:
-        self.spooled, self._codecs, self._latest = Spooled(folder, latest=latest), codecs, latest
+    def __init__(self, folder: Path, decoder: Decoder, *, latest: int = 12) -> None:
+        self.spooled, self._decoder, self._latest = Spooled(folder, latest=latest), decoder, latest
         self._lock = threading.Lock()
         self._shown: dict[tuple[str, str], Shown] = {}
         self._seen: dict[tuple[str, str], Stream] = {}  # as last counted; decoding lags behind
@@ -131,7 +131,7 @@ class Live:
             HeliographError: it cannot be decoded, or is too large for the page.
         """
         stream = self.spooled.find(device, name)
-        return None if stream is None else png(self._codecs.pixels(self._decoded(stream)))
+        return None if stream is None else png(self._decoder.pixels(self._decoded(stream)))
 
     def step(self) -> bool:
         """Look once and decode one picture that changed; return whether there was one."""
@@ -194,13 +194,13 @@ class Live:
             device.pictures += 1
 
     def _decoded(self, stream: Stream) -> Decoded:
-        data = stream.read()
-        header = container.unpack(data).header
+        opened = container.open(stream.read())
+        header = opened.header
         if header.width * header.height > MAX_PIXELS:
             raise StreamError(
                 f"{header.width}x{header.height} is too large for the page; download the stream and decode it"
             )
-        return self._codecs.symbols(data, partial=True)
+        return self._decoder.symbols(opened, partial=True)
 
     def _decode(self, shown: Shown, stream: Stream) -> None:
         state, error, view, decoded, symbols = "", "", shown.view, None, shown.symbols
@@ -209,7 +209,7 @@ class Live:
             state = str(decoded.loss)
             symbols = crc32c(decoded.symbols.tobytes())
             if symbols != shown.symbols:  # bytes that have not added a symbol yet change nothing
-                view = _view(Image.fromarray(self._codecs.pixels(decoded)))
+                view = _view(Image.fromarray(self._decoder.pixels(decoded)))
         except HeliographError as failure:
             error = str(failure)
         except MemoryError:

@@ -86,15 +86,15 @@ class Within(layers.Layer):  # type: ignore[misc]
     extent is as if there were no padding.
     """
 
-    def __init__(self, scale: int, **kwargs: object) -> None:
+    def __init__(self, per_latent: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.scale = scale  # positions of the layer's input per latent
+        self.per_latent = per_latent  # positions of the layer's input along a latent's side
 
     def call(self, inputs: list[object]) -> object:
         x, extent = inputs
         _, rows, columns, _ = ops.shape(x)
-        down = ops.arange(rows, dtype="int32")[None, :] < self.scale * extent[:, :1]  # type: ignore[index]
-        across = ops.arange(columns, dtype="int32")[None, :] < self.scale * extent[:, 1:]  # type: ignore[index]
+        down = ops.arange(rows, dtype="int32")[None, :] < self.per_latent * extent[:, :1]  # type: ignore[index]
+        across = ops.arange(columns, dtype="int32")[None, :] < self.per_latent * extent[:, 1:]  # type: ignore[index]
         inside = ops.logical_and(down[:, :, None], across[:, None, :])[..., None]
         return ops.where(inside, x, ops.zeros((), x.dtype))  # type: ignore[attr-defined]
 
@@ -124,8 +124,8 @@ def build_decoder(spec: DecoderSpec, latent: int, *, masked: bool = False) -> ke
     quality = keras.Input((1,), name="quality")
     extent = keras.Input((2,), dtype="int32", name="extent")
 
-    def mask_at(scale: int) -> Mask:
-        return (lambda x: Within(scale)([x, extent])) if masked else (lambda x: x)
+    def mask_at(per_latent: int) -> Mask:
+        return (lambda x: Within(per_latent)([x, extent])) if masked else (lambda x: x)
 
     condition = layers.Dense(32, activation="relu", name="quality_features")(quality)
     linear = layers.Conv2D(768, 1, name="inverse", dtype="float32")(y)  # the inverse DCT of each 16x16 block
@@ -133,12 +133,13 @@ def build_decoder(spec: DecoderSpec, latent: int, *, masked: bool = False) -> ke
 
     x = PerChannel(name="latent_norm")(y)
     x = layers.Conv2D(spec.widths[0], 3, padding="same", name="enter")(mask_at(1)(x))
-    for level, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
-        if level:
-            x = layers.Conv2D(4 * width, 1, name=f"up{level}")(x)
-            x = DepthToSpace(2, name=f"up{level}_space")(x)
+    for scale, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
+        if scale:
+            x = layers.Conv2D(4 * width, 1, name=f"up{scale}")(x)
+            x = DepthToSpace(2, name=f"up{scale}_space")(x)
         for block in range(blocks):
-            x = _residual(x, condition, width, f"level{level}_block{block}", mask_at(2**level))
+            name = f"level{scale}_block{block}"  # as weights in files are named
+            x = _residual(x, condition, width, name, mask_at(2**scale))
     x = layers.Conv2D(12, 3, padding="same", kernel_initializer="zeros", name="leave")(mask_at(8)(x))
     x = DepthToSpace(2, name="leave_space", dtype="float32")(x)
     picture = layers.Add(name="picture", dtype="float32")([linear, x])
@@ -148,10 +149,10 @@ def build_decoder(spec: DecoderSpec, latent: int, *, masked: bool = False) -> ke
 def decoder_macs_per_pixel(spec: DecoderSpec, latent: int) -> float:
     """Multiply-accumulates of the server decoder per picture pixel, counted from the layer shapes."""
     total = latent * 768 / 256 + 9 * latent * spec.widths[0] / 256
-    for level, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
-        area = 256 / 4**level
-        if level:
-            total += spec.widths[level - 1] * 4 * width / (area * 4)
+    for scale, (width, blocks) in enumerate(zip(spec.widths, spec.blocks, strict=True)):
+        area = 256 / 4**scale
+        if scale:
+            total += spec.widths[scale - 1] * 4 * width / (area * 4)
         half = width // 2
         total += blocks * (2 * width * half + 9 * half * half) / area
     return total + 9 * spec.widths[3] * 12 / 4
@@ -160,6 +161,6 @@ def decoder_macs_per_pixel(spec: DecoderSpec, latent: int) -> float:
 def reach(spec: DecoderSpec) -> int:
     """Return how many latents away a pixel can depend on, rounded up to whole latents."""
     total = 1.0 + 1 / 8  # the first and the last 3x3 convolution
-    for level, blocks in enumerate(spec.blocks):
-        total += blocks / 2**level
+    for scale, blocks in enumerate(spec.blocks):
+        total += blocks / 2**scale
     return int(-(-total // 1))

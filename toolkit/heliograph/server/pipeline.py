@@ -18,19 +18,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from heliograph.codec import container, levels
+from heliograph.codec.decoder import CodecDecoder, Picture
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, OutputError, RuntimeUnavailableError
-from heliograph.server.codecs import Codecs, read_stream
+from heliograph.server.codecs import Decoder, read_stream
+from heliograph.server.room import Room
 
 PIXELS = 1 << 27  # under way at once: one of the largest pictures, or 64 of two megapixels
 PATIENCE = 0.02  # seconds that the network stands still before it takes a batch that is not full
 IN_FLIGHT = 2  # batches on the device: one computes while the next is brought there
-
-Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -78,42 +75,6 @@ class Stages:
             self.pixels += pixels
 
 
-class Room:
-    """Pixels that may be under way at once, given in the order of tickets, so that none waits for a later one.
-
-    A picture larger than all the room is let in alone.
-    """
-
-    def __init__(self, pixels: int) -> None:
-        self._limit, self._used, self._turn, self._is_open = pixels, 0, 0, True
-        self._changed = threading.Condition()
-
-    def enter(self, ticket: int, pixels: int) -> None:
-        """Wait for a ticket's turn and for room; every ticket enters once, one without pixels with 0."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    not self._is_open
-                    or (self._turn == ticket and (not self._used or self._used + pixels <= self._limit))
-                )
-            )
-            self._used += pixels
-            self._turn += 1
-            self._changed.notify_all()
-
-    def leave(self, pixels: int) -> None:
-        """Give room back."""
-        with self._changed:
-            self._used -= pixels
-            self._changed.notify_all()
-
-    def open_for_all(self) -> None:
-        """Let nobody wait any more."""
-        with self._changed:
-            self._is_open = False
-            self._changed.notify_all()
-
-
 @dataclass(frozen=True)
 class _Read:
     """A stream whose symbols are there."""
@@ -125,28 +86,11 @@ class _Read:
     seconds: float
 
 
-class _OneByOne:
-    """A decoder without batches, as one that has batches of one."""
-
-    def __init__(self, decode: Callable[[Decoded], Picture]) -> None:
-        self._decode = decode
-
-    def shape(self, decoded: Decoded) -> tuple[int, int]:
-        return 0, 0
-
-    def batch(self, shape: tuple[int, int]) -> int:
-        return 1
-
-    def start(self, group: list[Decoded]) -> Callable[[], list[Picture]]:
-        found = [self._decode(one) for one in group]
-        return lambda: found
-
-
 class Pipeline:
     """Decodes streams as fast as the machine can, in bounded memory.
 
     Args:
-        codecs: which codecs are known and which decoder is used.
+        decoder: of the streams' codecs.
         write: keeps a picture at a path, in several threads at once; raises HeliographError if it cannot.
         partial: decode what is there of cut and damaged streams.
         read: returns the bytes of a stream.
@@ -156,7 +100,7 @@ class Pipeline:
 
     def __init__(
         self,
-        codecs: Codecs,
+        decoder: Decoder,
         write: Callable[[Any, Picture], None],
         *,
         partial: bool = False,
@@ -165,10 +109,9 @@ class Pipeline:
         pixels: int = PIXELS,
     ) -> None:
         self.stages = Stages()
-        self._codecs, self._store, self._partial, self._fetch = codecs, write, partial, read
+        self._decoder, self._store, self._partial, self._fetch = decoder, write, partial, read
         self._threads = threads or max(2, os.cpu_count() or 1)
         self._pixels = pixels
-        self._engines: dict[bytes, Any] = {}
 
     def run(self, tasks: Iterable[Task]) -> Generator[Outcome, None, None]:
         """Decode the streams of tasks and yield an outcome for each, as they are done.
@@ -190,13 +133,13 @@ class Pipeline:
         began, entered = time.perf_counter(), None
         try:
             data = self._fetch(task.source)
-            header = container.unpack(data).header
-            pixels = header.width * header.height
+            stream = container.open(data)
+            pixels = stream.header.width * stream.header.height
             reading = time.perf_counter() - began
             room.enter(ticket, pixels)
             entered = pixels
             began = time.perf_counter()  # waiting for room is no work
-            decoded = self._codecs.symbols(data, partial=self._partial)
+            decoded = self._decoder.symbols(stream, partial=self._partial)
             seconds = reading + time.perf_counter() - began
             self.stages.add("entropy", seconds)
             return _Read(task, decoded, pixels, len(data), seconds)
@@ -211,33 +154,30 @@ class Pipeline:
                 room.enter(ticket, 0)
             raise
 
-    def engine(self, read_codec: Any) -> Any:
-        """Return what decodes the batches of a codec."""
-        if read_codec.id not in self._engines:
-            decoder: Any = self._codecs.decoder(read_codec)
-            self._engines[read_codec.id] = decoder if hasattr(decoder, "start") else _OneByOne(decoder.decode)
-        return self._engines[read_codec.id]
+    def network(self, decoded: Decoded) -> CodecDecoder:
+        """Return the decoder of a picture's codec; see `open_decoder` for the errors."""
+        return self._decoder.of_codec(decoded.codec)
 
-    def _write(self, one: _Read, picture: Picture, share: float, room: Room) -> Outcome:
+    def _write(self, read: _Read, picture: Picture, share: float, room: Room) -> Outcome:
         began = time.perf_counter()
-        decoded = one.decoded
+        decoded = read.decoded
         try:
-            self._store(one.task.target, picture)
+            self._store(read.task.target, picture)
         except (HeliographError, MemoryError) as error:
-            return Outcome(one.task, _told(error, one.task))
+            return Outcome(read.task, _told(error, read.task))
         finally:
-            room.leave(one.room)
+            room.leave(read.room)
             seconds = time.perf_counter() - began
             self.stages.add("write", seconds, decoded.width * decoded.height)
         return Outcome(
-            one.task,
+            read.task,
             None,
             "" if decoded.loss.is_none else str(decoded.loss),
             decoded.width,
             decoded.height,
-            one.stream_bytes,
+            read.stream_bytes,
             levels.to_quality(decoded.level),
-            one.seconds + share + seconds,
+            read.seconds + share + seconds,
         )
 
 
@@ -307,28 +247,26 @@ class _Run:
             self._tickets += 1
 
     def _group(self, read: _Read) -> Iterator[Outcome]:
-        codec = read.decoded.codec
         try:
-            engine = self._pipeline.engine(codec)
+            network = self._pipeline.network(read.decoded)
         except RuntimeUnavailableError:
             raise
         except HeliographError as error:
             self._room.leave(read.room)
             yield Outcome(read.task, error)
             return
-        shape = engine.shape(read.decoded)
-        key = codec.id, shape
+        shape = network.shape(read.decoded)
+        key = read.decoded.codec.id, shape
         group = self._groups.setdefault(key, [])
         group.append(read)
-        if len(group) >= engine.batch(shape):
+        if len(group) >= network.batch(shape):
             yield from self._launch(key)
 
     def _launch(self, key: tuple[bytes, tuple[int, int]]) -> Iterator[Outcome]:
         group = self._groups.pop(key)
         began = time.perf_counter()
-        engine = self._pipeline.engine(group[0].decoded.codec)
         try:
-            finish = engine.start([one.decoded for one in group])
+            finish = self._pipeline.network(group[0].decoded).start([read.decoded for read in group])
         except Exception as error:
             yield from self._alone(group, error)
             return
@@ -350,26 +288,26 @@ class _Run:
         self._to_writers(group, pictures, seconds)
 
     def _to_writers(self, group: list[_Read], pictures: list[Picture], seconds: float) -> None:
-        for one, picture in zip(group, pictures, strict=True):
+        for read, picture in zip(group, pictures, strict=True):
             self._writing.append(
-                self._writers.submit(self._pipeline._write, one, picture, seconds / len(group), self._room)
+                self._writers.submit(self._pipeline._write, read, picture, seconds / len(group), self._room)
             )
 
     def _alone(self, group: list[_Read], error: Exception) -> Iterator[Outcome]:
         """Decode the pictures of a batch that failed one by one: memory for one may be there, or one is at fault."""
-        for one in group:
+        for read in group:
             reason = error
             if len(group) > 1:
                 began = time.perf_counter()
                 try:
-                    pictures = self._pipeline.engine(one.decoded.codec).start([one.decoded])()
+                    pictures = self._pipeline.network(read.decoded).start([read.decoded])()
                 except Exception as again:
                     reason = again
                 else:
-                    self._to_writers([one], pictures, time.perf_counter() - began)
+                    self._to_writers([read], pictures, time.perf_counter() - began)
                     continue
-            self._room.leave(one.room)
-            yield Outcome(one.task, _told(reason, one.task))
+            self._room.leave(read.room)
+            yield Outcome(read.task, _told(reason, read.task))
 
     def _written(self, *, wait_for: bool) -> Iterator[Outcome]:
         while self._writing and (wait_for or self._writing[0].done()):

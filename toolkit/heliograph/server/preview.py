@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import quantise
-from heliograph.codec.manifest import PREVIEW, Codec
+from heliograph.codec.codec import PREVIEW, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
 from heliograph.codec.windows import WINDOW, decode_windows
@@ -36,3 +38,17 @@ class PreviewDecoder:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB."""
         latents = quantise.to_int8(decoded.values)
         return decode_windows(latents, self._model, decoded.width, decoded.height)
+
+    def shape(self, decoded: Decoded) -> tuple[int, int]:
+        """Return (rows, columns) of a picture in latents."""
+        rows, columns, _ = decoded.symbols.shape
+        return rows, columns
+
+    def batch(self, shape: tuple[int, int]) -> int:
+        """Return 1: windows are decoded one by one."""
+        return 1
+
+    def start(self, group: Sequence[Decoded]) -> Callable[[], list[npt.NDArray[np.uint8]]]:
+        """Decode pictures now; the result returns them."""
+        pictures = [self.decode(decoded) for decoded in group]
+        return lambda: pictures

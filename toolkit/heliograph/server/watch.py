@@ -18,7 +18,7 @@ import numpy.typing as npt
 from heliograph.errors import OutputError
 from heliograph.files import write_whole
 from heliograph.pictures import png
-from heliograph.server.codecs import Codecs
+from heliograph.server.codecs import Decoder
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 from heliograph.server.spooled import NO_DEVICE, Spooled, Stream
 
@@ -41,10 +41,10 @@ class Watch:
         pictures: where pictures go, made if needed.
     """
 
-    def __init__(self, folder: Path, pictures: Path, codecs: Codecs) -> None:
+    def __init__(self, folder: Path, pictures: Path, decoder: Decoder) -> None:
         self.pictures = pictures
         self._spooled = Spooled(folder, flat=True)
-        self._pipeline = Pipeline(codecs, write_picture, partial=True)
+        self._pipeline = Pipeline(decoder, write_picture, partial=True)
         self._versions: dict[tuple[str, str], tuple[int, int, bool]] = {}  # of streams that may change yet
 
     def step(self) -> Iterator[Watched]:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, codec_id, sha256
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, codec_id, sha256
 from heliograph.files import write_whole
 from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights

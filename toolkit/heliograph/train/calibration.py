@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import ENTROPY, Codec
-from heliograph.codec.pack import pack_latents
+from heliograph.codec.codec import ENTROPY, Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import Encoder
@@ -122,7 +123,8 @@ def compare(before: Codec, after: Codec, files: Sequence[Path]) -> list[Comparis
         latents = encoder.latents(picture)
         for quality in QUALITIES:
             for number, codec in enumerate((before, after)):
-                data = pack_latents(codec, latents, picture.shape[1], picture.shape[0], quality)
+                packer = Packer(codec, latents, picture.shape[1], picture.shape[0])
+                data = packer.pack(Rate(quality=quality)).data
                 shown = decoder.decode(decode_stream(data, codec)).astype(np.float64)
                 totals[quality][number] += len(data), np.square(shown - picture).mean()
     return [

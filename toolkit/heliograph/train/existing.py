@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import ENCODER, ENTROPY, MANIFEST, SERVER, Codec, codec_id, sha256
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, SERVER, Codec, codec_id, sha256
 from heliograph.errors import TrainingError
 from heliograph.files import write_whole
 from heliograph.server.decoder import decoder_spec, load_weights, store_weights

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.codec import ENTROPY
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.manifest import ENTROPY
 from heliograph.codec.tiles import STRIDE
 from heliograph.device import runtime
 from heliograph.device.encoder import LatentEncoder

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.errors import TrainingError
 from heliograph.server.compiled import on_gpu
 from heliograph.train import existing, fitting, stages

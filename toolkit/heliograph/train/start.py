@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import SERVER, Codec
+from heliograph.codec.codec import SERVER, Codec
 from heliograph.errors import CodecError, TrainingError
 from heliograph.files import write_whole
 from heliograph.server.decoder import decoder_spec

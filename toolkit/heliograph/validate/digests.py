@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import HeliographError, StreamError
 

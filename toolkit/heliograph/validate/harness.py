@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.measure import environment, rate_distortion
 from heliograph.measure.baselines import BASELINES, JPEG_VARIANTS
 from heliograph.measure.cache import Cache, picture_hash

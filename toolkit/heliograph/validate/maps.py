@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import container, contexts, rans
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.codec.rans import COST_UNIT
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
@@ -41,7 +41,7 @@ class Bits:
 
 def bits(data: bytes, decoded: Decoded) -> Bits:
     """Return where the bits of a whole stream went; `decoded` is what it decodes to."""
-    header = container.unpack(data).header
+    header = container.open(data).header
     coder = decoded.codec.coder
     ordered = decoded.symbols[..., coder.model.order]
     found = np.zeros((len(coder.model.layers), *ordered.shape[:2]))

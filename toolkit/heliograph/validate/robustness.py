@@ -142,15 +142,15 @@ def shocks(means: Sequence[dict[str, Any]]) -> list[str]:
 def lost_slices(subject: Subject, picture: Picture, share: float, decoder: str) -> dict[str, Any]:
     """Return what losing slices costs: PSNR whole and with losses, of the lost parts, and far from them."""
     whole = subject.packer(picture, slice_tiles=SLICE_TILES).at(from_quality(QUALITIES[-1]))
-    layout = container.unpack(whole)
-    header = layout.header
+    stream = container.open(whole)
+    header = stream.header
     count = header.slice_count
     rng = np.random.default_rng(SEED)
     gone = (
         set(rng.choice(count, max(1, round(share * count)), replace=False).tolist()) if count > 1 else set()
     )
     damaged = bytearray(whole)
-    for number, (at, length) in enumerate(layout.segments):
+    for number, (at, length) in enumerate(stream.segments):
         if number % count in gone and length:
             damaged[at] ^= 0xFF  # its checksum no longer fits: as good as lost
     decoded = decode_stream(bytes(damaged), subject.codec, partial=True)

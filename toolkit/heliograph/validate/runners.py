@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import tiles
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import HeliographError, RuntimeUnavailableError
 from heliograph.measure.environment import version
@@ -25,10 +25,10 @@ ARENA_PER_TILE_BYTE = 40  # of TFLM's arena, generous: it holds the few largest 
 # Run by another environment's Python, which has the device's part of the package and no more.
 _OTHER = """
 import sys, numpy as np
-from heliograph.codec import manifest
+from heliograph.codec import registry
 from heliograph.device.encoder import Encoder
 codec, pictures, out = sys.argv[1:]
-encoder = Encoder(manifest.find(codec))
+encoder = Encoder(registry.open_codec(codec))
 with np.load(pictures) as stored:
     np.savez(out, name=encoder.runtime, **{k: encoder.latents(stored[k]) for k in stored.files})
 """

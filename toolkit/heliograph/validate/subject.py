@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import manifest
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import PREVIEW, SERVER, Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import Decoded
 from heliograph.device.encoder import Encoder
@@ -18,7 +17,7 @@ from heliograph.measure.environment import versions
 
 Picture = npt.NDArray[np.uint8]
 Decode = Callable[[Decoded], Picture]
-FILES = {"server": manifest.SERVER, "preview": manifest.PREVIEW}
+FILES = {"server": SERVER, "preview": PREVIEW}
 # Distributions that an encoder's and a decoder's results depend on.
 _RUNTIMES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime", "tf.lite": "tensorflow"}
 _BACKENDS = ("keras", "tensorflow", "jax")
@@ -29,7 +28,7 @@ class Subject:
     """A codec, the encoder of a runtime, and its decoders by name.
 
     Attributes:
-        load: returns the decoder of a name, "server" or "preview"; see `commands.decode.load_decoder`.
+        load: returns the decoder of a name, "server" or "preview"; see `server.codecs.open_decoder`.
         decoders: the names to examine; the first stands for the codec where one must do.
     """
 

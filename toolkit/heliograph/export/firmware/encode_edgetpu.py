@@ -11,8 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from heliograph.codec.manifest import Codec
-from heliograph.codec.pack import pack_latents
+from heliograph.codec.codec import Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import HeliographError
 from heliograph.files import write_whole
@@ -51,7 +52,8 @@ def main() -> int:
         )
         picture = load_srgb(arguments.picture)
         height, width = picture.shape[:2]
-        data = pack_latents(codec, encoder.latents(picture), width, height, arguments.quality)
+        packer = Packer(codec, encoder.latents(picture), width, height)
+        data = packer.pack(Rate(quality=arguments.quality)).data
         write_whole(arguments.out, data)
     except HeliographError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -34,21 +34,21 @@ def spread(data: bytes) -> Spread:
     over the picture in steps of the golden ratio, so that a burst of losses hits places apart.
     """
     try:
-        layout = container.unpack(data)
-        container.check_whole(layout, data)
+        stream = container.open(data)
+        stream.check_whole()
     except StreamError:
         pieces = _cut(data, 0, len(data), PAYLOADS[-1])
         return Spread(b"", [], [[piece] for piece in pieces], [])
-    slices = layout.header.slice_count
+    slices = stream.header.slice_count
     layers = [
-        [(at, length + container.CRC_BYTES) for at, length in layout.segments[n : n + slices] if length]
-        for n in range(0, len(layout.segments), slices)
+        [(at, length + container.CRC_BYTES) for at, length in stream.segments[n : n + slices] if length]
+        for n in range(0, len(stream.segments), slices)
     ]
     sizes = sorted(size for layer in layers for size in [s for _, s in layer]) or [0]
     typical = sizes[len(sizes) * 3 // 4]
     payload = next((p for p in PAYLOADS if p >= typical + _RUN_BYTES), PAYLOADS[-1])
-    head = min(layout.size, MAX_HEAD)
-    header = [[piece] for piece in _cut(data, head, layout.size, payload)]
+    head = min(stream.size, MAX_HEAD)
+    header = [[piece] for piece in _cut(data, head, stream.size, payload)]
     frames = [_frames(data, _apart(layer), payload) for layer in layers]
     return Spread(data[:head], header, frames[0], [frame for layer in frames[1:] for frame in layer])
 

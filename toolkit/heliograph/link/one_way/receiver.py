@@ -65,7 +65,7 @@ class _Arriving:
             start = self.got.first_gap(0, self.partial.size)
             head = _prefix(self.held_back, start[0] if start else self.partial.size)
             try:
-                self.is_sliced = container.unpack(head).header.slice_count > 1
+                self.is_sliced = container.open(head).header.slice_count > 1
             except StreamError:
                 self.is_sliced = False if not head.startswith(container.MAGIC) else None
         hole = self.got.first_gap(0, self.partial.size)

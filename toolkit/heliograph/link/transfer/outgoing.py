@@ -73,14 +73,14 @@ class Outgoing:
 def base_end(data: bytes) -> int:
     """Return how many bytes of a stream hold its header and base layer: all of them if it has but one part."""
     try:
-        layout = container.unpack(data)
-        container.check_whole(layout, data)
+        stream = container.open(data)
+        stream.check_whole()
     except StreamError:
         return len(data)
-    slices = layout.header.slice_count
-    if layout.header.parts == 1:
+    slices = stream.header.slice_count
+    if stream.header.parts == 1:
         return len(data)
-    return layout.segments[slices][0]
+    return stream.segments[slices][0]
 
 
 class Waiting:

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from heliograph.codec.codec import ENTROPY
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.manifest import ENTROPY
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError
 from heliograph.train import fitting

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.manifest import Codec, sha256
+from heliograph.codec.codec import Codec, sha256
 from heliograph.errors import TrainingError
 from heliograph.measure.runner import Latents, Picture, Runner, Tile, tiled
 

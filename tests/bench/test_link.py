@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 pytest.importorskip("cobs")
 
+from heliograph.bench import link, link_one_way
 from heliograph.bench.link import KEY, goodput, main
 from heliograph.bench.link_one_way import what_arrives
+from heliograph.bench.link_processes import survive, time_ours
+from heliograph.codec.manifest import Codec
 from heliograph.link.simulate.line import Faults
+from heliograph.server.preview import PreviewDecoder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -33,6 +43,54 @@ def test_one_way_without_loss_and_with_all_lost() -> None:
     assert what_arrives(data, 0.0, 1) == data
     assert what_arrives(data, 1.0, 1) == b""
     assert 0 < len(what_arrives(data, 0.3, 2)) <= len(data)
+
+
+def test_lost_frames_cost_db(codec: Codec, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> None:
+    none, some, everything = link_one_way.measure(
+        codec,
+        [paint(300, 200)],
+        PreviewDecoder(codec).decode,
+        max_bytes=1500,
+        slice_tiles=1,
+        losses=(0.0, 0.3, 1.0),
+        seeds=2,
+    )
+    assert (none.whole, none.nothing) == (1, 0)
+    assert some.psnr >= some.worst
+    assert some.whole < 1
+    assert (everything.whole, everything.nothing) == (0, 1)
+
+
+def test_goodput_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("cryptography")
+    monkeypatch.setattr(link, "goodput", partial(goodput, count=2))
+    assert main(["goodput"]) == 0
+    shares = [
+        float(s)
+        for pair in re.findall(r"([\d.]+)%   with a key +([\d.]+)%", capsys.readouterr().out)
+        for s in pair
+    ]
+    assert len(shares) == 14
+    assert 0 < min(shares) <= max(shares) < 100
+
+
+@pytest.mark.slow
+def test_parts_with_processes_print_their_figures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Through the command, on loads of a few hundred bytes instead of its own."""
+    pytest.importorskip("serial")
+    few = {"pictures": 2, "size": 500, "kills": 1, "cuts": 0, "limit": 60}
+    short = {"count": 1, "size": 500, "faults": ()}
+    monkeypatch.setattr(link, "survive", lambda folder, **given: survive(folder, **given | few))
+    monkeypatch.setattr(link, "time_ours", lambda baud, **given: time_ours(baud, **given | short))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert main(["survival", "cpu", "others"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("2 of 2 byte-identical, 0 twice, 0 left over") == 2
+    assert len(re.findall(r"baud: [\d.]+% over [\d.]+ s", out)) == 2
+    assert len(re.findall(r"heliograph +[\d.]+% in", out)) == 5
+    assert out.count("not installed: apt-get install lrzsz") == 10
 
 
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -196,6 +196,7 @@ def time_ours(baud: int, *, count: int, size: int, faults: Sequence[str] = (), l
                 began, before = time.monotonic(), _cpu_seconds(sender.pid)
                 break
         sender.stdout.read()
+        sender.stdout.close()
         _, _, used = os.wait4(sender.pid, 0)
         seconds = time.monotonic() - began
         sender.returncode = 0

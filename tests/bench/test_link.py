@@ -18,7 +18,7 @@ from heliograph.bench import link, link_one_way
 from heliograph.bench.link import KEY, goodput, main
 from heliograph.bench.link_one_way import what_arrives
 from heliograph.bench.link_processes import survive, time_ours
-from heliograph.codec.manifest import Codec
+from heliograph.codec.codec import Codec
 from heliograph.link.simulate.line import Faults
 from heliograph.server.preview import PreviewDecoder
 

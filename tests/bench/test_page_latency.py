@@ -24,7 +24,7 @@ installed = pytest.mark.skipif(
 
 def test_a_layer_is_seen_with_the_first_sight_that_holds_its_end() -> None:
     stream = (GOLDEN / "lanes.helio").read_bytes()
-    layout = container.unpack(stream)
+    layout = container.open(stream)
     ends = [at + length + 4 for at, length in layout.segments if length]
     assert ends[-1] == len(stream)
     sights = [

@@ -123,9 +123,11 @@ def main(folder: Path, page: Path) -> None:
         for text in pool.map(line, results(folder / "encoded.jsonl")):
             print(text, flush=True)
     print(
-        "The best AVIF (speed 6), WebP (method 4) and JPEG (optimised, 4:2:0) of at most as many bytes, by PSNR over"
+        "Beside each stream the best AVIF (speed 6), WebP (method 4) and JPEG (optimised, 4:2:0) of at most as many"
     )
-    print("RGB and SSIMULACRA2; - where the format's smallest file is larger.")
+    print(
+        "bytes; dB is PSNR over RGB, SSIM2 is SSIMULACRA2, - stands where a format's smallest file is larger."
+    )
     print(f"Side by side: {page}")
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from heliograph import files
 from heliograph.cli import main
-from heliograph.errors import OutputError
+from heliograph.device.spool import Spool
+from heliograph.errors import LinkError, OutputError, SpoolError
 from heliograph.files import write_whole
+from heliograph.link.transfer.store import Shelf
+from heliograph.link.wire.keys import new_key_file
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -75,3 +83,41 @@ except OutputError as error:
 def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file or directory"):
         write_whole(tmp_path / "none" / "a", b"")
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_flush_a_folder_is_taken_as_it_is(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.os, "fsync", refuse_folders(number))
+    write_whole(tmp_path / "a", b"content")
+    assert (tmp_path / "a").read_bytes() == b"content"
+
+
+def test_a_disk_that_fails_to_keep_a_name_is_an_error_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, shelf = Spool(tmp_path / "spool"), Shelf(tmp_path, "cam")
+    partial = shelf.open("a.helio", 3, hashlib.sha256(b"abc").digest())
+    partial.write(0, b"abc")
+    monkeypatch.setattr(files.os, "fsync", refuse_folders(errno.EIO))
+    with pytest.raises(OutputError, match=r"cannot write .*a \(7 bytes\): Input/output error"):
+        write_whole(tmp_path / "a", b"content")
+    with pytest.raises(SpoolError, match=r"cannot write the spool .*: Input/output error; check the disk"):
+        spool.add(b"a")
+    with pytest.raises(OutputError, match=r"cannot keep .*a.helio.partial: Input/output error"):
+        partial.sync()
+    with pytest.raises(LinkError, match=r"cannot write key file .*: Input/output error"):
+        new_key_file(tmp_path / "key")
+
+
+def refuse_folders(number: int) -> Callable[[int], None]:
+    """Return an fsync that gives an error for folders."""
+    sync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(number, os.strerror(number))
+        sync(descriptor)
+
+    return refuse

@@ -295,10 +295,10 @@ def test_a_disk_filled_by_another_program_does_not_eat_the_spool(
     spool = Spool(tmp_path, max_bytes=1 << 20)
     names = [spool.add(bytes(10_000)) for _ in range(20)]
 
-    def full(name: str, data: bytes) -> None:
+    def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(spool, "_write", full)
+    monkeypatch.setattr(module, "replace_whole", full)
     with pytest.raises(SpoolError, match="no room for 1000 bytes after 0 layers and 2 streams were given up"):
         spool.add(bytes(1000))
     assert spool.names() == names[2:]

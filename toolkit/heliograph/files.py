@@ -1,34 +1,27 @@
-"""Output files that appear whole or not at all."""
+"""Output files that appear whole or not at all, and stay through a power cut."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from pathlib import Path
 
 from heliograph.errors import OutputError
 
+_CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}
+
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file through a temporary one in the same folder, flushed to the disk before it takes the name.
+    """Write a file that is on the disk, whole and under its name, when this returns.
 
     Raises:
-        OutputError: the disk is full, the folder is missing or not writable; no part of the file is left.
+        OutputError: the disk is full, the folder is missing or not writable: an older file of the name is still
+            there, whole; or the disk failed.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        try:
-            with partial.open("xb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            partial.replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
-        _sync_folder(path.parent)
+        replace_whole(path, data)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
@@ -36,11 +29,40 @@ def write_whole(path: Path, data: bytes) -> None:
         ) from error
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; some file systems refuse to sync a folder, and have no need of it."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def replace_whole(path: Path, data: bytes) -> None:
+    """Do what `write_whole` does, for callers that look at the reason: the OSError itself is raised.
+
+    The bytes go into `.NAME.*.partial` in the same folder, which is flushed before it takes the name. Only a process
+    that dies leaves such a file behind.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
+        with partial.open("xb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except BaseException:
         with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+            partial.unlink()
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last: what was created, renamed and removed there survives a power cut.
+
+    A file system that cannot flush a folder says EINVAL or ENOTSUP. That is ignored: there is nothing else that a
+    program could do there. Every other error, EIO above all, means that the names may not be on the disk.
+
+    Raises:
+        OSError: such an error; who promised that something is on the disk must not go on.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
     finally:
         os.close(descriptor)

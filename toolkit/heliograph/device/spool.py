@@ -38,6 +38,7 @@ from pathlib import Path
 from heliograph.codec import container
 from heliograph.codec.thin import filled_parts, thin
 from heliograph.errors import SpoolError, StreamError
+from heliograph.files import replace_whole, sync_folder
 
 SUFFIX = ".helio"
 _UNFINISHED = ".partial"
@@ -78,7 +79,7 @@ class Spool:
         with self._errors("open"):
             if not folder.is_dir():
                 folder.mkdir(parents=True, exist_ok=True)
-                _sync(folder.parent)
+                sync_folder(folder.parent)
             with self._locked() as lock:
                 for entry in os.scandir(folder):
                     if entry.name.startswith(".") and entry.name.endswith(_UNFINISHED):
@@ -127,7 +128,7 @@ class Spool:
         path = self._path(name)
         with self._errors("write"), self._locked():
             path.unlink(missing_ok=True)
-            _sync(self.folder)
+            sync_folder(self.folder)
         self._at_base.discard(name)
 
     def _path(self, name: str) -> Path:
@@ -158,27 +159,13 @@ class Spool:
         finally:
             os.close(lock)
 
-    def _write(self, name: str, data: bytes) -> None:
-        partial = self.folder / f".{name}{_UNFINISHED}"
-        try:
-            with partial.open("wb") as handle:
-                handle.write(data)
-                handle.flush()
-                os.fsync(handle.fileno())
-            partial.replace(self.folder / name)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                partial.unlink()
-            raise
-        _sync(self.folder)
-
     def _write_somehow(self, lock: int, moment: str, name: str, data: bytes) -> None:
         """Write a new stream; on a full disk give up older ones for it, a bounded number of bytes."""
         given = _Given()
         while True:
             try:
                 _write_time(lock, moment)
-                self._write(name, data)
+                replace_whole(self.folder / name, data)
             except OSError as error:
                 if error.errno not in _NO_ROOM:
                     raise
@@ -257,7 +244,7 @@ class Spool:
                 break
             kept, layers = lighter, layers + 1
         if layers:
-            self._write(name, kept)
+            replace_whole(self.folder / name, kept)
         if len(data) - len(kept) < need:
             self._at_base.add(name)
         given.thinned += layers
@@ -268,7 +255,7 @@ class Spool:
         path = self.folder / name
         size = path.stat().st_size
         path.unlink()
-        _sync(self.folder)
+        sync_folder(self.folder)
         self._at_base.discard(name)
         given.dropped += 1
         given.size += size
@@ -314,15 +301,3 @@ def _read_time(lock: int) -> str:
 def _write_time(lock: int, moment: str) -> None:
     os.pwrite(lock, moment.encode("ascii"), 0)  # in place, within one sector: whole or not at all
     os.fdatasync(lock)
-
-
-def _sync(folder: Path) -> None:
-    """Make renames and removals durable; some file systems refuse to sync a folder, and have no need of it."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-    finally:
-        os.close(descriptor)

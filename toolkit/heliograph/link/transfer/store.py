@@ -23,6 +23,7 @@ from pathlib import Path
 from crc32c import crc32c
 
 from heliograph.errors import OutputError
+from heliograph.files import sync_folder
 from heliograph.link.transfer.ranges import RangeSet
 
 _STATE = struct.Struct("<4s32sI")
@@ -41,15 +42,6 @@ def _errors(what: Path) -> Iterator[None]:
             f"cannot keep {what}: {error.strerror or error}; free some space or make the folder writable, then start "
             "heliograph receive again: what is there is kept, and the sender goes on from it"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some file systems refuse, and have no need of it
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write_synced(path: Path, flags: int, pieces: list[tuple[int, bytes]]) -> None:
@@ -112,7 +104,7 @@ class Partial:
                 head = _STATE.pack(_MAGIC, self.digest, self.size)
                 _write_synced(self.data_path, os.O_TRUNC, self.pending)
                 _write_synced(self.state_path, os.O_TRUNC, [(0, head + b"".join(records))])
-                _sync_folder(self.folder)
+                sync_folder(self.folder)
                 self.is_new = False
             else:
                 _write_synced(self.data_path, 0, self.pending)
@@ -188,7 +180,7 @@ class Shelf:
             is_new = not self.folder.is_dir()
             self.folder.mkdir(parents=True, exist_ok=True)
             if is_new:
-                _sync_folder(folder)
+                sync_folder(folder)
             self._ledger = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
             try:
                 fcntl.flock(self._ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -230,7 +222,7 @@ class Shelf:
             return False
         with _errors(partial.data_path):
             partial.data_path.replace(self.folder / partial.name)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             self._note(partial.name, partial.digest)
             partial.state_path.unlink(missing_ok=True)
         return True
@@ -264,7 +256,7 @@ class Shelf:
             fresh = self.folder / ".received.partial"
             _write_synced(fresh, os.O_TRUNC, [(0, whole.encode())])
             fresh.replace(self.folder / ".received")
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
             os.close(self._ledger)
             self._ledger = os.open(self.folder / ".received", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             fcntl.flock(self._ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import LinkError
+from heliograph.files import sync_folder
 
 KEY_BYTES = 32
 TAG_BYTES = 16
@@ -28,6 +29,7 @@ def new_key_file(path: Path) -> None:
             handle.write(f"{MAGIC} {secrets.token_hex(KEY_BYTES)}\n")
             handle.flush()
             os.fsync(handle.fileno())
+        sync_folder(path.parent)
     except FileExistsError:
         raise LinkError(
             f"key file {path} exists already and devices may hold it; give another name, or remove it first"

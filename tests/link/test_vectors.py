@@ -16,7 +16,7 @@ from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import keys, session
 from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder
-from heliograph.link.wire.messages import Illegal, parse, read_varint, varint
+from heliograph.link.wire.messages import parse
 
 PAGE = Path(heliograph.__file__).with_name("LINK.md").read_text(encoding="utf-8")
 
@@ -111,14 +111,3 @@ def test_the_page_s_numbers() -> None:
 def test_parsing_never_raises_and_what_it_takes_is_written_the_same(data: bytes) -> None:
     message = parse(data)
     assert message is None or message.to_bytes() == data
-
-
-@given(st.integers(0, 2**28 - 1))
-def test_numbers(value: int) -> None:
-    assert read_varint(varint(value), 0) == (value, len(varint(value)))
-
-
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\x80\x00", b"\x80\x80\x80\x80\x01"])
-def test_illegal_numbers(data: bytes) -> None:
-    with pytest.raises(Illegal):
-        read_varint(data, 0)

@@ -9,6 +9,7 @@ from crc32c import crc32c
 
 from heliograph.codec import tiles
 from heliograph.codec.levels import LEVELS
+from heliograph.codec.varint import Cut, read_varint, varint
 from heliograph.errors import PictureError, StreamError
 
 MAGIC = b"HLO"
@@ -105,14 +106,6 @@ class Stream:
         return self.data[at : at + length]
 
 
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    return bytes(out + bytes([value]))
-
-
 def segment_crc(header_crc: int, number: int, payload: bytes) -> int:
     """Return the CRC-32C that binds a payload to its place in its stream."""
     return crc32c(payload, crc32c(struct.pack("<II", header_crc, number)))
@@ -130,35 +123,16 @@ def pack(header: Header, segments: list[bytes]) -> bytes:
         raise ValueError(f"field out of range in {header!r} with {len(segments)} segments")
     tiles.check_size(header.width, header.height)
     bits = header.level | (header.parts - 1) << 10 | (_SLICED if header.side else 0)
-    head = _FIXED.pack(MAGIC, VERSION, header.codec_id, bits) + _varint(header.width) + _varint(header.height)
+    head = _FIXED.pack(MAGIC, VERSION, header.codec_id, bits) + varint(header.width) + varint(header.height)
     if header.side:
-        head += _varint(header.side)
-    head += b"".join(_varint(len(s)) for s in segments)
+        head += varint(header.side)
+    head += b"".join(varint(len(s)) for s in segments)
     crc = crc32c(head)
     out = [head, struct.pack("<I", crc)]
     for number, payload in enumerate(segments):
         if payload:
             out += [payload, struct.pack("<I", segment_crc(crc, number, payload))]
     return b"".join(out)
-
-
-class _Cut(Exception):
-    """The bytes end within the header."""
-
-
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in (0, 7, 14, 21):
-        if at >= len(data):
-            raise _Cut
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            if byte == 0 and shift:
-                break
-            return value, at
-    raise StreamError("stream header is corrupt: a number is not in its shortest form; fetch the file again")
 
 
 def open(data: bytes) -> Stream:
@@ -177,30 +151,32 @@ def open(data: bytes) -> Stream:
         )
     try:
         return _parse(data)
-    except _Cut:
+    except Cut:
         raise StreamError(
             f"stream is cut in its header: got {len(data)} bytes, nothing can be decoded; "
             "fetch the file again"
         ) from None
+    except ValueError as error:
+        raise StreamError(f"stream header is corrupt: {error}; fetch the file again") from None
 
 
 def _parse(data: bytes) -> Stream:
     if len(data) < _FIXED.size:
-        raise _Cut
+        raise Cut
     _, _, codec_id, bits = _FIXED.unpack_from(data)
     if bits >> 14:
         raise StreamError(
             "stream header is corrupt: reserved bits are set; fetch the file again or update heliograph"
         )
-    width, at = _read_varint(data, _FIXED.size)
-    height, at = _read_varint(data, at)
+    width, at = read_varint(data, _FIXED.size)
+    height, at = read_varint(data, at)
     try:
         tiles.check_size(width, height)
     except PictureError as error:
         raise StreamError(f"stream header is corrupt: {error}") from None
     side = 0
     if bits & _SLICED:
-        side, at = _read_varint(data, at)
+        side, at = read_varint(data, at)
         if not 1 <= side <= MAX_SLICE_SIDE:
             raise StreamError(
                 f"stream header is corrupt: a slice has {side} latents a side, expected 1 to "
@@ -209,13 +185,13 @@ def _parse(data: bytes) -> Stream:
     header = Header(codec_id, width, height, bits & (LEVELS - 1), (bits >> 10 & 7) + 1, side)
     count = header.parts * header.slice_count
     if len(data) - at < count:  # every length takes a byte at least
-        raise _Cut
+        raise Cut
     lengths = []
     for _ in range(count):
-        length, at = _read_varint(data, at)
+        length, at = read_varint(data, at)
         lengths.append(length)
     if len(data) - at < CRC_BYTES:
-        raise _Cut
+        raise Cut
     (expected,) = struct.unpack_from("<I", data, at)
     crc = crc32c(data[:at])
     if crc != expected:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
+from heliograph.codec.varint import varint
 from heliograph.link.one_way.cutting import Run, pack_runs
-from heliograph.link.wire.messages import varint
 
 PLAIN, KEYED = 0x20, 0x21
 PICTURE, PIECE = 0x01, 0x02

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from heliograph.codec import container
+from heliograph.codec.varint import read_varint, varint
 from heliograph.errors import StreamError
-from heliograph.link.wire.messages import Illegal, read_varint, varint
+from heliograph.link.wire.messages import Illegal
 
 Run = tuple[int, bytes]  # offset, bytes
 PAYLOADS = (256, 512, 1024)
@@ -90,7 +91,7 @@ def pack_runs(runs: Sequence[Run]) -> bytes:
 
 
 def parse_runs(data: bytes) -> list[Run]:
-    """Return the runs of a frame; Illegal for bytes that are none."""
+    """Return the runs of a frame; ValueError for bytes that are none."""
     runs, at = [], 0
     while at < len(data):
         offset, at = read_varint(data, at)

@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from heliograph.codec import container
+from heliograph.codec.varint import read_varint
 from heliograph.errors import StreamError
 from heliograph.link.events import Event, Log
 from heliograph.link.one_way.bodies import (
@@ -24,7 +25,7 @@ from heliograph.link.transfer.ranges import RangeSet
 from heliograph.link.transfer.store import Partial, Store
 from heliograph.link.wire import keys
 from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder
-from heliograph.link.wire.messages import HASH_BYTES, Illegal, read_varint
+from heliograph.link.wire.messages import HASH_BYTES, Illegal
 from heliograph.link.wire.names import MAX_STREAM, is_device, is_stream
 
 SYNC = 0.5  # seconds until bytes that have come are on the disk
@@ -179,7 +180,7 @@ class OneWayReceiver:
             body = core[at + COUNTER_BYTES :]
         try:
             return self._take_body(source, body)
-        except (Illegal, UnicodeDecodeError):
+        except ValueError:  # Illegal, or what is no number and no ASCII
             return "a one-way frame is malformed"
 
     def _take_body(self, source: bytes, body: bytes) -> str | None:

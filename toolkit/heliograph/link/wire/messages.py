@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from heliograph.codec.varint import read_varint, varint
 from heliograph.link.wire.names import MAX_STREAM, is_stream
 
 Range = tuple[int, int]  # first, one after the last
 HASH_BYTES = 32
-MAX_IDS = 1 << 28
 MAX_RANGES = 64  # in one message; what is left out is sent again, which does no harm
 ANNOUNCE, DATA, GONE, PING = 0x01, 0x02, 0x03, 0x04
 HAVE, DONE, ACK, REJECT = 0x81, 0x82, 0x83, 0x84
@@ -126,39 +126,11 @@ class Illegal(ValueError):
     """Bytes that no sender of this protocol writes."""
 
 
-def varint(value: int) -> bytes:
-    """Return base 128, low 7 bits first, as in a .helio header; ValueError outside 0 to 2^28 - 1."""
-    if not 0 <= value < 1 << 28:
-        raise ValueError(f"{value} does not fit a number of the link")
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return a number and where it ends; Illegal if it is cut, too long or not in its shortest form."""
-    value = 0
-    for shift in (0, 7, 14, 21):
-        if at >= len(data):
-            raise Illegal("cut")
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            if byte == 0 and shift:
-                break
-            return value, at
-    raise Illegal("a number is not in its shortest form")
-
-
 def parse(data: bytes) -> Message | None:
     """Return a message, or None if the bytes are none."""
     try:
         return _parse(data)
-    except (Illegal, UnicodeDecodeError):
+    except ValueError:  # Illegal, or what is no number and no ASCII
         return None
 
 

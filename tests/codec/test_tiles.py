@@ -18,6 +18,15 @@ def test_latents_cover_every_pixel() -> None:
     assert tiles.latent_shape(255, 257) == (17, 16)
 
 
+def test_places_are_cut_at_the_edge() -> None:
+    found = [((y.start, y.stop), (x.start, x.stop)) for y, x in tiles.places(3, 5, 2)]
+    assert found == [
+        *[((0, 2), (0, 2)), ((0, 2), (2, 4)), ((0, 2), (4, 5))],
+        *[((2, 3), (0, 2)), ((2, 3), (2, 4)), ((2, 3), (4, 5))],
+    ]
+    assert tiles.in_pixels((slice(2, 3), slice(4, 5))) == (slice(32, 48), slice(64, 80))
+
+
 def test_a_small_picture_is_continued_by_its_edge() -> None:
     picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     ((place, tile),) = tiles.cut(picture, 16)

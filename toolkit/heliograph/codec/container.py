@@ -41,15 +41,10 @@ class Header:
     side: int = 0
 
     @property
-    def slices(self) -> list[tuple[slice, slice]]:
+    def slices(self) -> list[tiles.Place]:
         """Rows and columns of every slice in the latent map, row by row."""
         rows, columns = tiles.latent_shape(self.width, self.height)
-        down, across = self.side or rows, self.side or columns
-        return [
-            (slice(y, min(y + down, rows)), slice(x, min(x + across, columns)))
-            for y in range(0, rows, down)
-            for x in range(0, columns, across)
-        ]
+        return list(tiles.places(rows, columns, self.side or max(rows, columns)))
 
     @property
     def slice_count(self) -> int:

@@ -13,6 +13,8 @@ STRIDE = 16  # pixels per latent position
 MAX_SIDE = 65_535
 MAX_PIXELS = 1 << 27  # 134 megapixels
 
+Place = tuple[slice, slice]  # rows, columns
+
 
 def check_size(width: int, height: int) -> None:
     """Raise PictureError unless 1 <= side <= MAX_SIDE and the area is at most MAX_PIXELS."""
@@ -28,9 +30,23 @@ def latent_shape(width: int, height: int) -> tuple[int, int]:
     return -(-height // STRIDE), -(-width // STRIDE)
 
 
-def cut(
-    picture: npt.NDArray[np.uint8], tile: int
-) -> Iterator[tuple[tuple[slice, slice], npt.NDArray[np.uint8]]]:
+def places(rows: int, columns: int, side: int) -> Iterator[Place]:
+    """Yield the squares of `side` latents that cover a map once, row by row, cut at its edge."""
+    for y in range(0, rows, side):
+        for x in range(0, columns, side):
+            yield slice(y, min(y + side, rows)), slice(x, min(x + side, columns))
+
+
+def in_pixels(place: Place) -> Place:
+    """Return the pixels of a place in the latent map; at the edge some are outside the picture."""
+    rows, columns = place
+    return (
+        slice(rows.start * STRIDE, rows.stop * STRIDE),
+        slice(columns.start * STRIDE, columns.stop * STRIDE),
+    )
+
+
+def cut(picture: npt.NDArray[np.uint8], tile: int) -> Iterator[tuple[Place, npt.NDArray[np.uint8]]]:
     """Yield every tile of a picture with the place of its latents.
 
     Args:
@@ -43,13 +59,9 @@ def cut(
     """
     height, width = picture.shape[:2]
     check_size(width, height)
-    rows, columns = latent_shape(width, height)
-    step = tile // STRIDE
-    for y in range(0, rows, step):
-        for x in range(0, columns, step):
-            part = picture[y * STRIDE : y * STRIDE + tile, x * STRIDE : x * STRIDE + tile]
-            down, right = tile - part.shape[0], tile - part.shape[1]
-            if down or right:
-                part = np.pad(part, ((0, down), (0, right), (0, 0)), mode="edge")
-            place = slice(y, min(y + step, rows)), slice(x, min(x + step, columns))
-            yield place, np.ascontiguousarray(part)
+    for place in places(*latent_shape(width, height), tile // STRIDE):
+        part = picture[in_pixels(place)]
+        down, right = tile - part.shape[0], tile - part.shape[1]
+        if down or right:
+            part = np.pad(part, ((0, down), (0, right), (0, 0)), mode="edge")
+        yield place, np.ascontiguousarray(part)

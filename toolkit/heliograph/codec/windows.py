@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.tiles import STRIDE
+from heliograph.codec.tiles import STRIDE, in_pixels, places
 
 WINDOW = 20  # latents on a side of the preview decoder's input
 MARGIN = 2  # latents on each side that are context only
@@ -36,9 +36,9 @@ def decode_windows(
     padded = np.pad(latents, ((MARGIN, MARGIN + down), (MARGIN, MARGIN + right), (0, 0)), mode="edge")
     out = np.empty((height, width, 3), np.uint8)
     cut = slice(MARGIN * STRIDE, (MARGIN + inner) * STRIDE)
-    for y in range(0, rows, inner):
-        for x in range(0, columns, inner):
-            found = model(np.ascontiguousarray(padded[y : y + WINDOW, x : x + WINDOW]))
-            place = out[y * STRIDE : (y + inner) * STRIDE, x * STRIDE : (x + inner) * STRIDE]
-            place[:] = (found[cut, cut][: place.shape[0], : place.shape[1]].view(np.uint8)) ^ 0x80
+    for place in places(rows, columns, inner):
+        y, x = place[0].start, place[1].start
+        output = model(np.ascontiguousarray(padded[y : y + WINDOW, x : x + WINDOW]))
+        target = out[in_pixels(place)]
+        target[:] = (output[cut, cut][: target.shape[0], : target.shape[1]].view(np.uint8)) ^ 0x80
     return out

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from heliograph.codec import quantise
 from heliograph.codec.codec import SERVER, Codec
 from heliograph.codec.stream import Decoded
-from heliograph.codec.tiles import STRIDE
+from heliograph.codec.tiles import STRIDE, in_pixels, places
 from heliograph.errors import CodecError
 from heliograph.server.compiled import Compiled, build_at, compiles_shapes, on_gpu
 from heliograph.server.network import DecoderSpec, build_decoder, reach
@@ -160,14 +160,14 @@ class ServerDecoder:
     def _in_windows(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         rows, columns, _ = decoded.symbols.shape
         out = np.empty((decoded.height, decoded.width, 3), np.uint8)
-        for y in range(0, rows, WINDOW):
-            for x in range(0, columns, WINDOW):
-                top, left = max(0, y - self._margin), max(0, x - self._margin)
-                part = decoded.symbols[top : y + WINDOW + self._margin, left : x + WINDOW + self._margin]
-                pixels = np.asarray(self._launch([part], [decoded.steps], [decoded.quality]))[0]
-                place = out[y * STRIDE : (y + WINDOW) * STRIDE, x * STRIDE : (x + WINDOW) * STRIDE]
-                first, start = (y - top) * STRIDE, (x - left) * STRIDE
-                place[:] = pixels[first : first + place.shape[0], start : start + place.shape[1]]
+        for place in places(rows, columns, WINDOW):
+            down, across = place
+            top, left = max(0, down.start - self._margin), max(0, across.start - self._margin)
+            part = decoded.symbols[top : down.stop + self._margin, left : across.stop + self._margin]
+            picture = np.asarray(self._launch([part], [decoded.steps], [decoded.quality]))[0]
+            target = out[in_pixels(place)]
+            y, x = (down.start - top) * STRIDE, (across.start - left) * STRIDE
+            target[:] = picture[y : y + target.shape[0], x : x + target.shape[1]]
         return out
 
     def _launch(

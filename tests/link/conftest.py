@@ -13,25 +13,7 @@ from typing import Any
 import pytest
 
 from heliograph.codec import container
-from heliograph.errors import SpoolError
-
-
-class MemorySpool:
-    """A spool in memory."""
-
-    def __init__(self, streams: dict[str, bytes]) -> None:
-        self.streams = dict(streams)
-
-    def names(self) -> list[str]:
-        return sorted(self.streams)
-
-    def read(self, name: str) -> bytes:
-        if name not in self.streams:
-            raise SpoolError(f"{name} is gone")
-        return self.streams[name]
-
-    def remove(self, name: str) -> None:
-        self.streams.pop(name, None)
+from heliograph.link.simulate.spool import MemorySpool
 
 
 def stream_of(seed: int, sizes: tuple[int, ...] = (400, 700, 900)) -> bytes:

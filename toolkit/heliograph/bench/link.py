@@ -21,6 +21,7 @@ from heliograph.errors import HeliographError
 from heliograph.link.port import BITS_PER_BYTE
 from heliograph.link.simulate.line import Faults, Line
 from heliograph.link.simulate.line import run as run_line
+from heliograph.link.simulate.spool import MemorySpool
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.sender import Sender
 from heliograph.link.transfer.store import Store
@@ -28,37 +29,24 @@ from heliograph.link.transfer.store import Store
 KEY = bytes(range(32))
 
 
-class MemorySpool:
-    """A spool in memory."""
-
-    def __init__(self, count: int, size: int, seed: int = 1) -> None:
-        draw = random.Random(seed)
-        self.streams = {f"20260101T{n:06d}.000000Z-{n:08x}.helio": draw.randbytes(size) for n in range(count)}
-        self.total = count * size
-
-    def names(self) -> list[str]:
-        return list(self.streams)
-
-    def read(self, name: str) -> bytes:
-        return self.streams[name]
-
-    def remove(self, name: str) -> None:
-        self.streams.pop(name, None)
-
-
 def goodput(
     baud: int, faults: Faults | None = None, *, delay: float = 0.0, key: bytes | None = None, count: int = 100
 ) -> float:
     """Return the share of the line rate that pictures of 8000 bytes get, in virtual time; 0 if not all arrive."""
-    spool = MemorySpool(count, 8000)
+    size, draw = 8000, random.Random(1)
+    spool = MemorySpool(
+        {f"20260101T{n:06d}.000000Z-{n:08x}.helio": draw.randbytes(size) for n in range(count)}
+    )
+    clean = count * size * BITS_PER_BYTE / baud  # seconds
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         ends = Sender(spool, "camera", key=key), Receiver(store, key=key)
         lines = tuple(Line(baud, delay=delay, faults=faults, seed=seed) for seed in (1, 2))
-        limit = 50 * spool.total * BITS_PER_BYTE / baud
-        seconds = run_line(ends, (lines[0], lines[1]), until=limit, is_over=lambda now: not spool.streams)
+        seconds = run_line(
+            ends, (lines[0], lines[1]), until=50 * clean, is_over=lambda now: not spool.streams
+        )
         store.close()
-    return spool.total * BITS_PER_BYTE / baud / seconds if not spool.streams else 0.0
+    return clean / seconds if not spool.streams else 0.0
 
 
 def show_goodput() -> None:

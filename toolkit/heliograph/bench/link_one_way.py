@@ -19,6 +19,7 @@ from heliograph.errors import StreamError
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.one_way.sender import OneWaySender
 from heliograph.link.simulate.line import Faults, Noise
+from heliograph.link.simulate.spool import MemorySpool
 from heliograph.link.transfer.store import Store
 from heliograph.measure.metrics import psnr
 
@@ -43,26 +44,11 @@ class Loss:
     nothing: float
 
 
-class _OneStream:
-    """A spool of one stream in memory."""
-
-    def __init__(self, data: bytes) -> None:
-        self._streams = {"20260101T000000.000000Z-00000000.helio": data}
-
-    def names(self) -> list[str]:
-        return list(self._streams)
-
-    def read(self, name: str) -> bytes:
-        return self._streams[name]
-
-    def remove(self, name: str) -> None:
-        del self._streams[name]
-
-
 def what_arrives(data: bytes, lost: float, seed: int, *, repeat: int = 1) -> bytes:
     """Return the receiver's file of a stream sent one way with a share of its frames lost; empty if there is none."""
     with tempfile.TemporaryDirectory() as name:
-        sender = OneWaySender(_OneStream(data), DEVICE, repeat=repeat, rate=1e12)
+        spool = MemorySpool({"20260101T000000.000000Z-00000000.helio": data})
+        sender = OneWaySender(spool, DEVICE, repeat=repeat, rate=1e12)
         store = Store(Path(name))
         receiver = OneWayReceiver(store)
         noise, now = Noise(Faults(write_loss=lost), seed), 0.0

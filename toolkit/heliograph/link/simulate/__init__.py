@@ -1,1 +1,1 @@
-"""Lines with faults, in memory and between pseudo-terminals."""
+"""Lines with faults, in memory and between pseudo-terminals, and a spool in memory."""

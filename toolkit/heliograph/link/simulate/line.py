@@ -8,24 +8,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
+from heliograph.link.drive import End
 from heliograph.link.port import BITS_PER_BYTE
-
-
-class End(Protocol):
-    """A sender or receiver without a port."""
-
-    def receive(self, data: bytes, now: float) -> None:
-        """Take bytes."""
-
-    def send(self, now: float) -> bytes:
-        """Give the next bytes, or none."""
-
-    def deadline(self) -> float:
-        """Give the time of the next call."""
 
 
 @dataclass(frozen=True)

@@ -67,14 +67,23 @@ def test_the_spool_is_bounded(tmp_path: Path, codec_folder: Path) -> None:
 def test_unchanged_pictures_are_skipped(
     tmp_path: Path, photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inbox = tmp_path / "in"
-    inbox.mkdir()
+    watched = tmp_path / "in"
+    watched.mkdir()
     for name in ("a", "b"):
-        shutil.copy(photo, inbox / f"{name}.png")
-    shutil.copy(Path(__file__).parents[1] / "README.md", inbox / "no-picture.md")
+        shutil.copy(photo, watched / f"{name}.png")
+    shutil.copy(Path(__file__).parents[1] / "README.md", watched / "no-picture.md")
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "heliograph", "capture", "--source", f"folder:{inbox}", "--every", "1s"),
+            *(
+                sys.executable,
+                "-m",
+                "heliograph",
+                "capture",
+                "--source",
+                f"folder:{watched}",
+                "--every",
+                "1s",
+            ),
             *("--spool", str(tmp_path / "spool"), "--codec", str(codec_folder), "--skip-unchanged"),
         ],
         stdout=subprocess.PIPE,

@@ -276,11 +276,11 @@ def test_a_signal_ends_a_long_wait_at_once(tmp_path: Path, codec_folder: Path) -
 
 
 def test_a_watched_folder_killed_at_random_loses_no_picture(tmp_path: Path, codec_folder: Path) -> None:
-    inbox, spool = tmp_path / "in", tmp_path / "spool"
-    inbox.mkdir()
+    watched, spool = tmp_path / "in", tmp_path / "spool"
+    watched.mkdir()
     for n in range(12):
-        Image.fromarray(np.full((40 + n, 64, 3), 20 * n, np.uint8)).save(inbox / f"{n:02}.png")
-    options = ("--source", f"folder:{inbox}", "--every", "1s", "--spool", str(spool))
+        Image.fromarray(np.full((40 + n, 64, 3), 20 * n, np.uint8)).save(watched / f"{n:02}.png")
+    options = ("--source", f"folder:{watched}", "--every", "1s", "--spool", str(spool))
     for _ in range(4):
         process = start(*options, "--codec", str(codec_folder))
         assert process.stdout is not None

@@ -21,8 +21,8 @@ from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
 from heliograph.link.transfer.store import arrived
 from heliograph.server.codecs import Decoder
+from heliograph.server.inbox import Inbox
 from heliograph.server.live import Live
-from heliograph.server.spooled import Spooled
 
 Arrive = Callable[..., Path]
 FIRST, SECOND, THIRD = (f"20260101T00000{n}.000000Z-0000000{n}.helio" for n in (1, 2, 3))
@@ -50,23 +50,23 @@ def look(live: Live) -> None:
 
 
 def test_what_is_there_is_found_latest_first(tmp_path: Path, arrive: Arrive, layered: bytes) -> None:
-    spooled = Spooled(tmp_path / "out")
-    assert spooled.look() == []  # not there yet
+    inbox = Inbox(tmp_path / "out")
+    assert inbox.look() == []  # not there yet
     arrive(tmp_path / "out", "a", FIRST, layered, [(0, len(layered))])
     arrive(tmp_path / "out", "b", SECOND, layered, [(0, 50), (60, 100)])
     arrive(tmp_path / "out", "a", THIRD, layered, [(0, 20)])
-    found = spooled.look()
+    found = inbox.look()
     assert [(s.device, s.name, s.is_whole, s.held, s.size) for s in found] == [
         ("a", THIRD, False, 20, len(layered)),
         ("b", SECOND, False, 90, len(layered)),
         ("a", FIRST, True, len(layered), len(layered)),
     ]
-    assert spooled.look() == found
+    assert inbox.look() == found
     arrive(tmp_path / "out", "b", SECOND, layered, [(50, 60)])
-    assert spooled.look()[1].held == 100
+    assert inbox.look()[1].held == 100
     (tmp_path / "out" / "a" / FIRST).unlink()
-    assert [s.name for s in spooled.look()] == [THIRD, SECOND]
-    assert [s.name for s in Spooled(tmp_path / "out", latest=1).look()] == [THIRD, SECOND]  # of each device
+    assert [s.name for s in inbox.look()] == [THIRD, SECOND]
+    assert [s.name for s in Inbox(tmp_path / "out", latest=1).look()] == [THIRD, SECOND]  # of each device
     assert found[2].key == ("a", FIRST)
     with pytest.raises(StreamError, match="No such file or directory; it may have been moved away"):
         found[2].read()
@@ -83,8 +83,8 @@ def test_names_no_receiver_gives_and_links_are_passed_over(tmp_path: Path, layer
     (out / "cam" / "dir.helio").mkdir()
     (out / ".hidden" / FIRST).write_bytes(layered)
     (out / "linked").symlink_to(tmp_path)
-    spooled = Spooled(out)
-    assert spooled.look() == []
+    inbox = Inbox(out)
+    assert inbox.look() == []
     for device, name in (
         ("..", "secret.helio"),
         ("cam", "../../secret.helio"),
@@ -94,7 +94,7 @@ def test_names_no_receiver_gives_and_links_are_passed_over(tmp_path: Path, layer
         ("cam/..", FIRST),
         ("", FIRST),
     ):
-        assert spooled.find(device, name) is None
+        assert inbox.find(device, name) is None
 
 
 def test_a_picture_sharpens_as_its_layers_arrive(

@@ -200,7 +200,7 @@ def test_loopback_addresses_are_known() -> None:
 def test_a_port_in_use_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = str(taken.getsockname()[1])
-        assert main(["serve", "--spool", str(tmp_path), "--port", number, "--decoder", "preview"]) == 2
+        assert main(["serve", "--inbox", str(tmp_path), "--port", number, "--decoder", "preview"]) == 2
     message = capsys.readouterr().err.splitlines()[-1]
     assert message.startswith(
         f"heliograph: error: cannot listen at 127.0.0.1 port {number}: Address already in use"
@@ -208,6 +208,6 @@ def test_a_port_in_use_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture
     assert message.endswith("give another --port, or 0 for any")
 
 
-def test_a_spool_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--spool", str(tmp_path / "none")]) == 2
+def test_an_inbox_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--inbox", str(tmp_path / "none")]) == 2
     assert f"{tmp_path}/none is not a folder; give the one that heliograph receive" in capsys.readouterr().err

@@ -91,7 +91,7 @@ def watch(
     stream = Encoder(codec, layered=True).encode(picture, Rate(quality=quality))
     Spool(folder / "spool").add(stream)
     (folder / "out").mkdir()
-    serve = ["serve", "--spool", str(folder / "out"), "--port", "0", "--decoder", "preview"]
+    serve = ["serve", "--inbox", str(folder / "out"), "--port", "0", "--decoder", "preview"]
     serve += ["--codec", str(codec.folder)]
     complaints: list[str] = []
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Receive streams over a serial link into a folder for each device, or watch a folder; decode what comes.
+"""Receive streams over a serial link into an inbox, or watch one; decode what comes.
 
 Only what is on the disk is acknowledged. With --pictures, streams are decoded as they come, the latest first, and
 arriving ones again and again as they grow; that is done by another process, so that the line never waits for it.
@@ -33,7 +33,9 @@ LOOK = 0.3  # seconds between two looks at a folder in which nothing is new
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_link_options(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="streams are kept as DIR/<device>/<name>")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the inbox: streams are kept as DIR/<device>/<name>"
+    )
     parser.add_argument(
         "--watch",
         type=Path,

@@ -24,7 +24,7 @@ TOKEN = "HELIOGRAPH_TOKEN"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--spool", metavar="DIR", type=Path, required=True, help="what heliograph receive --out writes"
+        "--inbox", metavar="DIR", type=Path, required=True, help="what heliograph receive --out writes"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=8480, help="0 for any that is free (%(default)s)")
@@ -55,14 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
         ) from error
     from heliograph.server.live import Live
 
-    if not arguments.spool.is_dir():
+    if not arguments.inbox.is_dir():
         raise OutputError(
-            f"{arguments.spool} is not a folder; give the one that heliograph receive --out writes"
+            f"{arguments.inbox} is not a folder; give the one that heliograph receive --out writes"
         )
     token = arguments.token or os.environ.get(TOKEN) or None
     if token is None and not is_loopback(arguments.host):
         token = secrets.token_urlsafe(24)
-    with Live(arguments.spool, make_decoder(arguments), latest=arguments.latest) as live:
+    with Live(arguments.inbox, make_decoder(arguments), latest=arguments.latest) as live:
         config = uvicorn.Config(
             page.make_app(live, token=token),
             log_level="warning",

@@ -19,7 +19,7 @@ from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, StreamError
 from heliograph.pictures import png
 from heliograph.server.codecs import Decoder
-from heliograph.server.spooled import Spooled, Stream
+from heliograph.server.inbox import Entry, Inbox
 
 LOOK = 0.2  # seconds between two looks at the folder
 VIEW_SIDE = 1280  # pixels; larger pictures are shown smaller
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 class Shown:
     """A picture on the page; `serial` is that of its last change, `view` a JPEG or empty."""
 
-    stream: Stream
+    stream: Entry
     serial: int = 0
     version: int = 0
     width: int = 0
@@ -78,17 +78,17 @@ class Device:
 
 
 class Live:
-    """Looks at a spool, decodes what changed, latest first, on a thread of its own.
+    """Looks at an inbox, decodes what changed, latest first, on a thread of its own.
 
     Args:
         latest: pictures of each device that are kept.
     """
 
     def __init__(self, folder: Path, decoder: Decoder, *, latest: int = 12) -> None:
-        self.spooled, self._decoder, self._latest = Spooled(folder, latest=latest), decoder, latest
+        self.inbox, self._decoder, self._latest = Inbox(folder, latest=latest), decoder, latest
         self._lock = threading.Lock()
         self._shown: dict[tuple[str, str], Shown] = {}
-        self._seen: dict[tuple[str, str], Stream] = {}  # as last counted; decoding lags behind
+        self._seen: dict[tuple[str, str], Entry] = {}  # as last counted; decoding lags behind
         self._devices: dict[str, Device] = {}
         self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=10_000)
         self._serial = 0
@@ -130,12 +130,12 @@ class Live:
         Raises:
             HeliographError: it cannot be decoded, or is too large for the page.
         """
-        stream = self.spooled.find(device, name)
+        stream = self.inbox.find(device, name)
         return None if stream is None else png(self._decoder.pixels(self._decoded(stream)))
 
     def step(self) -> bool:
         """Look once and decode one picture that changed; return whether there was one."""
-        streams = self.spooled.look()
+        streams = self.inbox.look()
         pending = self._take(streams)
         for shown, stream in pending:
             self._decode(shown, stream)
@@ -147,7 +147,7 @@ class Live:
             try:
                 busy = self.step()
             except Exception:  # a page that stands still must say why, and go on
-                _log.exception("cannot look at %s", self.spooled.folder)
+                _log.exception("cannot look at %s", self.inbox.folder)
                 busy = False
             if not busy:
                 self._stop.wait(LOOK)
@@ -156,7 +156,7 @@ class Live:
         self._serial += 1
         return self._serial
 
-    def _take(self, streams: list[Stream]) -> list[tuple[Shown, Stream]]:
+    def _take(self, streams: list[Entry]) -> list[tuple[Shown, Entry]]:
         """Note what is there now; return what is to be decoded, latest first."""
         now = time.time()
         pending = []
@@ -183,7 +183,7 @@ class Live:
                     device.told, device.serial = told, self._next()
         return pending
 
-    def _note(self, stream: Stream, before: Stream | None, now: float) -> None:
+    def _note(self, stream: Entry, before: Entry | None, now: float) -> None:
         """Count what arrived of a stream; what was there long before the first look is not the line's rate."""
         device = self._devices.setdefault(stream.device, Device(stream.device))
         if before or now - stream.changed < WINDOW:
@@ -193,7 +193,7 @@ class Live:
             device.whole.add(stream.name)
             device.pictures += 1
 
-    def _decoded(self, stream: Stream) -> Decoded:
+    def _decoded(self, stream: Entry) -> Decoded:
         opened = container.open(stream.read())
         header = opened.header
         if header.width * header.height > MAX_PIXELS:
@@ -202,7 +202,7 @@ class Live:
             )
         return self._decoder.symbols(opened, partial=True)
 
-    def _decode(self, shown: Shown, stream: Stream) -> None:
+    def _decode(self, shown: Shown, stream: Entry) -> None:
         state, error, view, decoded, symbols = "", "", shown.view, None, shown.symbols
         try:
             decoded = self._decoded(stream)

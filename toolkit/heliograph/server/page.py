@@ -146,7 +146,7 @@ def make_app(live: Live, *, token: str | None = None) -> App:
 
     async def stream(request: Request) -> Response:
         device, name = names(request)
-        found = live.spooled.find(device, name)
+        found = live.inbox.find(device, name)
         if found is None:
             return _missing()
         try:

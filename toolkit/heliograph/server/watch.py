@@ -1,4 +1,4 @@
-"""Streams of a folder to pictures as they come, the latest first, arriving ones anew as they grow.
+"""Streams of an inbox to pictures as they come, the latest first, arriving ones anew as they grow.
 
 Of DIR/<device>/<name>.helio the picture is PICTURES/<device>/<name>.png. While a stream arrives, what is there of it
 is <name>.partial.png beside, which goes when the whole one is there. Pictures that are newer than their streams are
@@ -19,8 +19,8 @@ from heliograph.errors import OutputError
 from heliograph.files import write_whole
 from heliograph.pictures import png
 from heliograph.server.codecs import Decoder
+from heliograph.server.inbox import NO_DEVICE, Entry, Inbox
 from heliograph.server.pipeline import Outcome, Pipeline, Task
-from heliograph.server.spooled import NO_DEVICE, Spooled, Stream
 
 AT_ONCE = 32  # streams that are decoded before the folder is looked at again: later ones wait no longer
 
@@ -29,21 +29,21 @@ AT_ONCE = 32  # streams that are decoded before the folder is looked at again: l
 class Watched:
     """A stream and what became of it."""
 
-    stream: Stream
+    stream: Entry
     outcome: Outcome
 
 
 class Watch:
-    """Decodes what comes into a folder.
+    """Decodes what comes into an inbox.
 
     Args:
-        folder: what a receiver writes; streams that lie in it without a device's folder are taken too.
+        folder: the inbox; streams that lie in it without a device's folder are taken too.
         pictures: where pictures go, made if needed.
     """
 
     def __init__(self, folder: Path, pictures: Path, decoder: Decoder) -> None:
         self.pictures = pictures
-        self._spooled = Spooled(folder, flat=True)
+        self._inbox = Inbox(folder, flat=True)
         self._pipeline = Pipeline(decoder, write_picture, partial=True)
         self._versions: dict[tuple[str, str], tuple[int, int, bool]] = {}  # of streams that may change yet
 
@@ -68,9 +68,9 @@ class Watch:
             if stream.is_whole or outcome.error is None:
                 yield Watched(stream, outcome)
 
-    def _pending(self) -> list[Stream]:
-        found: list[Stream] = []
-        for stream in self._spooled.look():
+    def _pending(self) -> list[Entry]:
+        found: list[Entry] = []
+        for stream in self._inbox.look():
             if self._versions.get(stream.key) == stream.version:
                 continue
             if self._is_there(stream):
@@ -81,26 +81,26 @@ class Watch:
                 break
         return found
 
-    def _done(self, stream: Stream, *, is_final: bool) -> None:
+    def _done(self, stream: Entry, *, is_final: bool) -> None:
         """Do not decode this version again. What a receiver has named is checked and changes no more."""
         if is_final and stream.is_whole and stream.device != NO_DEVICE:
             self._versions.pop(stream.key, None)
-            self._spooled.passed.add(stream.key)
+            self._inbox.passed.add(stream.key)
         else:
             self._versions[stream.key] = stream.version
 
-    def _is_there(self, stream: Stream) -> bool:
+    def _is_there(self, stream: Entry) -> bool:
         try:
             return self._target(stream).stat().st_mtime >= stream.changed
         except OSError:
             return False
 
-    def _target(self, stream: Stream) -> Path:
+    def _target(self, stream: Entry) -> Path:
         if not stream.is_whole:
             return self._partial_target(stream)
         return self.pictures / stream.device / Path(stream.name).with_suffix(".png")
 
-    def _partial_target(self, stream: Stream) -> Path:
+    def _partial_target(self, stream: Entry) -> Path:
         return self.pictures / stream.device / Path(stream.name).with_suffix(".partial.png")
 
 

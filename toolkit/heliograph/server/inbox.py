@@ -1,4 +1,4 @@
-"""What lies in a folder that `heliograph receive` writes, DIR/<device>/<name>: whole streams and arriving ones."""
+"""The inbox, the folder that `heliograph receive` writes: whole and arriving streams as DIR/<device>/<name>."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NO_DEVICE = ""  # of streams that lie in the folder itself
 
 
 @dataclass(frozen=True)
-class Stream:
-    """A stream in the folder as it was when it was looked at.
+class Entry:
+    """A stream in an inbox as it was when it was looked at.
 
     Attributes:
         name: ends in .helio, also while it arrives; names begin with the time, so later ones sort after.
@@ -55,8 +55,8 @@ class Stream:
             ) from error
 
 
-class Spooled:
-    """Looks at the folder again and again.
+class Inbox:
+    """A folder of streams that is looked at again and again.
 
     Names that no receiver gives are passed over, and so are links.
 
@@ -73,7 +73,7 @@ class Spooled:
         self.passed: set[tuple[str, str]] = set()
         self._listed: dict[str, tuple[int, list[str]]] = {}
 
-    def look(self) -> list[Stream]:
+    def look(self) -> list[Entry]:
         """Return the streams that are there, latest first; a folder that is not there yet is empty."""
         try:
             devices = [
@@ -83,18 +83,18 @@ class Spooled:
             ]
         except OSError:
             return []
-        found: list[Stream] = []
+        found: list[Entry] = []
         for device in [*devices, *([NO_DEVICE] if self._flat else [])]:
             found += self._of(device)
         return sorted(found, key=lambda stream: (stream.name, stream.device), reverse=True)
 
-    def find(self, device: str, name: str) -> Stream | None:
+    def find(self, device: str, name: str) -> Entry | None:
         """Return a stream by its names, which may be anything; None if there is none."""
         if not (is_device(device) and is_stream(name)) or (self.folder / device).is_symlink():
             return None
         return self._stream(device, name, name) or self._stream(device, name, name + PARTIAL)
 
-    def _of(self, device: str) -> list[Stream]:
+    def _of(self, device: str) -> list[Entry]:
         folder = self.folder / device
         try:
             # The folder's time changes when a name comes or goes: the names of thousands are not read each time.
@@ -108,7 +108,7 @@ class Spooled:
                 known = self._listed[device] = -1 if is_recent else stamp, kept
         except OSError:
             return []
-        streams: dict[str, Stream] = {}
+        streams: dict[str, Entry] = {}
         for file in known[1]:
             name = file.removesuffix(PARTIAL)
             if (device, name) in self.passed or (name in streams and streams[name].is_whole):
@@ -117,7 +117,7 @@ class Spooled:
                 streams[name] = stream
         return heapq.nlargest(self._latest or len(streams), streams.values(), key=lambda s: s.name)
 
-    def _stream(self, device: str, name: str, file: str) -> Stream | None:
+    def _stream(self, device: str, name: str, file: str) -> Entry | None:
         path = self.folder / device / file
         try:
             status = path.lstat()
@@ -128,4 +128,4 @@ class Spooled:
         is_whole = file == name
         held, size = (status.st_size, status.st_size) if is_whole else arrived(path)
         version = status.st_mtime_ns, status.st_size, is_whole
-        return Stream(device, name, path, is_whole, held, size, status.st_mtime, version)
+        return Entry(device, name, path, is_whole, held, size, status.st_mtime, version)

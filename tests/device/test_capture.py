@@ -28,9 +28,9 @@ from heliograph.device.cameras.camera import Camera, Picture
 from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import ChangeDetector
 from heliograph.device.encoder import Encoder
-from heliograph.device.schedule import Stop
 from heliograph.device.spool import Spool
 from heliograph.errors import CameraError, RuntimeUnavailableError
+from heliograph.stop import Stop
 
 Logs = pytest.LogCaptureFixture
 

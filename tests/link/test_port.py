@@ -13,10 +13,11 @@ import pytest
 pytest.importorskip("serial")
 
 from heliograph.errors import LinkError
-from heliograph.link.drive import Stop, drive
+from heliograph.link.drive import drive
 from heliograph.link.events import Event
 from heliograph.link.port import Port
 from heliograph.link.simulate.pty_line import open_terminal
+from heliograph.stop import Stop
 
 
 def read_all(port: Port, size: int) -> bytes:
@@ -122,23 +123,24 @@ class Idle:
 def test_a_lost_port_is_opened_again_and_a_stop_ends_it(tmp_path: Path) -> None:
     link, first, second = tmp_path / "port", open_terminal(), open_terminal()
     link.symlink_to(first[2])
-    end, stop, told = Idle(), Stop(), list[Event]()
+    end, told = Idle(), list[Event]()
 
     def work() -> None:
         drive(end, lambda: Port(str(link)), stop, tell=told.append, is_over=lambda: False, keep_trying=True)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    time.sleep(0.3)
-    os.close(first[1])
-    os.close(first[0])
-    link.unlink()
-    link.symlink_to(second[2])
-    limit = time.monotonic() + 10
-    while end.connections < 2 and time.monotonic() < limit:
-        time.sleep(0.05)
-    stop.set()
-    thread.join(5)
+    with Stop() as stop:
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.3)
+        os.close(first[1])
+        os.close(first[0])
+        link.unlink()
+        link.symlink_to(second[2])
+        limit = time.monotonic() + 10
+        while end.connections < 2 and time.monotonic() < limit:
+            time.sleep(0.05)
+        stop.set()
+        thread.join(5)
     assert not thread.is_alive()
     assert end.connections == 2
     assert "was lost" in told[0].details["reason"]

@@ -17,10 +17,10 @@ from heliograph.device.cameras import SOURCES, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import THRESHOLD, ChangeDetector
 from heliograph.device.encoder import Encoder
-from heliograph.device.schedule import Stop
 from heliograph.device.sending import SendProcess
 from heliograph.device.spool import Spool
 from heliograph.errors import CameraError, PictureError
+from heliograph.stop import Stop
 
 NAME = "capture"
 HELP = "camera to spool, again and again, on the device"

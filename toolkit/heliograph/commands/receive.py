@@ -16,7 +16,7 @@ from heliograph.commands.batch import report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.commands.send import add_link_options, required, teller
 from heliograph.errors import HeliographError, LinkError
-from heliograph.link.drive import Stop, drive, pause
+from heliograph.link.drive import drive
 from heliograph.link.events import Event
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.port import Port
@@ -24,6 +24,7 @@ from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import keys
 from heliograph.server.codecs import KINDS
+from heliograph.stop import Stop
 
 NAME = "receive"
 HELP = "streams from a serial link or a folder, on the host"
@@ -64,9 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
     store = Store(arguments.out)
     end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)
-    stop = Stop()
     tell = teller(as_json=arguments.json)
-    with _decoding(arguments), stop.on_signals():
+    with _decoding(arguments), Stop() as stop:
         try:
             drive(
                 end,
@@ -115,9 +115,9 @@ def decode_what_comes(arguments: argparse.Namespace) -> int:
     from heliograph.server.watch import Watch
 
     watch = Watch(arguments.watch, arguments.pictures, make_decoder(arguments))
-    tell, stop = teller(as_json=arguments.json), Stop()
+    tell = teller(as_json=arguments.json)
     parent = multiprocessing.parent_process()
-    with stop.on_signals():
+    with Stop() as stop:
         while not stop.is_set and (parent is None or parent.is_alive()):
             is_idle = True
             for found in watch.step():
@@ -133,5 +133,5 @@ def decode_what_comes(arguments: argparse.Namespace) -> int:
                 if stop.is_set:
                     break
             if is_idle:
-                pause(LOOK, stop)
+                stop.wait(LOOK)
     return 0

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError
-from heliograph.link.drive import Stop, drive
+from heliograph.link.drive import drive
 from heliograph.link.events import Event
 from heliograph.link.one_way.sender import OneWaySender
 from heliograph.link.port import BITS_PER_BYTE, DEFAULT_BAUD, Port
 from heliograph.link.transfer.sender import Sender
 from heliograph.link.wire import keys, names, session
+from heliograph.stop import Stop
 
 NAME = "send"
 HELP = "a spool over a serial link, on the device"
@@ -120,8 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise LinkError(f"the receiver refuses: {session.REFUSALS[end.refusal]}")
         return bool(arguments.once and end.is_empty)
 
-    stop = Stop()
-    with stop.on_signals():
+    with Stop() as stop:
         drive(
             end,
             lambda: Port(arguments.port, arguments.baud, hardware_flow=arguments.rtscts),

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from heliograph.device.cameras.camera import Camera, EndOfPictures, Picture
 from heliograph.device.changes import ChangeDetector
-from heliograph.device.schedule import Schedule, Stop
+from heliograph.device.schedule import Schedule
 from heliograph.device.spool import Spool
 from heliograph.errors import HeliographError, PictureError, RuntimeUnavailableError
+from heliograph.stop import Stop
 
 FIRST_DELAY, LAST_DELAY = 1.0, 60.0  # seconds before a failed capture is tried again, but never past a tick
 _log = logging.getLogger(__name__)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import select
-import signal
 import time
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 from typing import Protocol
 
 from heliograph.errors import LinkError
 from heliograph.link.events import Event
+from heliograph.stop import Stop
 
 FIRST_RETRY, LAST_RETRY = 0.5, 15.0  # seconds before a port is opened again, doubling
 LONGEST_WAIT = 1.0
@@ -53,37 +49,6 @@ class OpenPort(Protocol):
         """Close."""
 
 
-class Stop:
-    """A wish to end, from SIGTERM, SIGINT or a call, that also ends a wait."""
-
-    def __init__(self) -> None:
-        self._pipe = os.pipe()
-        self.is_set = False
-
-    def set(self) -> None:
-        """Wish to end."""
-        self.is_set = True
-        os.write(self._pipe[1], b"\0")
-
-    def fileno(self) -> int:
-        """Return a descriptor that is readable once the wish is there."""
-        return self._pipe[0]
-
-    @contextlib.contextmanager
-    def on_signals(self) -> Iterator[None]:
-        """Let SIGTERM and SIGINT set it."""
-
-        def handle(number: int, frame: FrameType | None) -> None:
-            self.set()
-
-        before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
 def drive(
     end: End,
     open_port: Callable[[], OpenPort],
@@ -120,7 +85,7 @@ def drive(
                 tell(Event("port", {"reason": told}))
         if time.monotonic() - began > LAST_RETRY:
             retry = FIRST_RETRY
-        pause(retry, stop)
+        stop.wait(retry)
         retry = min(2 * retry, LAST_RETRY)
 
 
@@ -144,8 +109,3 @@ def _pump(
         wait = min(end.deadline() - time.monotonic(), LONGEST_WAIT)
         if wait > 0 or rest:
             port.wait(LONGEST_WAIT if rest else wait, to_write=bool(rest), wake=stop.fileno())
-
-
-def pause(seconds: float, stop: Stop) -> None:
-    """Wait, but not after the wish to end."""
-    select.select([stop.fileno()], [], [], seconds)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from heliograph.link.one_way import bodies as one_way
+from heliograph.link.one_way import frames as one_way
+from heliograph.link.one_way.bodies import Description, Piece
 from heliograph.link.wire import keys, messages, session
 from heliograph.link.wire.frames import MAX_BODY, FrameCoder
 from heliograph.link.wire.messages import Ack, Announce, Data, Done, Gone, Have, Message, Ping, Reject
@@ -70,7 +71,7 @@ def build() -> dict[str, object]:
     bodies += [bytes([7]) * n for n in (249, 250, 251, MAX_BODY)]
     handshake = keys.derive(KEY, b"", "heliograph link 1 handshake")
     up, down = session.seals(KEY, SENDER + RECEIVER, DEVICE)
-    one_way_key = keys.derive(KEY, b"", "heliograph link 1 beacon")
+    one_way_key = one_way.one_way_key(KEY)
     corrupt = [coder.encode(b"\x01\x02")[:-2], b"\x03" + coder.encode(b"\x01")[1:-1]]
     hellos = {}
     for mode, keyed in (("plain", False), ("keyed", True)):
@@ -81,8 +82,8 @@ def build() -> dict[str, object]:
     back = session.PACKET.pack(session.DOWN + 1, SESSION, 0)
     data, ack = MESSAGES["data"].to_bytes(), MESSAGES["acknowledge, one packet"].to_bytes()
     source = one_way.source_of(DEVICE)
-    description = one_way.picture_body("a.helio", DEVICE, 9, DIGEST, b"HLO")
-    piece = one_way.piece_body(DIGEST, [(3, b"\x01\x02"), (7, b"\x00\x00")])
+    description = Description("a.helio", DEVICE, 9, DIGEST, b"HLO").to_bytes()
+    piece = Piece(DIGEST[:4], ((3, b"\x01\x02"), (7, b"\x00\x00"))).to_bytes()
     numbered = bytes([one_way.KEYED]) + source + (1 << 40).to_bytes(6, "little") + piece
     return {
         "frames": [{"body": body.hex(), "encoded": coder.encode(body).hex()} for body in bodies],

@@ -14,9 +14,11 @@ from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import LinkError
+from heliograph.link.one_way.bodies import Description, Piece, parse
 from heliograph.link.one_way.counters import SeenCounters, SendingCounter
-from heliograph.link.one_way.cutting import PAYLOADS, parse_runs, spread
-from heliograph.link.one_way.receiver import COUNTERS, OneWayReceiver
+from heliograph.link.one_way.cutting import PAYLOADS, cut_stream
+from heliograph.link.one_way.frames import COUNTERS
+from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.one_way.sender import OneWaySender
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire.frames import FrameCoder
@@ -106,19 +108,19 @@ def test_frames_have_whole_segments_of_distant_slices() -> None:
     sizes = [draw.choice([40, 60, 90]) for _ in range(2 * slices)]
     data = container.pack(header, [draw.randbytes(size) for size in sizes])
     stream = container.open(data)
-    parts = spread(data)
+    cuts = cut_stream(data)
     spans = {at: length + 4 for at, length in stream.segments}
     number = {at: n for n, (at, _) in enumerate(stream.segments)}
     found = bytearray(data[: stream.size])
-    for frame in parts.base + parts.rest:
+    for frame in cuts.base + cuts.rest:
         assert sum(len(run) for _, run in frame) <= PAYLOADS[-1]
         for offset, run in frame:
             assert spans[offset] == len(run)
         places = sorted(number[offset] % slices for offset, _ in frame)
         assert all(b - a > 1 for a, b in itertools.pairwise(places))
-    runs = sorted(run for frame in parts.base + parts.rest for run in frame)
+    runs = sorted(run for frame in cuts.base + cuts.rest for run in frame)
     assert bytes(found) + b"".join(run for _, run in runs) == data
-    assert all(offset < stream.segments[slices][0] for frame in parts.base for offset, _ in frame)
+    assert all(offset < stream.segments[slices][0] for frame in cuts.base for offset, _ in frame)
 
 
 def test_with_a_key_nothing_old_and_nothing_foreign_is_taken(tmp_path: Path, make_spool: Make) -> None:
@@ -168,11 +170,50 @@ def test_noise_and_hostile_bodies_leave_no_trace(tmp_path: Path) -> None:
     )
 
 
-def test_runs_are_parsed_strictly() -> None:
-    assert parse_runs(b"\x05\x02ab\x80\x01\x01c") == [(5, b"ab"), (128, b"c")]
-    for bad in (b"", b"\x05", b"\x05\x00", b"\x05\x03ab", b"\x80\x00\x01a"):
-        with pytest.raises(ValueError, match=r"."):
-            parse_runs(bad)
+def test_bodies_are_parsed_strictly() -> None:
+    good = b"\x02wxyz\x05\x02ab\x80\x01\x01c"
+    assert parse(good) == Piece(b"wxyz", ((5, b"ab"), (128, b"c")))
+    for runs in (b"", b"\x05", b"\x05\x00", b"\x05\x03ab", b"\x80\x00\x01a"):
+        assert parse(b"\x02wxyz" + runs) is None
+    digest = bytes(range(32))
+    good = b"\x01\x09" + digest + b"\x07a.helio\x03camHLO"
+    assert parse(good) == Description("a.helio", "cam", 9, digest, b"HLO")
+    assert parse(good + b"1 + 2 ") == Description("a.helio", "cam", 9, digest, b"HLO1 + 2 ")
+    bad = [
+        b"",
+        b"\x03" + good[1:],
+        good[:44],
+        good[:40],
+        good[:20],
+        good + b"1 + 2 +",
+        b"\x01\x00" + good[2:],
+    ]
+    bad += [
+        good.replace(b"a.helio", b"/.helio"),
+        good.replace(b"cam", b"c\xe4m"),
+        good.replace(b"cam", b"../"),
+    ]
+    for data in bad:
+        assert parse(data) is None, data
+
+
+def test_after_a_restart_a_hole_still_harms_one_slice_only(tmp_path: Path, make_spool: Make) -> None:
+    data = (GOLDEN / "slices.helio").read_bytes()
+    spool = make_spool(0)
+    spool.streams = {"a.helio": data}
+    firsts = list(dict.fromkeys(frame.lstrip(b"\0") for frame in frames_of(spool, tmp_path)))
+    assert len(firsts) > 3
+    listen(tmp_path / "out", firsts[:1])
+    listen(tmp_path / "out", [firsts[0], firsts[-1]])
+    (partial,) = (tmp_path / "out").glob("cam/*.partial")
+    last = FrameCoder().decode(firsts[-1].rstrip(b"\0"))
+    assert isinstance(last, bytes)
+    piece = parse(last[5:])
+    assert isinstance(piece, Piece)
+    there = partial.read_bytes()
+    for offset, run in piece.runs:
+        assert offset > container.open(data).size
+        assert there[offset : offset + len(run)] == run
 
 
 def test_counters_rise_across_restarts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from heliograph.errors import HeliographError
 from heliograph.link.events import Event, Log
-from heliograph.link.one_way.bodies import KEY_INFO, KEYED, PLAIN, picture_body, piece_body, source_of
-from heliograph.link.one_way.counters import COUNTER_BYTES, SendingCounter
-from heliograph.link.one_way.cutting import spread
+from heliograph.link.one_way.bodies import STREAM_BYTES, Description, Piece
+from heliograph.link.one_way.cutting import cut_stream
+from heliograph.link.one_way.frames import FrameWriter
 from heliograph.link.transfer.outgoing import Spool
-from heliograph.link.wire import keys
-from heliograph.link.wire.frames import DELIMITER, FrameCoder
+from heliograph.link.wire.frames import DELIMITER
 from heliograph.link.wire.names import MAX_STREAM, check_device, is_stream
 
 TOGETHER = 16  # pictures whose base layers go before the refinements of any
@@ -44,12 +43,7 @@ class OneWaySender:
         rate: float = 11520.0,
     ) -> None:
         self._spool, self._device, self._repeat, self._rate = spool, check_device(device), repeat, rate
-        self._key = None if key is None else keys.derive(key, b"", KEY_INFO)
-        if key is not None and counter_file is None:
-            raise ValueError("a key needs a counter file")
-        self._counter = SendingCounter(counter_file) if key is not None and counter_file else None
-        self._coder = FrameCoder()
-        self._source = source_of(device)
+        self._writer = FrameWriter(device, key, counter_file)
         self._frames: Iterator[bytes] = iter(())
         self._batch: list[tuple[str, int]] = []
         self._skipped: set[str] = set()
@@ -118,28 +112,20 @@ class OneWaySender:
         bodies = [
             body for _ in range(self._repeat) for part in (0, 1) for plan in plans for body in plan[part]
         ]
-        return (self._frame(body, is_first=n == 0) for n, body in enumerate(bodies))
+        # A delimiter more before the first: it ends what noise began.
+        return ((b"" if n else DELIMITER) + self._writer.write(body) for n, body in enumerate(bodies))
 
     def _plan(self, name: str, data: bytes) -> tuple[list[bytes], list[bytes]]:
         """Return the frames' bodies of a stream: those that go first, and those that follow later."""
-        parts, digest = spread(data), hashlib.sha256(data).digest()
-        described = [picture_body(name, self._device, len(data), digest, parts.head)]
-        described += [piece_body(digest, runs) for runs in parts.header]
-        base = [piece_body(digest, runs) for runs in parts.base]
-        rest = [piece_body(digest, runs) for runs in parts.rest]
+        cuts, digest = cut_stream(data), hashlib.sha256(data).digest()
+        mark = digest[:STREAM_BYTES]
+        header, base, rest = (
+            [Piece(mark, runs).to_bytes() for runs in pieces]
+            for pieces in (cuts.header, cuts.base, cuts.rest)
+        )
+        described = [Description(name, self._device, len(data), digest, cuts.head).to_bytes(), *header]
         half, third = len(rest) // 2, len(base) // 3
-        again = (
-            base[third:] + base[:third]
-        )  # turned, so that what hits in a rhythm does not hit a frame each time
+        # Turned, so that what hits in a rhythm does not hit a frame each time.
+        again = base[third:] + base[:third]
         last = base[2 * third :] + base[: 2 * third]
         return described + base + described, rest[:half] + described + again + rest[half:] + described + last
-
-    def _frame(self, body: bytes, *, is_first: bool) -> bytes:
-        if self._key is None or self._counter is None:
-            whole = bytes([PLAIN]) + self._source + body
-        else:
-            number = self._counter.next().to_bytes(COUNTER_BYTES, "little")
-            whole = bytes([KEYED]) + self._source + number + body
-            whole += keys.tag(self._key, whole)
-        encoded = self._coder.encode(whole)
-        return DELIMITER + encoded if is_first else encoded

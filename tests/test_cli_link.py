@@ -112,7 +112,10 @@ def test_signals_end_it_at_once_and_nothing_is_lost(folder: Path) -> None:
         sender = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert sender.stdout is not None
         assert json.loads(sender.stdout.readline())["event"] == "connected"
-        time.sleep(1)
+        deadline = time.monotonic() + 10
+        while not list((folder / "out" / DEVICE).glob("*.partial")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         began = time.monotonic()
         sender.terminate()
         sender.communicate(timeout=10)

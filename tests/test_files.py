@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from heliograph import files
 from heliograph.cli import main
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError, OutputError, SpoolError
@@ -89,7 +88,7 @@ def test_a_missing_folder(tmp_path: Path) -> None:
 def test_a_file_system_that_cannot_flush_a_folder_is_taken_as_it_is(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files.os, "fsync", refuse_folders(number))
+    monkeypatch.setattr("os.fsync", refuse_folders(number))
     write_whole(tmp_path / "a", b"content")
     assert (tmp_path / "a").read_bytes() == b"content"
 
@@ -100,7 +99,7 @@ def test_a_disk_that_fails_to_keep_a_name_is_an_error_everywhere(
     spool, shelf = Spool(tmp_path / "spool"), Shelf(tmp_path, "cam")
     partial = shelf.open("a.helio", 3, hashlib.sha256(b"abc").digest())
     partial.write(0, b"abc")
-    monkeypatch.setattr(files.os, "fsync", refuse_folders(errno.EIO))
+    monkeypatch.setattr("os.fsync", refuse_folders(errno.EIO))
     with pytest.raises(OutputError, match=r"cannot write .*a \(7 bytes\): Input/output error"):
         write_whole(tmp_path / "a", b"content")
     with pytest.raises(SpoolError, match=r"cannot write the spool .*: Input/output error; check the disk"):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heliograph.link.events import Event
 from heliograph.link.simulate.line import Faults, Line, run
 from heliograph.link.transfer import outgoing
 from heliograph.link.transfer.outgoing import base_end
@@ -45,6 +46,12 @@ class Recorder:
 
     def deadline(self) -> float:
         return self.end.deadline()  # type: ignore[no-any-return]
+
+    def disconnected(self, now: float) -> None:
+        self.end.disconnected(now)
+
+    def take_events(self) -> list[Event]:
+        return self.end.take_events()  # type: ignore[no-any-return]
 
 
 def lines(baud: int, seed: int, faults: Faults | None = None, delay: float = 0.0) -> tuple[Line, Line]:

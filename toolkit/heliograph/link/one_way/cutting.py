@@ -49,7 +49,7 @@ def cut_stream(data: bytes) -> Cuts:
     typical = sizes[len(sizes) * 3 // 4]
     payload = next((p for p in PAYLOADS if p >= typical + _RUN_BYTES), PAYLOADS[-1])
     head = min(stream.size, MAX_HEAD)
-    header = [(run,) for run in _cut(data, head, stream.size, payload)]
+    header: list[Runs] = [(run,) for run in _cut(data, head, stream.size, payload)]
     base, *others = [_pieces(data, _apart(layer), payload) for layer in layers]
     return Cuts(data[:head], header, base, [piece for pieces in others for piece in pieces])
 

@@ -15,7 +15,7 @@ import pytest
 from heliograph.cli import main
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError, OutputError, SpoolError
-from heliograph.files import write_whole
+from heliograph.files import make_folder, write_whole
 from heliograph.link.transfer.store import Shelf
 from heliograph.link.wire.keys import new_key_file
 
@@ -66,7 +66,7 @@ def test_a_size_limit_counts_as_a_full_disk(run_python: Run, tmp_path: Path) -> 
 import resource, signal, sys
 from pathlib import Path
 from heliograph.errors import OutputError
-from heliograph.files import write_whole
+from heliograph.files import make_folder, write_whole
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
@@ -82,6 +82,15 @@ except OutputError as error:
 def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file or directory"):
         write_whole(tmp_path / "none" / "a", b"")
+
+
+def test_a_new_folder_lasts_with_those_it_lies_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("heliograph.files.sync_folder", synced.append)
+    for _ in range(2):
+        make_folder(tmp_path / "a/b/c")
+    assert (tmp_path / "a/b/c").is_dir()
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP])

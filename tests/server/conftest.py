@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
-from heliograph.link.transfer.store import Partial
 
 Arrive = Callable[..., Path]
 

@@ -19,7 +19,7 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
-from heliograph.link.transfer.store import arrived
+from heliograph.link.transfer.partial import arrived
 from heliograph.server.codecs import Decoder
 from heliograph.server.inbox import Inbox
 from heliograph.server.live import Live

@@ -38,7 +38,7 @@ from pathlib import Path
 from heliograph.codec import container
 from heliograph.codec.thin import filled_parts, thin
 from heliograph.errors import SpoolError, StreamError
-from heliograph.files import replace_whole, sync_folder
+from heliograph.files import make_folder, replace_whole, sync_folder
 
 SUFFIX = ".helio"
 _UNFINISHED = ".partial"
@@ -77,9 +77,7 @@ class Spool:
         self.folder, self.max_bytes = folder, max_bytes
         self._at_base: set[str] = set()  # names of streams that cannot be thinned further
         with self._errors("open"):
-            if not folder.is_dir():
-                folder.mkdir(parents=True, exist_ok=True)
-                sync_folder(folder.parent)
+            make_folder(folder)
             with self._locked() as lock:
                 for entry in os.scandir(folder):
                     if entry.name.startswith(".") and entry.name.endswith(_UNFINISHED):

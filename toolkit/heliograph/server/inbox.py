@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from heliograph.errors import StreamError
-from heliograph.link.transfer.store import arrived
+from heliograph.link.transfer.partial import arrived
 from heliograph.link.wire.names import is_device, is_stream
 
 PARTIAL = ".partial"

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from heliograph.codec import container
 from heliograph.errors import StreamError
 from heliograph.link.one_way.bodies import Run
+from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
-from heliograph.link.transfer.store import Partial
 
 
 class Arriving:

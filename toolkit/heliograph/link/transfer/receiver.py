@@ -6,8 +6,9 @@ from collections import deque
 
 from heliograph.link.events import Event, Log
 from heliograph.link.transfer.pace import ACK_DELAY
+from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
-from heliograph.link.transfer.store import Partial, Shelf, Store
+from heliograph.link.transfer.store import Shelf, Store
 from heliograph.link.wire import session
 from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
 from heliograph.link.wire.messages import (

@@ -59,11 +59,11 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def level(text: str) -> float:
+def threshold(text: str) -> float:
     """Parse a threshold of changes."""
     value = float(text)
     if not 0 < value <= 255:
-        raise argparse.ArgumentTypeError(f"threshold is {text}, expected a level above 0, at most 255")
+        raise argparse.ArgumentTypeError(f"threshold is {text}, expected a number above 0, at most 255")
     return value
 
 
@@ -93,11 +93,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--skip-unchanged",
-        type=level,
+        type=threshold,
         nargs="?",
         const=THRESHOLD,
-        metavar="LEVEL",
-        help="skip a picture whose blocks of 32x32 pixels all differ by less than LEVEL, of 255, from the last "
+        metavar="THRESHOLD",
+        help="skip a picture whose blocks of 32x32 pixels all differ by less than THRESHOLD, of 255, from the last "
         f"one kept; sensor noise hardly moves them ({THRESHOLD:g})",
     )
     parser.add_argument(

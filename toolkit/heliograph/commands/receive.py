@@ -120,9 +120,9 @@ def decode_what_comes(arguments: argparse.Namespace) -> int:
     with Stop() as stop:
         while not stop.is_set and (parent is None or parent.is_alive()):
             is_idle = True
-            for found in watch.step():
+            for watched in watch.step():
                 is_idle = False
-                stream, outcome = found.stream, found.outcome
+                stream, outcome = watched.stream, watched.outcome
                 told: dict[str, object] = {"device": stream.device, "name": stream.name}
                 if outcome.error is not None:
                     tell(Event("undecoded", told | {"reason": str(outcome.error)}))

@@ -83,10 +83,10 @@ class Inbox:
             ]
         except OSError:
             return []
-        found: list[Entry] = []
+        entries: list[Entry] = []
         for device in [*devices, *([NO_DEVICE] if self._flat else [])]:
-            found += self._of(device)
-        return sorted(found, key=lambda stream: (stream.name, stream.device), reverse=True)
+            entries += self._of(device)
+        return sorted(entries, key=lambda stream: (stream.name, stream.device), reverse=True)
 
     def find(self, device: str, name: str) -> Entry | None:
         """Return a stream by its names, which may be anything; None if there is none."""

@@ -133,24 +133,24 @@ def make_app(live: Live, *, token: str | None = None) -> App:
         return request.path_params["device"], request.path_params["name"] + ".helio"
 
     async def view(request: Request) -> Response:
-        found = live.view(*names(request))
-        return _missing() if found is None else Response(found, media_type="image/jpeg")
+        jpeg = live.view(*names(request))
+        return _missing() if jpeg is None else Response(jpeg, media_type="image/jpeg")
 
     async def picture(request: Request) -> Response:
         device, name = names(request)
         try:
-            found = await run_in_threadpool(live.picture, device, name)
+            data = await run_in_threadpool(live.picture, device, name)
         except HeliographError as error:
             return PlainTextResponse(f"{error}\n", 422)
-        return _missing() if found is None else _download(found, f"{device}-{name[:-6]}.png", "image/png")
+        return _missing() if data is None else _download(data, f"{device}-{name[:-6]}.png", "image/png")
 
     async def stream(request: Request) -> Response:
         device, name = names(request)
-        found = live.inbox.find(device, name)
-        if found is None:
+        entry = live.inbox.find(device, name)
+        if entry is None:
             return _missing()
         try:
-            data = await run_in_threadpool(found.read)
+            data = await run_in_threadpool(entry.read)
         except HeliographError:
             return _missing()
         return _download(data, f"{device}-{name}", "application/octet-stream")

@@ -69,17 +69,17 @@ class Watch:
                 yield Watched(stream, outcome)
 
     def _pending(self) -> list[Entry]:
-        found: list[Entry] = []
+        entries: list[Entry] = []
         for stream in self._inbox.look():
             if self._versions.get(stream.key) == stream.version:
                 continue
             if self._is_there(stream):
                 self._done(stream, is_final=True)
                 continue
-            found.append(stream)
-            if len(found) == AT_ONCE:
+            entries.append(stream)
+            if len(entries) == AT_ONCE:
                 break
-        return found
+        return entries
 
     def _done(self, stream: Entry, *, is_final: bool) -> None:
         """Do not decode this version again. What a receiver has named is checked and changes no more."""

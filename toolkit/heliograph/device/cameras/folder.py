@@ -91,16 +91,16 @@ class WatchedFolder(Camera):
     def _files(self) -> list[_File]:
         from heliograph.pictures import SUFFIXES
 
-        found = []
+        files = []
         try:
             for entry in os.scandir(self._folder):
                 if Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith("."):
                     with contextlib.suppress(FileNotFoundError):
                         about = entry.stat()
-                        found.append(_File(about.st_mtime_ns, entry.name, about.st_size))
+                        files.append(_File(about.st_mtime_ns, entry.name, about.st_size))
         except OSError as error:
             raise CameraError(f"cannot read folder {self._folder}: {error.strerror}; check it") from error
-        return sorted(found)
+        return sorted(files)
 
     def _next(self) -> Picture | None:
         from heliograph.pictures import load_srgb

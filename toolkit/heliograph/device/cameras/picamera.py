@@ -69,14 +69,16 @@ class PiCamera(Camera):
         try:
             request = self._camera.capture_request(flush=True)
             try:
-                found = request.make_array("main")
+                picture = request.make_array("main")
             finally:
                 request.release()
         except Exception as error:
             raise CameraError(f"the camera gave no picture: {type(error).__name__}: {error}") from error
-        if found.dtype != np.uint8 or found.ndim != 3 or found.shape[2] != 3:
-            raise CameraError(f"the camera gave {found.dtype} {list(found.shape)}, expected uint8 [H, W, 3]")
-        return np.ascontiguousarray(found)
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+            raise CameraError(
+                f"the camera gave {picture.dtype} {list(picture.shape)}, expected uint8 [H, W, 3]"
+            )
+        return np.ascontiguousarray(picture)
 
     def close(self) -> None:
         """Stop the camera."""

@@ -9,7 +9,7 @@ from heliograph.codec import tiles
 from heliograph.device.cameras.camera import Camera, Picture
 
 MARGIN = 64  # pixels that the view can move in each direction
-NOISE = 2.0  # standard deviation of the sensor's noise, in levels of 255
+NOISE = 2.0  # standard deviation of the sensor's noise, of 255
 _ROWS = 64  # painted at a time, so that no array of floats is as large as the picture
 
 

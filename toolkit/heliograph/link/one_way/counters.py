@@ -61,8 +61,8 @@ class SeenCounters:
         self._path = path
         self._is_saved = True
         try:
-            found = json.loads(path.read_text(encoding="ascii"))
-            self._seen = {bytes.fromhex(source): int(number) for source, number in found.items()}
+            numbers = json.loads(path.read_text(encoding="ascii"))
+            self._seen = {bytes.fromhex(source): int(number) for source, number in numbers.items()}
         except FileNotFoundError:
             self._seen = {}
         except (OSError, ValueError, AttributeError) as error:

@@ -46,21 +46,21 @@ class Noise:
         faults, draw = self.faults, self._random
         if not data or (faults.write_loss and draw.random() < faults.write_loss):
             return b""
-        found = np.frombuffer(data, np.uint8).copy()
+        noisy = np.frombuffer(data, np.uint8).copy()
         if faults.bit_error:
-            flips = np.packbits(draw.random((len(found), 8)) < faults.bit_error, axis=1)[:, 0]
-            found ^= flips
+            flips = np.packbits(draw.random((len(noisy), 8)) < faults.bit_error, axis=1)[:, 0]
+            noisy ^= flips
         if faults.burst or self._burst_left:
-            count = min(self._burst_left, len(found))
-            found[:count] = draw.integers(0, 256, count)
+            count = min(self._burst_left, len(noisy))
+            noisy[:count] = draw.integers(0, 256, count)
             self._burst_left -= count
-            for start in np.flatnonzero(draw.random(len(found)) < faults.burst):
-                count = min(faults.burst_bytes, len(found) - int(start))
-                found[start : start + count] = draw.integers(0, 256, count)
+            for start in np.flatnonzero(draw.random(len(noisy)) < faults.burst):
+                count = min(faults.burst_bytes, len(noisy) - int(start))
+                noisy[start : start + count] = draw.integers(0, 256, count)
                 self._burst_left = faults.burst_bytes - count
         if faults.byte_loss:
-            found = found[draw.random(len(found)) >= faults.byte_loss]
-        return found.tobytes()
+            noisy = noisy[draw.random(len(noisy)) >= faults.byte_loss]
+        return noisy.tobytes()
 
 
 class Line:

@@ -60,8 +60,8 @@ class Outgoing:
     def gap(self, stop: int) -> tuple[int, int] | None:
         """Return the first bytes before `stop` that are neither held nor on the way."""
         for start, end in self.held.gaps(0, stop):
-            if (found := self.flying.first_gap(start, end)) is not None:
-                return found
+            if (gap := self.flying.first_gap(start, end)) is not None:
+                return gap
         return None
 
     def end_session(self) -> None:
@@ -184,21 +184,21 @@ class Waiting:
     def candidates(self, phase: int, most: int) -> list[Outgoing]:
         """Return the first streams with bytes to send in a phase, 0 for base layers and 1 for all."""
         work, done = self._work[phase], 0
-        found: list[Outgoing] = []
+        streams: list[Outgoing] = []
         for name in work:
             stream = self._streams[name]
             stop = stream.size if phase else stream.base
             if stream.was_known and stream.gap(stop) is None:
                 if phase:
                     self.finishing.add(name)
-                if not found:
+                if not streams:
                     done += 1
                 continue
-            found.append(stream)
-            if len(found) == most:
+            streams.append(stream)
+            if len(streams) == most:
                 break
         del work[:done]
-        return found
+        return streams
 
     def end_session(self) -> None:
         """Forget what only the session knew; what the receiver confirmed stays known."""

@@ -60,7 +60,7 @@ class Pace:
 
     def __init__(self) -> None:
         self._rtt: float | None = None
-        self._spread = 0.0
+        self._deviation = 0.0
         self._backoff = 1
         self._delivered, self._delivered_at = 0, 0.0
         self._rates: deque[tuple[float, float]] = deque()  # time, bytes a second; falling
@@ -92,7 +92,7 @@ class Pace:
     @property
     def timeout(self) -> float:
         """Seconds of silence after which the other end is asked."""
-        base = FIRST_TIMEOUT if self._rtt is None else self._rtt + max(4 * self._spread, 0.05) + ACK_DELAY
+        base = FIRST_TIMEOUT if self._rtt is None else self._rtt + max(4 * self._deviation, 0.05) + ACK_DELAY
         return min(max(base, LEAST_TIMEOUT) * self._backoff, max(MOST_TIMEOUT, 2 * base))
 
     @property
@@ -132,7 +132,7 @@ class Pace:
             if self._starting:
                 self._look_for_the_end_of_start(packet)
             if not self._starting and self._delays and self._rates:
-                goal = 2 * self._rates[0][1] * (self._delays[0][1] + ACK_DELAY + 2 * self._spread)
+                goal = 2 * self._rates[0][1] * (self._delays[0][1] + ACK_DELAY + 2 * self._deviation)
                 self._window = min(goal + 2 * (self.payload + OVERHEAD), MAX_WINDOW)
         if self._starting:
             self._window = min(self._window + packet.size, MAX_WINDOW)
@@ -155,9 +155,9 @@ class Pace:
 
     def _measure_delay(self, delay: float, now: float) -> None:
         if self._rtt is None:
-            self._rtt, self._spread = delay, delay / 2
+            self._rtt, self._deviation = delay, delay / 2
         else:
-            self._spread += (abs(delay - self._rtt) - self._spread) / 4
+            self._deviation += (abs(delay - self._rtt) - self._deviation) / 4
             self._rtt += (delay - self._rtt) / 8
         while self._delays and (self._delays[-1][1] >= delay or self._delays[0][0] < now - 60):
             self._delays.pop() if self._delays[-1][1] >= delay else self._delays.popleft()

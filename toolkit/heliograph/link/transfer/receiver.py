@@ -76,15 +76,15 @@ class Receiver:
             if isinstance(frame, Corrupt):
                 self._log.tell_seldom(now, "noise", frame.reason)
                 continue
-            answer, found, is_new = self._session.take(frame)
+            answer, content, is_new = self._session.take(frame)
             if answer is not None:
                 self._answer(answer)
             if is_new:
                 self._begin_session()
-            if isinstance(found, session.Packet):
-                self._hear(found, now)
-            elif isinstance(found, session.Trouble):
-                self._log.tell_seldom(now, "suspect", found.reason)
+            if isinstance(content, session.Packet):
+                self._hear(content, now)
+            elif isinstance(content, session.Trouble):
+                self._log.tell_seldom(now, "suspect", content.reason)
 
     def send(self, now: float) -> bytes:
         """Return the next bytes to write, or none."""

@@ -96,20 +96,20 @@ class Sender:
             if isinstance(frame, Corrupt):
                 self._log.tell_seldom(now, "noise", frame.reason)
                 continue
-            found = self._session.take(frame)
-            if isinstance(found, session.Packet):
-                self._hear(found.message, now)
-            elif isinstance(found, session.Welcomed):
+            content = self._session.take(frame)
+            if isinstance(content, session.Packet):
+                self._hear(content.message, now)
+            elif isinstance(content, session.Welcomed):
                 self._begin_session(now)
-            elif isinstance(found, session.Reset):
+            elif isinstance(content, session.Reset):
                 self._log.tell("reset", reason="the receiver was restarted")
                 self._end_session(now)
-            elif isinstance(found, session.Refused):
-                self.refusal = found.reason
-                why = f"the receiver refuses: {session.REFUSALS[found.reason]}"
+            elif isinstance(content, session.Refused):
+                self.refusal = content.reason
+                why = f"the receiver refuses: {session.REFUSALS[content.reason]}"
                 self._log.tell_seldom(now, "refused", why)
-            elif isinstance(found, session.Trouble):
-                self._log.tell_seldom(now, "suspect", found.reason)
+            elif isinstance(content, session.Trouble):
+                self._log.tell_seldom(now, "suspect", content.reason)
 
     def send(self, now: float) -> bytes:
         """Return the next bytes to write, one frame or a few small ones; none if it is not the time."""
@@ -262,10 +262,10 @@ class Sender:
         return self._pack(message, now, stream)
 
     def _data(self, stream: Outgoing, data: bytes, phase: int, now: float) -> bytes:
-        found = stream.gap(stream.size if phase else stream.base)
-        assert found is not None
+        gap = stream.gap(stream.size if phase else stream.base)
+        assert gap is not None
         assert stream.number is not None
-        start, stop = found
+        start, stop = gap
         pieces = -(-(stop - start) // self.pace.payload)
         stop = start + -(-(stop - start) // pieces)  # equal pieces: no small one at the end
         return self._pack(Data(stream.number, start, data[start:stop]), now, stream, start, stop)

@@ -82,15 +82,15 @@ class FrameDecoder:
         if not more:
             self._keep(first)
             return []
-        found: list[bytes | Corrupt] = []
+        frames: list[bytes | Corrupt] = []
         if self._skipped:
-            found.append(Corrupt("longer than a frame may be", self._skipped + len(first)))
+            frames.append(Corrupt("longer than a frame may be", self._skipped + len(first)))
         elif run := self._rest + first:
-            found.append(self._coder.decode(run))
+            frames.append(self._coder.decode(run))
         self._rest, self._skipped = b"", 0
-        found += [self._coder.decode(run) for run in more[:-1] if run]
+        frames += [self._coder.decode(run) for run in more[:-1] if run]
         self._keep(more[-1])
-        return found
+        return frames
 
     def reset(self) -> None:
         """Forget the beginning of a frame: the line was cut."""

@@ -58,13 +58,13 @@ def read_key_file(path: Path) -> bytes:
             f"key file {path} can be read or written by others (mode {stat.S_IMODE(mode):04o}, expected 0600): "
             f"chmod 600 {path}, and make a new key if others may have read it"
         )
-    found = _TEXT.fullmatch(text.decode("ascii", "replace"))
-    if not found:
+    match = _TEXT.fullmatch(text.decode("ascii", "replace"))
+    if not match:
         raise LinkError(
             f"{path} is no key file: expected one line, '{MAGIC}' and {2 * KEY_BYTES} hexadecimal digits; "
             f"make one with heliograph send --new-key FILE"
         )
-    return bytes.fromhex(found[1])
+    return bytes.fromhex(match[1])
 
 
 def derive(key: bytes, salt: bytes, purpose: str, size: int = 32) -> bytes:
@@ -82,9 +82,9 @@ def tag(key: bytes, data: bytes) -> bytes:
     return hmac.digest(key, data, hashlib.sha256)[:TAG_BYTES]
 
 
-def is_tag(key: bytes, data: bytes, found: bytes) -> bool:
+def is_tag(key: bytes, data: bytes, candidate: bytes) -> bool:
     """Return whether a tag is the one of these bytes, in constant time."""
-    return hmac.compare_digest(tag(key, data), found)
+    return hmac.compare_digest(tag(key, data), candidate)
 
 
 class Seal:

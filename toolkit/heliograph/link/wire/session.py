@@ -231,17 +231,17 @@ class Responder:
         if kind not in (UP, UP + 1):
             return None, None, False
         if self._current is not None:
-            found = self._current.take(body)
-            if found is not None:
-                return None, found, False
+            content = self._current.take(body)
+            if content is not None:
+                return None, content, False
         for nonce, waiting in self._pending.items():
-            found = waiting.half.take(body)
-            if isinstance(found, Packet):
+            content = waiting.half.take(body)
+            if isinstance(content, Packet):
                 self._current, self.device = waiting.half, waiting.device
                 del self._pending[nonce]
-                return None, found, True
-            if found is not None:
-                return None, found, False
+                return None, content, True
+            if content is not None:
+                return None, content, False
         if len(body) <= PACKET_BYTES:
             return None, Trouble("a packet is too short"), False
         return _UNKNOWN.pack(UNKNOWN, PACKET.unpack_from(body)[1]), None, False

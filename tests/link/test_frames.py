@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.errors import LinkError
-from heliograph.link.wire.frames import MAX_BODY, MAX_ENCODED, Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.frames import MAX_BODY, MAX_ENCODED, Corrupt, FrameCoder, FrameDecoder, FrameEncoder
 
 CODER = FrameCoder()
 bodies = st.lists(st.binary(min_size=1, max_size=600), max_size=8)
@@ -82,3 +82,15 @@ def test_without_cobs_the_error_names_the_install_line(monkeypatch: pytest.Monke
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(LinkError, match=r"pip install 'heliograph\[link\]'"):
         FrameCoder()
+
+
+def test_after_a_silence_a_delimiter_ends_what_noise_began() -> None:
+    encoder = FrameEncoder(CODER)
+    frame = CODER.encode(b"body")
+    assert [encoder.encode(b"body", now) for now in (5.0, 5.05, 5.125, 5.3)] == [
+        b"\0" + frame,
+        frame,
+        frame,
+        b"\0" + frame,
+    ]
+    assert encoder.last == 5.3

@@ -20,7 +20,7 @@ from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.sender import Sender
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import messages
-from heliograph.link.wire.frames import FrameDecoder
+from heliograph.link.wire.frames import FrameCoder, FrameDecoder
 
 KEY = bytes(range(32))
 Make = Callable[..., Any]
@@ -32,7 +32,7 @@ class Recorder:
     def __init__(self, end: Any) -> None:
         self.end = end
         self.said: list[messages.Message | None] = []
-        self._decoder = FrameDecoder(end._coder)
+        self._decoder = FrameDecoder(FrameCoder())
 
     def send(self, now: float) -> bytes:
         data: bytes = self.end.send(now)
@@ -276,7 +276,8 @@ def test_hostile_messages_leave_no_trace(tmp_path: Path) -> None:
     from heliograph.link.wire.session import Initiator
 
     receiver, sender = Receiver(Store(tmp_path)), Initiator("cam", None)
-    coder, decoder = receiver._coder, FrameDecoder(receiver._coder)
+    coder = FrameCoder()
+    decoder = FrameDecoder(coder)
     receiver.receive(coder.encode(sender.hello), 0.0)
     (welcome,) = decoder.feed(receiver.send(0.0))
     assert isinstance(welcome, bytes)

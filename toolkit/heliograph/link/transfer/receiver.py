@@ -10,7 +10,7 @@ from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
 from heliograph.link.transfer.store import Shelf, Store
 from heliograph.link.wire import session
-from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder, FrameEncoder
 from heliograph.link.wire.messages import (
     MAX_RANGES,
     REJECTED_HASH,
@@ -33,7 +33,6 @@ MAX_ANSWERS = 1024  # that wait to be sent; a flood beyond is not answered
 MAX_UNSYNCED = 16 << 10  # bytes after which an acknowledgement is due at once
 MAX_UNACKNOWLEDGED = 16  # packets, likewise
 _REMEMBERED = 4096  # packets below the latest whose arrival is still acknowledged
-_IDLE = 0.1
 _TRIES = 3  # of a stream whose bytes do not match its SHA-256
 
 
@@ -47,8 +46,8 @@ class Receiver:
     def __init__(self, store: Store, *, key: bytes | None = None) -> None:
         self._store = store
         self._session = session.Responder(key)
-        self._coder = FrameCoder()
-        self._decoder = FrameDecoder(self._coder)
+        coder = FrameCoder()
+        self._encoder, self._decoder = FrameEncoder(coder), FrameDecoder(coder)
         self._shelf: Shelf | None = None
         self._open: dict[int, Partial] = {}
         self._by_name: dict[str, int] = {}
@@ -60,7 +59,6 @@ class Receiver:
         self._due: float | None = None
         self._answers: deque[bytes] = deque()
         self._log = Log()
-        self._last_sent = -1e9
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call."""
@@ -92,15 +90,11 @@ class Receiver:
             self._acknowledge()
         if not self._answers:
             return b""
-        encoded = self._coder.encode(self._answers.popleft())
-        if now - self._last_sent > _IDLE:
-            encoded = DELIMITER + encoded
-        self._last_sent = now
-        return encoded
+        return self._encoder.encode(self._answers.popleft(), now)
 
     def deadline(self) -> float:
         """Return when `send` may have something without anything having come."""
-        return self._last_sent if self._answers else self._due if self._due is not None else float("inf")
+        return self._encoder.last if self._answers else self._due if self._due is not None else float("inf")
 
     def close(self) -> None:
         """Bring what has arrived to the disk."""

@@ -8,7 +8,7 @@ from heliograph.link.events import Event, Log
 from heliograph.link.transfer.outgoing import Outgoing, Spool, Waiting
 from heliograph.link.transfer.pace import Pace, Sent
 from heliograph.link.wire import session
-from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder, FrameEncoder
 from heliograph.link.wire.messages import (
     REJECTIONS,
     Ack,
@@ -24,7 +24,6 @@ from heliograph.link.wire.messages import (
 from heliograph.link.wire.names import check_device
 
 POLL = 1.0  # seconds between looks into the spool
-IDLE = 0.1  # seconds of silence after which noise may have come before a frame
 FIRST_HELLO, LAST_HELLO = 1.0, 5.0  # seconds between hellos, doubling
 GIVE_UP_AFTER = 4  # timeouts without an answer that end a session
 LOOK_AHEAD = 64  # streams announced before their bytes are due
@@ -52,8 +51,8 @@ class Sender:
 
     def __init__(self, spool: Spool, device: str, *, key: bytes | None = None) -> None:
         self._session = session.Initiator(check_device(device), key)
-        self._coder = FrameCoder()
-        self._decoder = FrameDecoder(self._coder)
+        coder = FrameCoder()
+        self._encoder, self._decoder = FrameEncoder(coder), FrameDecoder(coder)
         self._waiting = Waiting(spool)
         self.pace = Pace()
         self._flying: dict[int, _Flight] = {}
@@ -64,7 +63,7 @@ class Sender:
         self._log = Log()
         self._next_poll = self._next_hello = 0.0
         self._hello_wait = FIRST_HELLO
-        self._last_sent = self._last_heard = -1e9
+        self._last_heard = -1e9
         self._silences = 0
         self._was_connected = False
         self.refusal: int | None = None
@@ -140,7 +139,7 @@ class Sender:
 
     @property
     def _silent_at(self) -> float:
-        return max(self._last_sent, self._last_heard) + self.pace.timeout
+        return max(self._encoder.last, self._last_heard) + self.pace.timeout
 
     def _refresh(self) -> None:
         for name in self._waiting.refresh():
@@ -157,13 +156,6 @@ class Sender:
             self._log.tell("changed", name=stream.name, reason="the spool thinned or dropped it")
         self._waiting.vanished.clear()
 
-    def _write(self, body: bytes, now: float) -> bytes:
-        encoded = self._coder.encode(body)
-        if now - self._last_sent > IDLE:
-            encoded = DELIMITER + encoded  # ends what noise began
-        self._last_sent = now
-        return encoded
-
     def _pack(
         self, message: Message, now: float, stream: Outgoing | None = None, start: int = 0, stop: int = 0
     ) -> bytes:
@@ -171,7 +163,7 @@ class Sender:
         if counter == session.LAST_COUNTER:
             self._end_session(now)
             return self._hello(now)
-        encoded = self._write(self._session.pack(message), now)
+        encoded = self._encoder.encode(self._session.pack(message), now)
         flight = _Flight(self.pace.sent(len(encoded), self._on_the_way, now), stream, start, stop)
         self._flying[counter] = flight
         self._on_the_way += len(encoded)
@@ -184,7 +176,7 @@ class Sender:
             return b""
         self._next_hello = now + self._hello_wait
         self._hello_wait = min(2 * self._hello_wait, LAST_HELLO)
-        return DELIMITER + self._write(self._session.hello, now)
+        return DELIMITER + self._encoder.encode(self._session.hello, now)
 
     def _begin_session(self, now: float) -> None:
         self.pace.begin()

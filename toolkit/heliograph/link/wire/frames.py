@@ -14,6 +14,7 @@ from heliograph.errors import LinkError
 DELIMITER = b"\0"
 MAX_BODY = 2048  # bytes of a frame without its CRC
 CRC_BYTES = 4
+IDLE = 0.1  # seconds of silence after which noise may have come before a frame
 MAX_ENCODED = MAX_BODY + CRC_BYTES + (MAX_BODY + CRC_BYTES) // 254 + 1
 _CRC = struct.Struct("<I")
 
@@ -66,6 +67,26 @@ class FrameCoder:
         if crc32c(body) != _CRC.unpack_from(whole, len(body))[0]:
             return Corrupt("CRC-32C does not fit", len(encoded))
         return body
+
+
+class FrameEncoder:
+    """Gives frames for a line; one after a silence with a delimiter before it, which ends what noise began.
+
+    Attributes:
+        last: when a frame was given last.
+    """
+
+    def __init__(self, coder: FrameCoder) -> None:
+        self._coder = coder
+        self.last = float("-inf")
+
+    def encode(self, body: bytes, now: float) -> bytes:
+        """Return a frame as it goes on the line; ValueError as of `FrameCoder.encode`."""
+        encoded = self._coder.encode(body)
+        if now - self.last > IDLE:
+            encoded = DELIMITER + encoded
+        self.last = now
+        return encoded
 
 
 class FrameDecoder:

@@ -24,8 +24,8 @@ def test_a_budget_is_bytes_of_the_whole_stream() -> None:
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    assert Rate(max_bytes=np.int64(300)).max_bytes == 300
-    assert Rate(quality=np.float32(12.5)).quality == 12.5
+    assert Rate(max_bytes=np.int64(300)).max_bytes == 300  # type: ignore[arg-type]
+    assert Rate(quality=np.float32(12.5)).quality == 12.5  # type: ignore[arg-type]
     assert isinstance(Rate(max_bytes=4096.0).max_bytes, int)  # type: ignore[arg-type]
 
 

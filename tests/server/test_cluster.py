@@ -55,9 +55,9 @@ def test_an_actor_takes_no_more_cores_than_its_share(
 ) -> None:
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS")
-    Actor(Settings("preview", (str(codec_folder),)))
+    Actor(Settings("preview", str(codec_folder)))
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ
-    Actor(Settings("preview", (str(codec_folder),), cores=3))
+    Actor(Settings("preview", str(codec_folder), cores=3))
     assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
 
 
@@ -111,7 +111,7 @@ def test_a_killed_actor_costs_no_picture(
     try:
         tasks, _ = find_tasks([str(streams)], str(out))
         outcomes, killed = [], 0
-        for outcome in run(tasks, Settings("preview", (str(codec.folder),)), actors=2, batch=8):
+        for outcome in run(tasks, Settings("preview", str(codec.folder)), actors=2, batch=8):
             outcomes.append(outcome)
             if len(outcomes) == 20:
                 workers = worker_pids()

@@ -19,7 +19,6 @@ else: an orientation and a colour profile are applied, transparent parts are ove
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -28,13 +27,12 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from heliograph import opened
 from heliograph.codec import container, levels
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
-from heliograph.device.encoder import Encoder
 from heliograph.errors import CodecError, RuntimeUnavailableError, StreamError
-from heliograph.server.codecs import Decoder
 from heliograph.srgb import to_srgb, upright
 
 FORMAT = "HELIO"
@@ -58,24 +56,18 @@ class LoadRuntimeError(RuntimeUnavailableError, OSError):
     """Neither Keras nor a TFLite runtime is installed, or not the one that was asked for."""
 
 
-_decoder = Decoder()
-_encoders: dict[tuple[bytes, Path, int], Encoder] = {}  # by the codec and the side of a slice
-_encoding = threading.Lock()  # an interpreter belongs to one thread at a time
+_decoder = opened.decoder()
 
 
 def use_decoder(kind: str) -> None:
     """Decode with the "server" or the "preview" decoder from now on, or with the better one here: "auto"."""
     global _decoder
-    _decoder = Decoder(kind=kind, registry=_decoder.registry)
+    _decoder = opened.decoder(kind)
 
 
 def add_codec(codec: str | Path | Codec) -> None:
     """Know one more codec when streams are read; CodecError if there is none in the folder."""
-    _decoder.registry.add(_codec(codec))
-
-
-def _codec(given: str | Path | Codec) -> Codec:
-    return given if isinstance(given, Codec) else open_codec(given)
+    opened.REGISTRY.add(open_codec(codec))
 
 
 def _accept(prefix: bytes) -> bool:
@@ -171,15 +163,8 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
     rate = Rate(options.get("quality"), options.get("max_bytes"), options.get("bpp"))
     slice_tiles = int(options.get("slice_tiles", 0))
-    picture = to_srgb(upright(image))
-    codec = _codec(options.get("codec", "accelerator"))
-    with _encoding:
-        key = codec.id, codec.folder, slice_tiles
-        encoder = _encoders.get(key)
-        if encoder is None:
-            encoder = _encoders[key] = Encoder(codec, slice_tiles=slice_tiles)
-        data = encoder.encode(picture, rate)
-    file.write(data)
+    picture, codec = to_srgb(upright(image)), options.get("codec", "accelerator")
+    file.write(opened.encode(picture, rate, codec, slice_tiles=slice_tiles))
 
 
 Image.register_open(FORMAT, HelioImageFile, _accept)

@@ -23,8 +23,10 @@ def shipped() -> dict[str, Path]:
     return {p.parent.name: p.parent for p in sorted(folder.glob(f"*/{MANIFEST}"))}
 
 
-def open_codec(name_or_folder: str | Path) -> Codec:
-    """Return a codec by the name of a shipped one or by its folder; CodecError if there is none."""
+def open_codec(name_or_folder: str | Path | Codec) -> Codec:
+    """Return a codec by the name of a shipped one or by its folder, or itself; CodecError if there is none."""
+    if isinstance(name_or_folder, Codec):
+        return name_or_folder
     known = shipped()
     if str(name_or_folder) in known:
         return Codec(known[str(name_or_folder)])

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from heliograph.codec import container, levels, registry
+from heliograph.codec import container, registry
 from heliograph.codec.codec import MANIFEST, PREVIEW, SERVER, Codec
-from heliograph.errors import CodecError
+from heliograph.codec.description import describe
 from heliograph.server.codecs import read_stream
 
 NAME = "info"
@@ -38,21 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _stream(path: Path) -> Iterator[tuple[str, str]]:
-    data = read_stream(path)
-    stream = container.open(data)
+    stream = container.open(read_stream(path))
     stream.check_whole()
-    header = stream.header
+    told = describe(stream)
     damaged = [n for n in range(len(stream.segments)) if stream.segment(n) is None]
-    try:
-        name = registry.Registry().by_id(header.codec_id).name
-    except CodecError:
-        name = "not among the shipped ones"
     yield "stream", str(path)
-    yield "codec", f"{header.codec_id.hex()} ({name})"
-    yield "picture", f"{header.width}x{header.height}"
-    yield "quality", f"{levels.to_quality(header.level):g}"
-    yield "segments", f"{len(stream.segments)} in {header.slice_count} slices"
-    yield "size", f"{len(data)} bytes, {8 * len(data) / (header.width * header.height):.3f} bits per pixel"
+    yield "codec", f"{told.codec_id} ({told.codec or 'not among the shipped ones'})"
+    yield "picture", f"{told.width}x{told.height}"
+    yield "quality", f"{told.quality:g}"
+    yield "segments", f"{len(stream.segments)} in {told.slices} slices"
+    yield "size", f"{told.bytes} bytes, {told.bpp:.3f} bits per pixel"
     yield "checksum", f"segments damaged: {damaged}" if damaged else "good"
 
 

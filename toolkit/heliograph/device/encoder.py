@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from heliograph.codec import tiles
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
+from heliograph.codec.registry import open_codec
 from heliograph.device.runtime import Model
 from heliograph.errors import CodecError, PictureError
 
@@ -72,13 +74,14 @@ class Encoder(LatentEncoder):
     """A codec's encoder on a runtime: pictures to streams; see `LatentEncoder` for further arguments and errors.
 
     Args:
+        codec: see `open_codec`.
         slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
         layered: a segment for each layer however small the stream; see `Packer`.
     """
 
     def __init__(
         self,
-        codec: Codec,
+        codec: Codec | str | Path,
         *,
         slice_tiles: int = 0,
         layered: bool = False,
@@ -86,6 +89,7 @@ class Encoder(LatentEncoder):
         delegate: str | None = None,
         threads: int = 1,
     ) -> None:
+        codec = open_codec(codec)
         super().__init__(
             codec.encoder,
             tile=codec.tile,

@@ -61,7 +61,7 @@ class Decoder:
     Safe in several threads, which run one network at a time.
 
     Args:
-        codec: one more than the shipped ones: a `Codec` or its folder.
+        codec: one more than the shipped ones, see `open_codec`.
         kind, runtime, threads: see `open_decoder`.
         registry: the codecs that are known, if another decoder shares them.
 
@@ -84,7 +84,7 @@ class Decoder:
         self.kind, self.runtime, self.threads = kind, runtime, threads
         self.registry = Registry() if registry is None else registry
         if codec is not None:
-            self.registry.add(codec if isinstance(codec, Codec) else open_codec(codec))
+            self.registry.add(open_codec(codec))
         self._decoders: dict[bytes, tuple[Codec, CodecDecoder]] = {}
         self._lock = threading.RLock()
 

@@ -1,0 +1,65 @@
+"""What a stream says of itself without being decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from heliograph.codec import container, levels
+from heliograph.codec.registry import Registry
+from heliograph.errors import CodecError
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """A stream by its header.
+
+    Attributes:
+        width, height: of the picture in pixels.
+        quality: 0 to 100 in eighths; below 0 for the smallest budgets.
+        codec_id: 16 hexadecimal digits.
+        codec: the name of a shipped codec, or None.
+        bytes: there are of the stream.
+        announced: bytes the header announces; fewer are a cut stream.
+        layers: segments of a slice; 1 in small streams, which keep all layers in one.
+        slices: parts of the picture that survive each other's loss.
+    """
+
+    width: int
+    height: int
+    quality: float
+    codec_id: str
+    codec: str | None
+    bytes: int
+    announced: int
+    layers: int
+    slices: int
+
+    @property
+    def bpp(self) -> float:
+        """Bits per pixel of the bytes there are."""
+        return 8 * self.bytes / (self.width * self.height)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether as many bytes are there as announced; their checksums were not looked at."""
+        return self.bytes == self.announced
+
+
+def describe(stream: container.Stream) -> StreamInfo:
+    """Return what the header of a stream says."""
+    header = stream.header
+    try:
+        name = Registry().by_id(header.codec_id).name
+    except CodecError:
+        name = None
+    return StreamInfo(
+        width=header.width,
+        height=header.height,
+        quality=levels.to_quality(header.level),
+        codec_id=header.codec_id.hex(),
+        codec=name,
+        bytes=len(stream.data),
+        announced=stream.total,
+        layers=header.parts,
+        slices=header.slice_count,
+    )

@@ -16,8 +16,9 @@ import pytest
 from PIL import Image
 
 import heliograph
-from heliograph import errors
+from heliograph import errors, opened
 from heliograph.codec.codec import Codec
+from heliograph.codec.registry import Registry
 from heliograph.pictures import load_srgb
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -150,7 +151,11 @@ def test_decoders_give_what_the_class_gives(stream: Path, codec: Codec) -> None:
         heliograph.decode(data, decoder="best", codec=codec)
 
 
-def test_a_codec_of_ones_own_is_not_kept_for_other_calls(stream: Path, codec: Codec) -> None:
+def test_a_codec_of_ones_own_is_not_kept_for_other_calls(
+    stream: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opened, "REGISTRY", Registry())  # without what tests of Pillow added
+    monkeypatch.setattr(opened, "_decoders", {})
     assert heliograph.decode(stream, decoder="preview", codec=codec).shape == (61, 97, 3)
     with pytest.raises(heliograph.CodecError, match=f"stream was made by codec {codec.id.hex()}"):
         heliograph.decode(stream, decoder="preview")

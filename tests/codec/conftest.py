@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
+from heliograph.codec.coder import Coder
 from heliograph.codec.entropy_model import NOT_SENT, TOTAL, EntropyModel, PassNetwork
-from heliograph.codec.slices import Coder, load_core
+from heliograph.codec.native_coder import NativeCoder, load_core
+from heliograph.codec.numpy_coder import NumpyCoder
 
 CHANNELS = 24
 LAYERS = (6, 12, 24)
@@ -113,7 +115,7 @@ def coders() -> Callable[[int], tuple[Coder, Coder]]:
 
     def pair(seed: int) -> tuple[Coder, Coder]:
         data = make_model(seed).to_bytes()
-        return Coder(data, None), Coder(data, core)
+        return NumpyCoder(data), NativeCoder(data, core)
 
     return pair
 

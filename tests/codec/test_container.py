@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heliograph.codec import container
 from heliograph.codec.container import Header
-from heliograph.codec.slices import load_core
+from heliograph.codec.native_coder import load_core
 from heliograph.errors import StreamError
 
 ID = bytes(range(8))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.codec.slices import load_core
+from heliograph.codec.native_coder import load_core
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "toolkit/heliograph/csrc"

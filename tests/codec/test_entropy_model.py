@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from heliograph.codec.entropy_model import NOT_SENT, EntropyModel, level_offsets
 from heliograph.codec.levels import from_quality, steps_at, to_quality
-from heliograph.codec.slices import load_core
+from heliograph.codec.native_coder import load_core
 
 Models = Callable[[int], EntropyModel]
 

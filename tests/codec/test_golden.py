@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from heliograph.codec.codec import ENTROPY, Codec
-from heliograph.codec.slices import Coder, load_core
+from heliograph.codec.native_coder import NativeCoder, load_core
+from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import HeliographError
 
@@ -25,9 +26,10 @@ ERRORS = json.loads((GOLDEN / "errors/errors.json").read_text(encoding="utf-8"))
 def golden(request: pytest.FixtureRequest) -> Codec:
     """The golden codec, decoding in numpy and in C."""
     codec = Codec(GOLDEN / "codec")
-    core = load_core() if request.param == "c" else None
-    codec.coder = Coder(codec.read(ENTROPY), core)
-    assert codec.coder.is_native == (request.param == "c")
+    core = load_core()
+    assert core is not None
+    entropy = codec.read(ENTROPY)
+    codec.coder = NativeCoder(entropy, core) if request.param == "c" else NumpyCoder(entropy)
     return codec
 
 

@@ -59,7 +59,7 @@ def test_a_stream_decodes_to_the_symbols_that_were_coded(
     coder, level = random_codec.coder, levels.from_quality(quality)
     packer = Packer(random_codec, picture, WIDTH, HEIGHT, slice_tiles=slice_tiles)
     decoded = decode_stream(packer.at(level), random_codec)
-    symbols = coder.restore_order(coder.quantise(picture, level, 110))
+    symbols = coder.model.restore_order(coder.quantise(picture, level, 110))
     assert np.array_equal(decoded.symbols[..., coder.model.order[:21]], symbols[..., coder.model.order[:21]])
     assert (decoded.width, decoded.height, decoded.quality) == (WIDTH, HEIGHT, quality)
     assert np.array_equal(decoded.values, decoded.symbols * random_codec.steps(level))

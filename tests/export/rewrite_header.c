@@ -30,6 +30,6 @@ int main(void) {
     fclose(file);
     printf("%lu\n", (unsigned long)h.size);
     again.parts = 9;
-    if (hg_write_header(&again, length, out, sizeof out) != HG_CORRUPT) return 7;
+    if (hg_write_header(&again, length, out, sizeof out) != HG_BAD_ARGUMENT) return 7;
     return 0;
 }

@@ -77,7 +77,7 @@ def test_golden_streams_decode_on_the_board() -> None:
             container.open(data).header.slice_count == 1
         ):  # in one slice the golden hash is over these very bytes
             ordered = np.frombuffer(found.symbols[name], np.int16).reshape(-1, codec.channels)
-            restored = codec.coder.restore_order(ordered)
+            restored = codec.coder.model.restore_order(ordered)
             assert hashlib.sha256(restored.astype("<i2").tobytes()).hexdigest() == expected[name]["symbols"]
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.codec.codec import open_coder
 from heliograph.codec.contexts import walk
 from heliograph.codec.entropy_model import TOTAL, EntropyModel
 from heliograph.codec.levels import from_quality
-from heliograph.codec.slices import Coder, load_core
 from heliograph.errors import TrainingError
 from heliograph.train.context_data import Quantiser, channel_order, fit_prediction, residuals
 from heliograph.train.context_fit import (
@@ -57,7 +57,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def test_contexts_save_a_fifth_on_pictures_they_have_not_seen(fitted: bytes) -> None:
-    coder = Coder(fitted, load_core())
+    coder = open_coder(fitted)
     level = from_quality(50)
     symbols = [coder.quantise(textured(n), level, 112) for n in range(100, 108)]
     flat = np.concatenate([s.reshape(-1, CHANNELS) for s in symbols])

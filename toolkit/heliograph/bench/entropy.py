@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import container, registry
-from heliograph.codec.codec import ENTROPY, SERVER, Codec
+from heliograph.codec.codec import ENTROPY, SERVER, Codec, open_coder
+from heliograph.codec.coder import Coder
 from heliograph.codec.levels import from_quality
+from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
-from heliograph.codec.slices import Coder, load_core
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError, PictureError, StreamError
@@ -90,10 +91,9 @@ def speed(codec: Codec, maps: Sequence[Map]) -> None:
     """Print the speed of contexts and rANS together, in numpy and in C, by CPU time of one thread."""
     data = codec.read(ENTROPY)
     print("code   quality  encode Msymbol/s  MB/s  decode Msymbol/s  MB/s")
-    for name, core, count in (("C", load_core(), len(maps)), ("numpy", None, min(2, len(maps)))):
-        if name == "C" and core is None:
-            continue
-        coder = Coder(data, core)
+    coders: list[Coder] = [open_coder(data), NumpyCoder(data)]
+    for coder in coders if coders[0].is_native else coders[1:]:
+        name, count = ("C", len(maps)) if coder.is_native else ("numpy", min(2, len(maps)))
         for quality in (20, 50, 80):
             level = from_quality(quality)
             some = [coder.quantise(m.latents, level, 110) for m in maps[:count]]

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.coder import Coder
 from heliograph.codec.levels import steps_at
-from heliograph.codec.slices import Coder, load_core
+from heliograph.codec.native_coder import NativeCoder, load_core
+from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import CodecError
 
@@ -34,6 +36,16 @@ def codec_id(encoder: bytes, entropy: bytes) -> bytes:
     The decoders are not part of it: they may improve while devices keep their codec.
     """
     return hashlib.sha256(bytes.fromhex(sha256(encoder)) + bytes.fromhex(sha256(entropy))).digest()[:8]
+
+
+def open_coder(entropy: bytes) -> Coder:
+    """Return the coder of an entropy file: in C where the extension was built, else in numpy.
+
+    Raises:
+        ValueError: it is no entropy file; the text says which rule it breaks.
+    """
+    core = load_core()
+    return NumpyCoder(entropy) if core is None else NativeCoder(entropy, core)
 
 
 class Codec:
@@ -66,10 +78,10 @@ class Codec:
                 f"codec {self.name} lacks {name}: {error.strerror} in {self.folder}; "
                 "copy the codec folder again"
             ) from None
-        found, expected = sha256(data), self.hashes.get(name)
-        if found != expected:
+        actual, expected = sha256(data), self.hashes.get(name)
+        if actual != expected:
             raise CodecError(
-                f"{self.folder / name} was changed: SHA-256 is {found[:12]}, the manifest says "
+                f"{self.folder / name} was changed: SHA-256 is {actual[:12]}, the manifest says "
                 f"{str(expected)[:12]}; copy the codec folder again"
             )
         return data
@@ -87,9 +99,9 @@ class Codec:
 
     @cached_property
     def coder(self) -> Coder:
-        """The entropy coder: in C where the extension was built, else in numpy."""
+        """The entropy coder; see `open_coder`."""
         try:
-            coder = Coder(self.read(ENTROPY), load_core())
+            coder = open_coder(self.read(ENTROPY))
         except ValueError as error:
             raise CodecError(
                 f"{self.folder / ENTROPY} is no entropy model: {error}; copy it again"

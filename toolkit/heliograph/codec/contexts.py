@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -49,10 +50,7 @@ def network_of(model: EntropyModel, layer: int, number: int) -> PassNetwork | No
     return model.networks[number - 3] if number >= 3 else None
 
 
-Pass = tuple[int, Indices, Indices]
-
-
-def walk(layer: int, rows: int, columns: int) -> Iterator[Pass]:
+def walk(layer: int, rows: int, columns: int) -> Iterator[tuple[int, Indices, Indices]]:
     """Yield each pass of a layer: its number, its positions [n] and their taps [4, n], -1 where outside."""
     for number in range(passes(layer)):
         y, x = np.nonzero(coded(layer, number, rows, columns))
@@ -86,9 +84,62 @@ def predict(
     return np.asarray(np.clip(shifted, -MAX_PREDICTION, MAX_PREDICTION))
 
 
+@dataclass(frozen=True)
+class Pass:
+    """A pass of a slice, reached in the order of coding: look at it, then `put` its residuals.
+
+    Attributes:
+        layer, number: which pass it is; `number` counts within the layer.
+        positions: [n], in rows of the slice.
+        taps: [4, n], positions of the coded neighbours, -1 where outside.
+        channels: of the layer, `count` of them.
+        sent: bool [count], which channels are coded at the level.
+        prediction: int64 [n, count], zero but in the predicted channels of layer 0.
+    """
+
+    layer: int
+    number: int
+    positions: Indices
+    taps: Indices
+    channels: slice
+    sent: npt.NDArray[np.bool_]
+    prediction: npt.NDArray[np.int64]
+    contexts: Contexts = field(repr=False)
+
+    @cached_property
+    def values(self) -> npt.NDArray[np.int64]:
+        """What the pass adds to the offsets, int64 [n, count], in 1/16 table; to be asked for before `put`."""
+        model, contexts = self.contexts.model, self.contexts
+        network = network_of(model, self.layer, self.number)
+        value = np.zeros(self.prediction.shape)
+        shift, own = _COARSE_OWN_SHIFT, None
+        if network is not None:
+            value += contexts.features(network, self.positions) @ network.choose.astype(np.float64)
+            shift, own = network.shifts[2], network.own
+        elif self.number:
+            own = model.coarse_own[self.number - 1]
+        if own is not None:
+            for tap in self.taps:
+                value += gather(contexts.magnitudes[:, self.channels], tap) * own
+        return (value.astype(np.int64) + (1 << (shift - 1))) >> shift
+
+    @cached_property
+    def tables(self) -> npt.NDArray[np.uint8]:
+        """The tables of the pass, uint8 [n, count]; to be asked for before `put`."""
+        value = self.values + self.contexts.offset[self.channels] + 8
+        return np.asarray(np.clip(value, 0, 16 * len(self.contexts.model.counts) - 1) >> 4, np.uint8)
+
+    def put(self, residual: npt.NDArray[np.int64]) -> None:
+        """Store the residuals int64 [n, count] of the pass, which the next ones see."""
+        contexts, logarithm = self.contexts, self.contexts.model.logarithm
+        seen = logarithm[np.minimum(np.abs(residual), len(logarithm) - 1)]
+        contexts.magnitudes[self.positions, self.channels] = seen
+        contexts.symbols[self.positions, self.channels] = residual + self.prediction
+
+
 @dataclass
 class Contexts:
-    """The state of a slice while its passes are coded: call `tables`, then `put`, for each of `walk`.
+    """The state of a slice while its passes are coded.
 
     `symbols` int16 and `magnitudes` uint8 are [positions, C], zero until put; layers may be left unput.
     """
@@ -106,66 +157,48 @@ class Contexts:
         self.magnitudes = np.zeros(shape, np.uint8)
         self.offset, self.sent = level_offsets(self.model, self.level)
 
-    def walk(self, layer: int) -> Iterator[Pass]:
-        """Yield each pass of a layer; see the function."""
-        return walk(layer, self.rows, self.columns)
+    @classmethod
+    def of(cls, model: EntropyModel, symbols: npt.NDArray[np.int16], level: int) -> Contexts:
+        """Return the state at the start of a slice of symbols [rows, columns, C]."""
+        return cls(model, symbols.shape[0], symbols.shape[1], level)
 
-    def predict(self, number: int, taps: Indices) -> npt.NDArray[np.int64]:
-        """Return the predicted symbols of a pass of layer 0, int64 [n, P]."""
-        return predict(self.model.predict, self.symbols, number, taps)
+    def walk(self, layers: range | None = None) -> Iterator[Pass]:
+        """Yield the passes of layers, by default of all, in the order of coding; `put` each before the next."""
+        for layer in range(len(self.model.layers)) if layers is None else layers:
+            channels = slice(*self.model.span(layer))
+            sent = self.sent[channels]
+            for number, positions, taps in walk(layer, self.rows, self.columns):
+                prediction = np.zeros((len(positions), len(sent)), np.int64)
+                if layer == 0:
+                    prediction[:, : self.model.predicted] = predict(
+                        self.model.predict, self.symbols, number, taps
+                    )
+                yield Pass(layer, number, positions, taps, channels, sent, prediction, self)
 
-    def tables(self, layer: int, number: int, positions: Indices, taps: Indices) -> npt.NDArray[np.uint8]:
-        """Return the tables of a pass, uint8 [n, channels of the layer]."""
-        start, stop = self.model.span(layer)
-        value = self.values(layer, number, positions, taps) + self.offset[start:stop] + 8
-        return np.asarray(np.clip(value, 0, 16 * len(self.model.counts) - 1) >> 4, np.uint8)
+    def residuals(
+        self, symbols: npt.NDArray[np.int16], layers: range | None = None
+    ) -> Iterator[tuple[Pass, npt.NDArray[np.int64]]]:
+        """Yield the passes with the residuals int64 [n, count] of known symbols [rows, columns, C]."""
+        flat = symbols.reshape(-1, symbols.shape[-1])
+        for coded in self.walk(layers):
+            of_pass = flat[coded.positions, coded.channels].astype(np.int64)
+            residual = np.where(coded.sent, of_pass, 0) - coded.prediction
+            yield coded, residual
+            coded.put(residual)
 
-    def values(self, layer: int, number: int, positions: Indices, taps: Indices) -> npt.NDArray[np.int64]:
-        """Return what a pass adds to the offsets, int64 [n, channels of the layer], in 1/16 table."""
-        model = self.model
-        start, stop = model.span(layer)
-        net = network_of(model, layer, number)
-        value = np.zeros((len(positions), stop - start))
-        shift, own = _COARSE_OWN_SHIFT, None
-        if net is not None:
-            value += self._look(net, positions) @ net.choose.astype(np.float64)
-            shift, own = net.shifts[2], net.own
-        elif number:
-            own = model.coarse_own[number - 1]
-        if own is not None:
-            for tap in taps:
-                value += gather(self.magnitudes[:, start:stop], tap) * own
-        return (value.astype(np.int64) + (1 << (shift - 1))) >> shift
-
-    def _look(self, net: PassNetwork, positions: Indices) -> npt.NDArray[np.float64]:
+    def features(self, network: PassNetwork, positions: Indices) -> npt.NDArray[np.float64]:
         """Return the second stage's features at positions, float64 [n, second]."""
-        known, first = net.mix.shape
-        a, b, _ = net.shifts
+        known, first = network.mix.shape
+        a, b, _ = network.shifts
         seen = self.magnitudes[:, :known].astype(np.float32)  # sums stay below 2**24: exact
-        mixed = (seen @ net.mix.astype(np.float32)).astype(np.int64) + net.mix_bias
+        mixed = (seen @ network.mix.astype(np.float32)).astype(np.int64) + network.mix_bias
         features = np.clip((mixed + (1 << (a - 1))) >> a, 0, 127).reshape(self.rows, self.columns, first)
         padded = np.pad(features, ((1, 1), (1, 1), (0, 0))).astype(np.float64)
         y, x = np.divmod(positions, self.columns)
         around = np.stack(
             [padded[y + dy, x + dx] for dy in range(3) for dx in range(3)], axis=1
         )  # [n, 9, first]
-        weight = net.look.astype(np.float64).reshape(9 * first, -1)
+        weight = network.look.astype(np.float64).reshape(9 * first, -1)
         looked = (around.reshape(len(y), 9 * first) @ weight).astype(np.int64)
-        looked += net.look_bias + net.level.astype(np.int64) * self.level
+        looked += network.look_bias + network.level.astype(np.int64) * self.level
         return np.asarray(np.clip((looked + (1 << (b - 1))) >> b, 0, 127), np.float64)
-
-    def put(
-        self,
-        layer: int,
-        positions: Indices,
-        residual: npt.NDArray[np.int64],
-        guess: npt.NDArray[np.int64] | None,
-    ) -> None:
-        """Store the residuals [n, channels of the layer] of a pass; `guess` [n, P] in layer 0."""
-        start, stop = self.model.span(layer)
-        seen = self.model.logarithm[np.minimum(np.abs(residual), len(self.model.logarithm) - 1)]
-        self.magnitudes[positions, start:stop] = seen
-        if guess is not None:
-            residual = residual.copy()
-            residual[:, : guess.shape[1]] += guess
-        self.symbols[positions, start:stop] = residual

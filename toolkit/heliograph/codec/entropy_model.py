@@ -63,9 +63,9 @@ class _Reader:
         size = count * np.dtype(kind).itemsize
         if self.at + size > len(self.data):
             raise ValueError(f"it ends at byte {len(self.data)}, more is needed")
-        found = np.frombuffer(self.data, kind, count, self.at).reshape(shape)
+        values = np.frombuffer(self.data, kind, count, self.at).reshape(shape)
         self.at += size
-        return found.astype(np.dtype(kind).newbyteorder("="))
+        return values.astype(np.dtype(kind).newbyteorder("="))
 
     def network(self, known: int, count: int, first: int, second: int, own: bool) -> PassNetwork:
         shifts = self.array("u1", 4)
@@ -132,6 +132,12 @@ class EntropyModel:
     def span(self, layer: int) -> tuple[int, int]:
         """Return the first channel of a layer and the one after its last."""
         return (self.layers[layer - 1] if layer else 0), self.layers[layer]
+
+    def restore_order(self, symbols: Int16) -> Int16:
+        """Return symbols [..., C] in the encoder's channel order instead of the coding order."""
+        out = np.empty_like(symbols)
+        out[..., self.order] = symbols
+        return out
 
     def to_bytes(self) -> bytes:
         """Return the canonical file."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from heliograph.codec import container, levels
 from heliograph.codec.codec import Codec
+from heliograph.codec.coder import Symbols
 from heliograph.codec.rate import Rate
-from heliograph.codec.slices import Symbols
 from heliograph.errors import PictureError
 
 MERGE_BELOW = 4096  # bytes; smaller streams keep all layers in one segment, which saves about 27 bytes

@@ -48,30 +48,27 @@ class Tables:
 
     def lookup(self, table: int) -> list[int]:
         """Return the token of every slot of a table."""
-        found = self._lookup.get(table)
-        if found is None:
+        tokens = self._lookup.get(table)
+        if tokens is None:
             first, count = int(self.at[table]), int(self.counts[table])
-            found = np.repeat(np.arange(count), self.frequency[first : first + count]).tolist()
-            self._lookup[table] = found
-        return found
+            tokens = np.repeat(np.arange(count), self.frequency[first : first + count]).tolist()
+            self._lookup[table] = tokens
+        return tokens
 
     def costs_in(
         self, residual: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.int64]:
         """Return the bits of residuals under their tables, of equal shape, in 1/1024 bit."""
-        z, last = zigzag(residual), self.counts[table] - 1
-        cost = self.cost[self.at[table] + np.minimum(z, last)]
-        lengths = np.floor(np.log2(np.maximum(z - last + 1, 1))).astype(np.int64) + 1
-        return np.asarray(cost + np.where(z >= last, COST_UNIT * (3 + lengths), 0))
+        return self.costs_of(zigzag(residual), table)
 
-    def bits(self, z: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]) -> int:
-        """Return the bits that symbols (zigzagged) take under their tables, in 1/1024 bit."""
+    def costs_of(self, z: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        """Return the bits of zigzagged symbols under their tables, of equal shape, in 1/1024 bit."""
         last = self.counts[table] - 1
+        cost = self.cost[self.at[table] + np.minimum(z, last)]
         escaped = z >= last
-        rest = (z - last)[escaped] + 1
-        lengths = np.floor(np.log2(rest)).astype(np.int64) + 1
-        total = self.cost[self.at[table] + np.minimum(z, last)].sum() + COST_UNIT * (3 + lengths).sum()
-        return int(total)
+        lengths = np.floor(np.log2((z - last)[escaped] + 1)).astype(np.int64) + 1
+        cost[escaped] += COST_UNIT * (3 + lengths)
+        return np.asarray(cost)
 
 
 def costs(frequency: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -101,7 +98,7 @@ def choose_lanes(bits: int) -> int:
 
 def encode(passes: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]], tables: Tables) -> bytes:
     """Encode the passes of a segment, each as zigzagged symbols [n] and their tables [n]."""
-    lanes = choose_lanes(sum(tables.bits(z, t) for z, t in passes))
+    lanes = choose_lanes(sum(int(tables.costs_of(z, t).sum()) for z, t in passes))
     states = [LOWER] * lanes
     words: list[int] = []
     for z, table in reversed(passes):

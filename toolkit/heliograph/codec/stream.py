@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from heliograph.codec import conceal, container, levels, quantise, tiles
 from heliograph.codec.codec import Codec
+from heliograph.codec.coder import DecodedSlice
 from heliograph.codec.registry import Registry
-from heliograph.codec.slices import DecodedSlice
 from heliograph.errors import StreamError
 
 
@@ -122,10 +122,10 @@ def _join(
 
     Only now, when the bytes have shown that they hold a picture of this size, is memory taken for it.
     """
-    coder = codec.coder
+    model = codec.coder.model
     if len(pieces) == 1 and pieces[0] is not None:
-        return coder.restore_order(pieces[0].symbols), 0
-    symbols = np.zeros((*tiles.latent_shape(header.width, header.height), coder.model.channels), np.int16)
+        return model.restore_order(pieces[0].symbols), 0
+    symbols = np.zeros((*tiles.latent_shape(header.width, header.height), model.channels), np.int16)
     lost = np.zeros(symbols.shape[:2], bool)
     for place, piece in zip(header.slices, pieces, strict=True):
         if piece is None:
@@ -133,9 +133,9 @@ def _join(
         else:
             symbols[place] = piece.symbols
     if lost.any():
-        count = coder.model.predicted
+        count = model.predicted
         symbols[..., :count] = conceal.fill(symbols[..., :count], lost)
-    return coder.restore_order(symbols), sum(piece is None for piece in pieces)
+    return model.restore_order(symbols), sum(piece is None for piece in pieces)
 
 
 def _segments(stream: container.Stream, *, partial: bool) -> tuple[list[tuple[list[bytes], bool]], Loss]:

@@ -15,7 +15,6 @@
 #define MAX_BIAS (1 << 26)
 #define MAX_SIDE 65535u
 #define MAX_PIXELS (1u << 27)
-#define MAX_SLICE 4096u
 
 static uint32_t rd16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
 
@@ -39,6 +38,9 @@ static int32_t shift_down(int32_t v, uint32_t shift) { return v >= 0 ? v >> shif
 static int32_t clamp(int32_t v, int32_t low, int32_t high) { return v < low ? low : v > high ? high : v; }
 
 /* ---- the entropy file ---- */
+
+/* First channel of a layer. */
+static uint16_t first_channel(const hg_model *m, uint32_t layer) { return layer ? m->layer_end[layer - 1] : 0; }
 
 typedef struct {
     const uint8_t *data;
@@ -68,7 +70,7 @@ static int biases_fit(const uint8_t *p, size_t count) {
 static int open_net(hg_model *m, hg_net *net, reader *r, uint32_t layer, int own) {
     size_t first = m->first, second = m->second, count;
     const uint8_t *shifts = take(r, 4);
-    net->start = layer ? m->layer_end[layer - 1] : 0;
+    net->start = first_channel(m, layer);
     net->stop = m->layer_end[layer];
     net->known = own ? net->stop : net->start;
     count = (size_t)(net->stop - net->start);
@@ -293,7 +295,8 @@ static hg_status begin(context *c, const hg_model *m, uint32_t rows, uint32_t co
                        void *workspace, size_t size) {
     uint8_t *base = (uint8_t *)workspace;
     size_t skip = (size_t)(-(uintptr_t)base & 7u);
-    if (rows == 0 || columns == 0 || rows > 4096 || columns > 4096 || level >= HG_LEVELS) return HG_CORRUPT;
+    if (rows == 0 || columns == 0 || rows > HG_MAX_SLICE || columns > HG_MAX_SLICE || level >= HG_LEVELS)
+        return HG_BAD_ARGUMENT;
     if (hg_workspace(m, rows, columns, task) > size) return HG_NO_SPACE;
     lay_out(c, m, rows, columns, task, base + skip);
     level_offsets(c, level);
@@ -385,7 +388,7 @@ static void choose(context *c, uint32_t layer, uint32_t pass, uint32_t y, uint32
     const hg_model *m = c->m;
     const hg_net *net = net_of(m, layer, pass);
     size_t first = m->first, second = m->second, j, n;
-    size_t start = layer ? m->layer_end[layer - 1] : 0u, stop = m->layer_end[layer], count = stop - start;
+    size_t start = first_channel(m, layer), stop = m->layer_end[layer], count = stop - start;
     int32_t *restrict value = c->value;
     const int32_t *restrict offset = c->offset + start;
     int32_t sum[HG_MAX_SECOND], top = 16 * m->tables - 1;
@@ -488,7 +491,7 @@ static uint32_t cost_in(const context *c, uint32_t t, int32_t residual) {
 static void refine(const context *c, uint32_t layer, const int8_t *latents, uint32_t strength, const int32_t *guess,
                    const uint8_t *index, int16_t *symbols) {
     const hg_model *m = c->m;
-    size_t start = layer ? m->layer_end[layer - 1] : 0u, ch;
+    size_t start = first_channel(m, layer), ch;
     for (ch = start; ch < m->layer_end[layer]; ch++) {
         int32_t k = symbols[ch], r = ch < m->predicted ? k - guess[ch] : k, way = r < 0 ? 1 : -1;
         int64_t step = c->step[ch], more, saved;
@@ -511,7 +514,7 @@ static hg_status model_all(context *c, const int16_t *symbols, int16_t *refined,
     for (position = 0; position < n; position++)
         if (symbols[position] > HG_MAX_SYMBOL || symbols[position] < -HG_MAX_SYMBOL) return HG_BAD_SYMBOL;
     for (layer = 0; layer < m->layers; layer++) {
-        size_t start = layer ? m->layer_end[layer - 1] : 0u;
+        size_t start = first_channel(m, layer);
         for (pass = 0; pass < passes_of(layer); pass++) {
             if (net_of(m, layer, pass)) mix(c, net_of(m, layer, pass));
             for (y = 0; y < c->rows; y++)
@@ -550,7 +553,7 @@ static uint64_t count_bits(const context *c, const int16_t *symbols, uint32_t fi
     uint64_t bits = 0;
     *any = 0;
     for (position = 0; position < n; position++)
-        for (ch = first ? m->layer_end[first - 1] : 0u; ch < m->layer_end[last]; ch++) {
+        for (ch = first_channel(m, first); ch < m->layer_end[last]; ch++) {
             int32_t r = residual_at(c, symbols, position, ch);
             if (!c->sent[ch]) continue;
             if (r) *any = 1;
@@ -580,7 +583,7 @@ hg_status hg_refine(const hg_model *m, const int8_t *latents, uint32_t rows, uin
                     uint64_t bits[HG_MAX_LAYERS]) {
     context c;
     hg_status status;
-    if (level >= HG_LEVELS || rounding > 128) return HG_CORRUPT;
+    if (level >= HG_LEVELS || rounding > 128) return HG_BAD_ARGUMENT;
     hg_quantise(m, latents, (size_t)rows * columns, level, rounding, symbols);
     status = start_encoding(&c, m, rows, columns, level, workspace, workspace_size);
     if (status == HG_OK) status = model_all(&c, symbols, strength ? symbols : NULL, latents, strength);
@@ -636,7 +639,7 @@ static void put_symbol(const hg_model *m, writer *w, uint32_t lane, uint32_t t, 
 static void put_pass(const context *c, const int16_t *symbols, uint32_t layer, uint32_t pass, uint32_t lanes,
                      writer *w) {
     const hg_model *m = c->m;
-    size_t start = layer ? m->layer_end[layer - 1] : 0u, ch, count = 0;
+    size_t start = first_channel(m, layer), ch, count = 0;
     uint32_t y, x;
     for (ch = start; ch < m->layer_end[layer]; ch++) count += c->sent[ch];
     {
@@ -796,7 +799,7 @@ static uint32_t get_symbol(const context *c, word_reader *r, uint32_t lane, uint
 static void get_pass(context *c, word_reader *r, uint32_t layer, uint32_t pass, int cut, int16_t *symbols,
                      uint64_t *done) {
     const hg_model *m = c->m;
-    size_t start = layer ? m->layer_end[layer - 1] : 0u, stop = m->layer_end[layer], ch;
+    size_t start = first_channel(m, layer), stop = m->layer_end[layer], ch;
     uint32_t y, x, lane = 0, z;
     int32_t guess[HG_MAX_PREDICTED], residual;
     uint8_t index[HG_MAX_CHANNELS], fresh[HG_MAX_CHANNELS];
@@ -839,7 +842,7 @@ hg_status hg_decode(const hg_model *m, const uint8_t *const *segment, const size
     uint32_t layer, pass, i, all = merged ? 1u : m->layers;
     hg_status status = begin(&c, m, rows, columns, level, HG_DECODE, workspace, workspace_size);
     if (status != HG_OK) return status;
-    if (segments > all) return HG_CORRUPT;
+    if (segments > all) return HG_BAD_ARGUMENT;
     fill_hints(&c);
     memset(&r, 0, sizeof r);
     for (layer = 0; layer < m->layers; layer++) done[layer] = 0;
@@ -927,8 +930,8 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
     size_t at = 14;
     uint32_t bits, i;
     int fits;
-    if (!size_fits(h) || h->level >= HG_LEVELS || h->parts < 1 || h->parts > HG_MAX_LAYERS || h->side > MAX_SLICE)
-        return HG_CORRUPT;
+    if (!size_fits(h) || h->level >= HG_LEVELS || h->parts < 1 || h->parts > HG_MAX_LAYERS || h->side > HG_MAX_SLICE)
+        return HG_BAD_ARGUMENT;
     count_segments(h);
     if (capacity < at) return HG_NO_SPACE;
     bits = h->level | (h->parts - 1) << 10 | (h->side ? 1u << 13 : 0u);
@@ -940,7 +943,7 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
     if (h->side) fits = fits && put_number(out, capacity, &at, h->side);
     h->lengths_at = at;
     for (i = 0; i < h->segments && fits; i++) {
-        if (length[i] >= 1u << 28) return HG_CORRUPT;
+        if (length[i] >= 1u << 28) return HG_BAD_ARGUMENT;
         fits = put_number(out, capacity, &at, length[i]);
     }
     if (!fits || capacity - at < 4) return HG_NO_SPACE;
@@ -969,7 +972,7 @@ hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
     if (!size_fits(h)) return HG_CORRUPT;
     if (bits >> 13 & 1) {
         if ((status = hg_next_length(data, size, &at, &h->side)) != HG_OK) return status;
-        if (h->side < 1 || h->side > MAX_SLICE) return HG_CORRUPT;
+        if (h->side < 1 || h->side > HG_MAX_SLICE) return HG_CORRUPT;
     }
     count_segments(h);
     h->lengths_at = at;

@@ -23,20 +23,24 @@ enum {
     HG_MAX_TOKENS = 256,
     HG_MAX_ANCHORS = 32,
     HG_MAX_NETS = 2 * HG_MAX_LAYERS,
+    HG_MAX_SLICE = 4096, /* latents on a side */
     HG_MAX_SYMBOL = 256, /* largest magnitude that is encoded; decoding may yield up to 894 */
     HG_QUALITIES = 101,
     HG_LEVELS = 1024,
     HG_LEVEL_0 = 223
 };
 
+/* HG_BAD_MODEL, HG_CUT, HG_CORRUPT and HG_BAD_VERSION say that bytes are bad: a receiver may see them any day.
+ * HG_NO_SPACE, HG_BAD_SYMBOL and HG_BAD_ARGUMENT are mistakes of the caller, whatever the bytes. */
 typedef enum {
     HG_OK = 0,
-    HG_BAD_MODEL,  /* the entropy file breaks a rule */
-    HG_NO_SPACE,   /* a buffer the caller gave is too small */
-    HG_CUT,        /* bytes end early */
-    HG_CORRUPT,    /* bytes no encoder writes */
-    HG_BAD_SYMBOL, /* a symbol to encode is beyond HG_MAX_SYMBOL */
-    HG_BAD_VERSION
+    HG_BAD_MODEL,   /* the entropy file breaks a rule */
+    HG_NO_SPACE,    /* a buffer the caller gave is too small */
+    HG_CUT,         /* bytes end early */
+    HG_CORRUPT,     /* bytes no encoder writes */
+    HG_BAD_SYMBOL,  /* a symbol to encode is beyond HG_MAX_SYMBOL */
+    HG_BAD_VERSION, /* a stream of another version of the format */
+    HG_BAD_ARGUMENT /* a size, level, rounding or count is out of range */
 } hg_status;
 
 typedef struct {
@@ -74,7 +78,7 @@ uint32_t hg_rounding(const hg_model *model, uint32_t level);
 void hg_quantise(const hg_model *model, const int8_t *latents, size_t positions, uint32_t level, uint32_t rounding,
                  int16_t *symbols);
 
-/* Bytes of workspace for a slice of rows x columns positions. The functions below need it filled with zeros: calloc
+/* Bytes of workspace for a slice of rows x columns positions, each 1 to HG_MAX_SLICE. The functions below need it filled with zeros: calloc
  * leaves the pages of a large one untouched until the bytes of a stream pay for them. */
 size_t hg_workspace(const hg_model *model, uint32_t rows, uint32_t columns, hg_task task);
 
@@ -121,7 +125,8 @@ uint32_t hg_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 hg_status hg_parse(hg_header *header, const uint8_t *data, size_t size);
 
 /* Write a header and its segment lengths, layer by layer and in each slice by slice. The caller fills in codec, width,
- * height, level, parts and side; the rest of `header` is filled in as hg_parse does. HG_CORRUPT: a field is out of range. */
+ * height, level, parts and side; the rest of `header` is filled in as hg_parse does. HG_BAD_ARGUMENT: a field or a length is out of
+ * range. */
 hg_status hg_write_header(hg_header *header, const uint32_t *length, uint8_t *out, size_t capacity);
 
 /* The next segment length; `at` moves on. Call header.segments times, starting at lengths_at. */

@@ -27,9 +27,20 @@ static const hg_model *model_of(PyObject *capsule) {
     return h ? &h->model : NULL;
 }
 
+static PyObject *corrupt_error; /* a ValueError, so that whoever tells nothing apart may catch that */
+
+/* Bad bytes of a stream are a CorruptError, a mistake of the caller and a bad entropy file a ValueError. */
 static PyObject *fail(hg_status status) {
-    static const char *const text[] = {"ok", "bad model", "no space", "cut", "corrupt", "bad symbol", "bad version"};
-    PyErr_SetString(PyExc_ValueError, text[status]);
+    static const char *const text[] = {"ok",
+                                       "bad model",
+                                       "a buffer is too small",
+                                       "cut",
+                                       "corrupt",
+                                       "a symbol is beyond 256",
+                                       "of another version",
+                                       "a size, level, rounding or count is out of range"};
+    int is_of_bytes = status == HG_CUT || status == HG_CORRUPT || status == HG_BAD_VERSION;
+    PyErr_SetString(is_of_bytes ? corrupt_error : PyExc_ValueError, text[status]);
     return NULL;
 }
 
@@ -67,7 +78,7 @@ static PyObject *core_quantise(PyObject *self, PyObject *args) {
     (void)self;
     if (!PyArg_ParseTuple(args, "Oy#II", &capsule, &latents, &size, &level, &rounding)) return NULL;
     if ((m = model_of(capsule)) == NULL) return NULL;
-    if (size % m->channels || level >= HG_LEVELS || rounding > 128) return fail(HG_CORRUPT);
+    if (size % m->channels || level >= HG_LEVELS || rounding > 128) return fail(HG_BAD_ARGUMENT);
     result = PyBytes_FromStringAndSize(NULL, 2 * size);
     if (result == NULL) return NULL;
     out = (int16_t *)(void *)PyBytes_AsString(result);
@@ -77,12 +88,15 @@ static PyObject *core_quantise(PyObject *self, PyObject *args) {
     return result;
 }
 
-/* Copy symbols so that they are aligned, and get a workspace. Both lie in one allocation. */
+static int is_slice(unsigned rows, unsigned columns) {
+    return rows >= 1 && columns >= 1 && rows <= HG_MAX_SLICE && columns <= HG_MAX_SLICE;
+}
+
+/* Get a workspace and `extra` bytes behind it in one allocation. */
 static uint8_t *prepare(const hg_model *m, Py_ssize_t size, unsigned rows, unsigned columns, hg_task task,
                         size_t extra, size_t *need) {
-    if (rows == 0 || columns == 0 || rows > 4096 || columns > 4096 ||
-        (size_t)size != 2 * (size_t)rows * columns * m->channels) {
-        fail(HG_CORRUPT);
+    if (!is_slice(rows, columns) || (size_t)size != 2 * (size_t)rows * columns * m->channels) {
+        fail(HG_BAD_ARGUMENT);
         return NULL;
     }
     *need = hg_workspace(m, rows, columns, task);
@@ -188,8 +202,8 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     segments = merged ? 1u : m->layers;
     result = PyList_New((Py_ssize_t)segments);
     for (i = 0; result && i < segments; i++) {
-        PyObject *one = PyBytes_FromStringAndSize((const char *)at, (Py_ssize_t)length[i]);
-        if (one == NULL || PyList_SetItem(result, (Py_ssize_t)i, one) < 0) Py_CLEAR(result);
+        PyObject *segment = PyBytes_FromStringAndSize((const char *)at, (Py_ssize_t)length[i]);
+        if (segment == NULL || PyList_SetItem(result, (Py_ssize_t)i, segment) < 0) Py_CLEAR(result);
         at += length[i];
     }
     free(memory);
@@ -212,7 +226,7 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
         return NULL;
     if ((m = model_of(capsule)) == NULL) return NULL;
     segments = PyTuple_Size(list);
-    if (segments > HG_MAX_LAYERS || rows == 0 || columns == 0 || rows > 4096 || columns > 4096) return fail(HG_CORRUPT);
+    if (segments > HG_MAX_LAYERS || !is_slice(rows, columns)) return fail(HG_BAD_ARGUMENT);
     for (j = 0; j < segments; j++) {
         char *data;
         Py_ssize_t bytes;
@@ -259,11 +273,11 @@ static PyObject *core_parse(PyObject *self, PyObject *args) {
     if (status != HG_OK) return fail(status);
     lengths = PyList_New(0);
     for (i = 0, at = h.lengths_at; lengths && i < h.segments; i++) {
-        PyObject *one;
+        PyObject *item;
         hg_next_length((const uint8_t *)data, (size_t)size, &at, &length);
-        one = PyLong_FromUnsignedLong(length);
-        if (one == NULL || PyList_Append(lengths, one) < 0) Py_CLEAR(lengths);
-        Py_XDECREF(one);
+        item = PyLong_FromUnsignedLong(length);
+        if (item == NULL || PyList_Append(lengths, item) < 0) Py_CLEAR(lengths);
+        Py_XDECREF(item);
     }
     if (lengths == NULL) return NULL;
     return Py_BuildValue("(y#IIIIIInIN)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
@@ -298,6 +312,9 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module && PyModule_AddIntConstant(module, "INTERFACE", 1) < 0) Py_CLEAR(module);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 2) < 0) Py_CLEAR(module);
+    if (module == NULL) return NULL;
+    corrupt_error = PyErr_NewException("heliograph._core.CorruptError", PyExc_ValueError, NULL);
+    if (corrupt_error == NULL || PyModule_AddObjectRef(module, "CorruptError", corrupt_error) < 0) Py_CLEAR(module);
     return module;
 }

@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 
 import heliograph
-from heliograph.codec.slices import load_core
+from heliograph.codec.native_coder import load_core
 
 PACKAGES = (
     "numpy",

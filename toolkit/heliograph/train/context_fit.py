@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import contexts, rans
+from heliograph.codec.codec import open_coder
 from heliograph.codec.entropy_model import LOG_SIZE, NOT_SENT, TOTAL, EntropyModel, PassNetwork
 from heliograph.codec.levels import LEVELS, from_quality
-from heliograph.codec.slices import Coder, load_core
 from heliograph.errors import TrainingError
 from heliograph.train import loop
 from heliograph.train.context_data import (
@@ -125,7 +125,7 @@ def savings(
 
     Compared is with ideal static tables, one for each channel, that are known without being sent.
     """
-    coder = Coder(data, load_core())
+    coder = open_coder(data)
     found = {}
     for quality in qualities:
         level, rounding = from_quality(quality), int(coder.model.rounding[quality])
@@ -262,18 +262,5 @@ def walk_residuals(
     model: EntropyModel, symbols: npt.NDArray[np.int16], level: int
 ) -> Iterable[tuple[int, int, npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Yield layer, pass, tables, residuals and values [n, channels of the layer] of symbols [h, w, C]."""
-    rows, columns, channels = symbols.shape
-    flat = symbols.reshape(-1, channels).astype(np.int64)
-    state = contexts.Contexts(model, rows, columns, level)
-    for layer in range(len(model.layers)):
-        start, stop = model.span(layer)
-        for number, positions, taps in state.walk(layer):
-            values = state.values(layer, number, positions, taps)
-            shifted = values + state.offset[start:stop] + 8
-            table = (np.clip(shifted, 0, 16 * len(model.counts) - 1) >> 4).astype(np.uint8)
-            residual = np.where(state.sent[start:stop], flat[positions, start:stop], 0)
-            guess = state.predict(number, taps) if layer == 0 else None
-            if guess is not None:
-                residual[:, : guess.shape[1]] -= guess
-            state.put(layer, positions, residual, guess)
-            yield layer, number, table, residual, values
+    for coded, residual in contexts.Contexts.of(model, symbols, level).residuals(symbols):
+        yield coded.layer, coded.number, coded.tables, residual, coded.values

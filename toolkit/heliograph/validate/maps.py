@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import container, contexts, rans
+from heliograph.codec import container, rans
 from heliograph.codec.codec import Codec
+from heliograph.codec.contexts import Contexts
 from heliograph.codec.rans import COST_UNIT
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
@@ -53,22 +54,11 @@ def bits(data: bytes, decoded: Decoded) -> Bits:
 def _slice_bits(codec: Codec, symbols: npt.NDArray[np.int16], level: int) -> Floats:
     """Bits of a slice's symbols [h, w, C] in coding order, float64 [layers, h, w]; the walk is the coder's."""
     model, tables = codec.coder.model, rans.Tables(codec.coder.model)
-    rows, columns, channels = symbols.shape
-    flat = symbols.reshape(-1, channels).astype(np.int64)
-    state = contexts.Contexts(model, rows, columns, level)
+    rows, columns, _ = symbols.shape
     out = np.zeros((len(model.layers), rows * columns))
-    for layer in range(len(model.layers)):
-        start, stop = model.span(layer)
-        sent = state.sent[start:stop]
-        for number, positions, taps in state.walk(layer):
-            table = state.tables(layer, number, positions, taps)
-            residual = np.where(sent, flat[positions, start:stop], 0)
-            guess = state.predict(number, taps) if layer == 0 else None
-            if guess is not None:
-                residual[:, : guess.shape[1]] -= guess
-            state.put(layer, positions, residual, guess)
-            cost = tables.costs_in(residual[:, sent], table[:, sent])
-            out[layer, positions] = cost.sum(axis=1) / COST_UNIT
+    for coded, residual in Contexts.of(model, symbols, level).residuals(symbols):
+        costs = tables.costs_in(residual[:, coded.sent], coded.tables[:, coded.sent])
+        out[coded.layer, coded.positions] = costs.sum(axis=1) / COST_UNIT
     return out.reshape(-1, rows, columns)
 
 

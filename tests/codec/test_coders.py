@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.codec import rans
+from heliograph.codec.coder import Coder, DecodedSlice
 from heliograph.codec.entropy_model import level_offsets
 from heliograph.codec.levels import steps_at
-from heliograph.codec.slices import Coder, DecodedSlice
 from heliograph.errors import StreamError
 
 Coders = Callable[[int], tuple[Coder, Coder]]
@@ -145,6 +145,24 @@ def test_a_symbol_beyond_the_limit_is_refused(coders: Coders) -> None:
     for coder in coders(1):
         with pytest.raises(ValueError, match="a symbol is beyond 256"):
             coder.encode(np.full((2, 2, 24), 257, np.int16), 500, merged=False)
+
+
+def test_a_callers_mistake_is_no_corrupt_stream(coders: Coders, latents: Latents) -> None:
+    maps = latents(1, 4, 4, 20.0)
+    for coder in coders(1):
+        segments = coder.encode(coder.quantise(maps, 500, 110), 500, merged=True)
+        for mistake in (
+            lambda coder=coder: coder.quantise(maps, 1024, 110),
+            lambda coder=coder: coder.quantise(maps, 500, 129),
+            lambda coder=coder: coder.refine(maps, 500, 129, 8),
+            lambda coder=coder, s=segments: coder.decode(s, 0, 4, 500, merged=True),
+            lambda coder=coder, s=segments: coder.decode(s, 4, 4, 1024, merged=True),
+            lambda coder=coder, s=segments: coder.decode(s * 4, 4, 4, 500, merged=False),
+        ):
+            with pytest.raises(ValueError, match="a size, level, rounding or count is out of range"):
+                mistake()
+        with pytest.raises(StreamError, match="stream is corrupt"):
+            coder.decode([segments[0][:-2]], 4, 4, 500, merged=True)
 
 
 def test_the_largest_symbols_survive(coders: Coders) -> None:

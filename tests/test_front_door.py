@@ -141,7 +141,8 @@ def test_rates(photo: Path, codec: Codec) -> None:
 def test_decoders_give_what_the_class_gives(stream: Path, codec: Codec) -> None:
     data = stream.read_bytes()
     picture = heliograph.decode(data, decoder="preview", codec=codec)
-    assert (picture.shape, picture.dtype) == ((61, 97, 3), np.uint8)
+    assert picture.shape == (61, 97, 3)
+    assert picture.dtype == np.uint8
     assert np.array_equal(picture, heliograph.decode(stream, decoder="preview", codec=codec.folder))
     assert np.array_equal(picture, heliograph.Decoder(codec, "preview").decode(data))
     with pytest.raises(heliograph.StreamError, match="stream is cut"):

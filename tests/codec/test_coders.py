@@ -151,16 +151,17 @@ def test_a_callers_mistake_is_no_corrupt_stream(coders: Coders, latents: Latents
     maps = latents(1, 4, 4, 20.0)
     for coder in coders(1):
         segments = coder.encode(coder.quantise(maps, 500, 110), 500, merged=True)
-        for mistake in (
-            lambda coder=coder: coder.quantise(maps, 1024, 110),
-            lambda coder=coder: coder.quantise(maps, 500, 129),
-            lambda coder=coder: coder.refine(maps, 500, 129, 8),
-            lambda coder=coder, s=segments: coder.decode(s, 0, 4, 500, merged=True),
-            lambda coder=coder, s=segments: coder.decode(s, 4, 4, 1024, merged=True),
-            lambda coder=coder, s=segments: coder.decode(s * 4, 4, 4, 500, merged=False),
-        ):
-            with pytest.raises(ValueError, match="a size, level, rounding or count is out of range"):
-                mistake()
+        text = "a size, level, rounding or count is out of range"
+        with pytest.raises(ValueError, match=text):
+            coder.quantise(maps, 1024, 110)
+        with pytest.raises(ValueError, match=text):
+            coder.refine(maps, 500, 129, 8)
+        with pytest.raises(ValueError, match=text):
+            coder.decode(segments, 0, 4, 500, merged=True)
+        with pytest.raises(ValueError, match=text):
+            coder.decode(segments, 4, 4, 1024, merged=True)
+        with pytest.raises(ValueError, match=text):
+            coder.decode(segments * 4, 4, 4, 500, merged=False)
         with pytest.raises(StreamError, match="stream is corrupt"):
             coder.decode([segments[0][:-2]], 4, 4, 500, merged=True)
 

@@ -232,11 +232,8 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         "delegate": arguments.delegate,
         "threads": arguments.threads,
     }
-    if arguments.max_bytes is not None:
-        options["max-bytes"] = int(arguments.max_bytes)
-    elif arguments.bpp is not None:
-        options["bpp"] = arguments.bpp
-    else:
-        options["quality"] = arguments.quality
+    rate = encoding.rate(arguments)
+    options["quality"] = None if rate.quality is None else f"{rate.quality:g}"
+    options |= {"max-bytes": rate.max_bytes, "bpp": rate.bpp}
     # One word each: a value may itself begin with a dash.
     return [NAME, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

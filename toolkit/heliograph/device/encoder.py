@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,12 +47,12 @@ class LatentEncoder:
         network = Model(model, runtime=runtime, delegate=delegate, threads=threads)
         side = tile // tiles.STRIDE
         expected = (tile, tile, 3), (side, side, channels)
-        found = network.input_shape, network.output_shape
+        shapes = network.input_shape, network.output_shape
         self.runtime = network.runtime
-        self._model: Any = network  # or what else computes int8 latents of an int8 tile
-        if found != expected:
+        self._model: Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]] = network  # a tile's latents
+        if shapes != expected:
             raise CodecError(
-                f"encoder maps {found[0]} to {found[1]}, the manifest says {expected[0]} to {expected[1]}; "
+                f"encoder maps {shapes[0]} to {shapes[1]}, the manifest says {expected[0]} to {expected[1]}; "
                 "copy the codec folder again"
             )
 
@@ -65,8 +65,8 @@ class LatentEncoder:
         out = np.empty((*tiles.latent_shape(width, height), self.channels), np.int8)
         for (rows, columns), tile in tiles.cut(picture, self.tile):
             # int8 = uint8 - 128: the model's input has scale 1/255 and zero point -128
-            found = self._model((tile ^ 0x80).view(np.int8))
-            out[rows, columns] = found[: rows.stop - rows.start, : columns.stop - columns.start]
+            latents = self._model((tile ^ 0x80).view(np.int8))
+            out[rows, columns] = latents[: rows.stop - rows.start, : columns.stop - columns.start]
         return out
 
 

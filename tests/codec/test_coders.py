@@ -92,7 +92,7 @@ def test_c_and_numpy_agree_on_changed_and_cut_bytes(
 
 @settings(deadline=None, max_examples=40)
 @given(rounding=st.integers(0, 128), strength=st.integers(0, 40), **slices)
-def test_c_and_numpy_refine_alike_and_state_the_bits(
+def test_c_and_numpy_do_rdoq_alike_and_state_the_bits(
     rounding: int,
     strength: int,
     seed: int,
@@ -106,23 +106,27 @@ def test_c_and_numpy_refine_alike_and_state_the_bits(
 ) -> None:
     slow, fast = coders(seed % 4)
     picture = latents(seed, rows, columns, scale)
-    symbols, bits = slow.refine(picture, level, rounding, strength)
-    found, counted = fast.refine(picture, level, rounding, strength)
+    symbols, bits = slow.rdoq(picture, level, rounding, strength)
+    found, counted = fast.rdoq(picture, level, rounding, strength)
     assert np.array_equal(symbols, found)
     assert bits == counted == fast.estimate(symbols, level)
     sent = level_offsets(slow.model, level)[1]
-    moved = np.abs(symbols.astype(int) - slow.quantise(picture, level, rounding))
+    plain = slow.quantise(picture, level, rounding)
+    moved = np.abs(symbols.astype(int) - plain)
     assert moved[..., sent].max(initial=0) <= (1 if strength else 0)
+    step = steps_at(slow.model.steps, level)
+    error = np.abs(16 * picture[..., slow.model.order].astype(int) - symbols * step)
+    assert np.all((error <= step)[..., sent])
 
 
-def test_refining_lowers_bits_and_error_together_weighed(coders: Coders, latents: Latents) -> None:
+def test_rdoq_lowers_bits_and_error_together_weighed(coders: Coders, latents: Latents) -> None:
     coder, level = coders(2)[1], 600
     picture = latents(4, 12, 16, 20.0)
     step = steps_at(coder.model.steps, level)
     exact = 16 * picture[..., coder.model.order].astype(np.float64) / step
 
     def cost(strength: int) -> float:
-        symbols, bits = coder.refine(picture, level, 128, strength)
+        symbols, bits = coder.rdoq(picture, level, 128, strength)
         return sum(bits) / 1024 + 8 * float(np.square(exact - symbols).sum())
 
     assert cost(8) < cost(0)
@@ -155,7 +159,7 @@ def test_a_callers_mistake_is_no_corrupt_stream(coders: Coders, latents: Latents
         with pytest.raises(ValueError, match=text):
             coder.quantise(maps, 1024, 110)
         with pytest.raises(ValueError, match=text):
-            coder.refine(maps, 500, 129, 8)
+            coder.rdoq(maps, 500, 129, 8)
         with pytest.raises(ValueError, match=text):
             coder.decode(segments, 0, 4, 500, merged=True)
         with pytest.raises(ValueError, match=text):

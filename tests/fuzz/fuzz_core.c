@@ -147,7 +147,7 @@ static void fuzz_round_trip(const uint8_t *data, size_t size) {
     symbols = malloc(count * sizeof *symbols);
     need = hg_workspace(&model, rows, columns, HG_ENCODE);
     workspace = calloc(1, need);
-    status = hg_refine(&model, latents, rows, columns, level, data[4] >> 1, data[1] >> 4, workspace, need, symbols, bits);
+    status = hg_rdoq(&model, latents, rows, columns, level, data[4] >> 1, data[1] >> 4, workspace, need, symbols, bits);
     if (status != HG_OK) abort();
     memset(workspace, 0, need);
     capacity = 4 * count + 4096;

@@ -47,10 +47,10 @@ class Coder(Protocol):
         `rounding` is 0 to 128 in 1/256 of a step.
         """
 
-    def refine(
+    def rdoq(
         self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int
     ) -> tuple[Symbols, list[int]]:
-        """Quantise a slice's latents with a look at the bits: symbols in coding order, bits of each layer.
+        """Quantise a slice's latents, rate-distortion optimised: symbols in coding order, bits of each layer.
 
         A symbol moves by one towards its prediction (0 in most channels) where that saves more bits than the
         error it adds is worth: `strength` bits for the square of a step. It stays within a step of its latent,

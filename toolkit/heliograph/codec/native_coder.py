@@ -13,7 +13,7 @@ import numpy.typing as npt
 from heliograph.codec.coder import DecodedSlice, Symbols, corrupt
 from heliograph.codec.entropy_model import EntropyModel
 
-CORE_INTERFACE = 2  # of the extension, see csrc/python.c: an editable install may lag behind its sources
+CORE_INTERFACE = 3  # of the extension, see csrc/python.c: an editable install may lag behind its sources
 _log = logging.getLogger(__name__)
 
 
@@ -53,12 +53,12 @@ class NativeCoder:
         symbols = self._core.quantise(self._handle, latents.tobytes(), level, rounding)
         return np.frombuffer(symbols, np.int16).reshape(latents.shape)
 
-    def refine(
+    def rdoq(
         self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int
     ) -> tuple[Symbols, list[int]]:
-        """Quantise with a look at the bits; see `Coder.refine`."""
+        """Quantise, rate-distortion optimised; see `Coder.rdoq`."""
         rows, columns, _ = latents.shape
-        symbols, bits = self._core.refine(
+        symbols, bits = self._core.rdoq(
             self._handle, latents.tobytes(), rows, columns, level, rounding, strength
         )
         return np.frombuffer(symbols, np.int16).reshape(latents.shape), list(bits)

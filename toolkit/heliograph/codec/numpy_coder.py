@@ -33,16 +33,18 @@ class NumpyCoder:
         ordered = latents[..., self.model.order]
         return quantise.quantise(ordered, steps_at(self.model.steps, level), rounding)
 
-    def refine(
+    def rdoq(
         self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int
     ) -> tuple[Symbols, list[int]]:
-        """Quantise with a look at the bits; see `Coder.refine`."""
+        """Quantise, rate-distortion optimised; see `Coder.rdoq`."""
         symbols = self.quantise(latents, level, rounding)
         if strength:
-            symbols = self._refined(latents[..., self.model.order], symbols, level, strength)
+            symbols = self._toward_prediction(latents[..., self.model.order], symbols, level, strength)
         return symbols, self.estimate(symbols, level)
 
-    def _refined(self, latents: npt.NDArray[np.int8], symbols: Symbols, level: int, strength: int) -> Symbols:
+    def _toward_prediction(
+        self, latents: npt.NDArray[np.int8], symbols: Symbols, level: int, strength: int
+    ) -> Symbols:
         channels = symbols.shape[-1]
         out = symbols.reshape(-1, channels).astype(np.int64)
         exact = latents.reshape(-1, channels).astype(np.int64)

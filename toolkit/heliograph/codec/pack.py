@@ -78,7 +78,7 @@ class Packer:
     def _refined(self, level: int, less: int) -> tuple[list[Symbols], list[float]]:
         """Return the symbols of every slice, refined if that is wished, and about how many bytes each takes."""
         rounding, strength = self._rounding(level, less), STRENGTH if self._refine else 0
-        found = [self._coder.refine(part, level, rounding, strength) for part in self._parts]
+        found = [self._coder.rdoq(part, level, rounding, strength) for part in self._parts]
         return [symbols for symbols, _ in found], [sum(bits) / 8192 for _, bits in found]
 
     def estimate(self, level: int, less: int = 0) -> float:

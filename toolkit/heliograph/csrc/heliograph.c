@@ -488,8 +488,8 @@ static uint32_t cost_in(const context *c, uint32_t t, int32_t residual) {
 
 /* Move symbols of a position one towards their prediction where the bits that saves outweigh the error it adds: an
  * error of one step, squared, is worth `strength` bits. None ends more than a step away from its latent. */
-static void refine(const context *c, uint32_t layer, const int8_t *latents, uint32_t strength, const int32_t *guess,
-                   const uint8_t *index, int16_t *symbols) {
+static void rdoq(const context *c, uint32_t layer, const int8_t *latents, uint32_t strength, const int32_t *guess,
+                 const uint8_t *index, int16_t *symbols) {
     const hg_model *m = c->m;
     size_t start = first_channel(m, layer), ch;
     for (ch = start; ch < m->layer_end[layer]; ch++) {
@@ -503,8 +503,8 @@ static void refine(const context *c, uint32_t layer, const int8_t *latents, uint
     }
 }
 
-/* Fill index and residual of all layers; with `refined`, which is `symbols` then, refine them on the way. */
-static hg_status model_all(context *c, const int16_t *symbols, int16_t *refined, const int8_t *latents,
+/* Fill index and residual of all layers; with `chosen`, which is `symbols` then, RDOQ on the way. */
+static hg_status model_all(context *c, const int16_t *symbols, int16_t *chosen, const int8_t *latents,
                            uint32_t strength) {
     const hg_model *m = c->m;
     size_t n = (size_t)c->rows * c->columns * m->channels, position, ch;
@@ -524,9 +524,9 @@ static hg_status model_all(context *c, const int16_t *symbols, int16_t *refined,
                     find_taps(c, layer, pass, y, x, tap);
                     choose(c, layer, pass, y, x, tap, c->index + position * m->channels + start);
                     if (layer == 0) predict(c, pass, tap, symbols, guess);
-                    if (refined)
-                        refine(c, layer, latents + position * m->channels, strength, guess,
-                               c->index + position * m->channels + start, refined + position * m->channels);
+                    if (chosen)
+                        rdoq(c, layer, latents + position * m->channels, strength, guess,
+                             c->index + position * m->channels + start, chosen + position * m->channels);
                     if (layer == 0) {
                         for (ch = 0; ch < m->predicted; ch++)
                             c->residual[position * m->predicted + ch] =
@@ -578,9 +578,9 @@ static void bits_of_layers(const context *c, const int16_t *symbols, uint64_t bi
     for (layer = 0; layer < c->m->layers; layer++) bits[layer] = count_bits(c, symbols, layer, layer, &any);
 }
 
-hg_status hg_refine(const hg_model *m, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
-                    uint32_t rounding, uint32_t strength, void *workspace, size_t workspace_size, int16_t *symbols,
-                    uint64_t bits[HG_MAX_LAYERS]) {
+hg_status hg_rdoq(const hg_model *m, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
+                  uint32_t rounding, uint32_t strength, void *workspace, size_t workspace_size, int16_t *symbols,
+                  uint64_t bits[HG_MAX_LAYERS]) {
     context c;
     hg_status status;
     if (level >= HG_LEVELS || rounding > 128) return HG_BAD_ARGUMENT;

@@ -87,11 +87,12 @@ hg_status hg_estimate(const hg_model *model, const int16_t *symbols, uint32_t ro
                       void *workspace, size_t workspace_size, uint64_t bits[HG_MAX_LAYERS]);
 
 /* Latents of a slice, int8 [rows][columns][C] in the encoder's order, to symbols in internal order as hg_quantise makes
- * them, then refined with the tables that will code them: a symbol moves by one towards its prediction where an error of
- * one step, squared, counts as `strength` bits (0: not refined). Gives the bits of every layer in 1/1024 bit. */
-hg_status hg_refine(const hg_model *model, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
-                    uint32_t rounding, uint32_t strength, void *workspace, size_t workspace_size, int16_t *symbols,
-                    uint64_t bits[HG_MAX_LAYERS]);
+ * them, then by rate-distortion optimised quantisation with the tables that will code them: a symbol moves by one towards
+ * its prediction where an error of one step, squared, counts as `strength` bits (0: none moves). Gives the bits of every
+ * layer in 1/1024 bit. */
+hg_status hg_rdoq(const hg_model *model, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
+                  uint32_t rounding, uint32_t strength, void *workspace, size_t workspace_size, int16_t *symbols,
+                  uint64_t bits[HG_MAX_LAYERS]);
 
 /* Encode a slice: its segments follow each other in `out`, `length[i]` bytes each; `merged` makes one segment of all
  * layers. */

@@ -137,7 +137,7 @@ static PyObject *core_estimate(PyObject *self, PyObject *args) {
     return bits_list(m, bits);
 }
 
-static PyObject *core_refine(PyObject *self, PyObject *args) {
+static PyObject *core_rdoq(PyObject *self, PyObject *args) {
     PyObject *capsule, *symbols, *list;
     const hg_model *m;
     const char *latents;
@@ -160,7 +160,7 @@ static PyObject *core_refine(PyObject *self, PyObject *args) {
     }
     out = (int16_t *)(void *)PyBytes_AsString(symbols);
     Py_BEGIN_ALLOW_THREADS
-    status = hg_refine(m, (const int8_t *)latents, rows, columns, level, rounding, strength, memory, need, out, bits);
+    status = hg_rdoq(m, (const int8_t *)latents, rows, columns, level, rounding, strength, memory, need, out, bits);
     Py_END_ALLOW_THREADS
     free(memory);
     if (status != HG_OK) {
@@ -300,8 +300,8 @@ static PyMethodDef methods[] = {
     {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
     {"quantise", core_quantise, METH_VARARGS, "quantise(model, latents, level, rounding): symbols."},
     {"estimate", core_estimate, METH_VARARGS, "estimate(model, symbols, rows, columns, level): bits of each layer."},
-    {"refine", core_refine, METH_VARARGS,
-     "refine(model, latents, rows, columns, level, rounding, strength): symbols, bits of each layer."},
+    {"rdoq", core_rdoq, METH_VARARGS,
+     "rdoq(model, latents, rows, columns, level, rounding, strength): symbols, bits of each layer."},
     {"encode", core_encode, METH_VARARGS, "encode(model, symbols, rows, columns, level, merged): segments."},
     {"decode", core_decode, METH_VARARGS,
      "decode(model, segments, cut, rows, columns, level, merged): symbols, residuals read of each layer."},
@@ -312,7 +312,7 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module && PyModule_AddIntConstant(module, "INTERFACE", 2) < 0) Py_CLEAR(module);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 3) < 0) Py_CLEAR(module);
     if (module == NULL) return NULL;
     corrupt_error = PyErr_NewException("heliograph._core.CorruptError", PyExc_ValueError, NULL);
     if (corrupt_error == NULL || PyModule_AddObjectRef(module, "CorruptError", corrupt_error) < 0) Py_CLEAR(module);

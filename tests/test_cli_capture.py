@@ -146,7 +146,7 @@ OPTIONS = [
     *("--source", "folder:in box", "--spool", "a $HOME 100%", "--every", "90s", "--count", "7"),
     *("--skip-unchanged", "--spool-bytes", "100M", "--port", "socket://[::1]:7000", "--max-bytes", "8000"),
     "--send-options=--rtscts --key-file 'a b'",
-    *("--slices", "2", "--delegate", "libedgetpu.so.1", "--threads", "2", "--size", "1920x1080"),
+    *("--slices", "2", "--delegate", "libedgetpu.so.1", "--threads", "2", "--size", "1920x1080", "--fast"),
 ]
 
 

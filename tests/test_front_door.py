@@ -75,7 +75,7 @@ def test_what_it_offers() -> None:
         ("Rate", "(quality=None, max_bytes=None, bpp=None)"),
         (
             "Encoder",
-            "(codec, *, slice_tiles=0, layered=False, runtime=None, delegate=None, threads=1)",
+            "(codec, *, slice_tiles=0, layered=False, fast=False, runtime=None, delegate=None, threads=1)",
         ),
         ("Decoder", "(codec=None, kind='auto', *, registry=None, runtime=None, threads=1)"),
     ],

@@ -1,4 +1,4 @@
-"""Budgets: never exceeded, and used."""
+"""Packing: how symbols are chosen, and budgets: never exceeded, and used."""
 
 from __future__ import annotations
 
@@ -8,13 +8,37 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.codec import levels
 from heliograph.codec.codec import Codec
-from heliograph.codec.pack import Packer
+from heliograph.codec.pack import STRENGTH, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import PictureError
 
 Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+
+
+def test_symbols_are_chosen_by_rdoq_unless_it_is_left_out(random_codec: Codec, latents: Latents) -> None:
+    maps, coder, level = latents(2, 20, 20, 20.0), random_codec.coder, 600
+
+    def symbols(**options: int) -> npt.NDArray[np.int16]:
+        stream = Packer(random_codec, maps, 320, 320, **options).at(level)  # type: ignore[arg-type]
+        return decode_stream(stream, random_codec).symbols[..., coder.model.order]
+
+    optimised, _ = coder.rdoq(maps, level, 128, STRENGTH)
+    dead_zone = coder.quantise(maps, level, 110)  # the random model's rounding
+    assert np.array_equal(symbols(), optimised)
+    assert np.array_equal(symbols(strength=0), dead_zone)
+
+
+@pytest.mark.parametrize("quality", [0, 30, 60, 100])
+def test_rdoq_takes_fewer_bytes_than_the_nearest_symbols(
+    quality: int, random_codec: Codec, latents: Latents
+) -> None:
+    maps, level = latents(2, 20, 20, 20.0), levels.from_quality(quality)
+    stream = Packer(random_codec, maps, 320, 320).at(level)
+    nearest = random_codec.coder.quantise(maps, level, 128)
+    assert len(stream) < sum(map(len, random_codec.coder.encode(nearest, level, merged=True)))
 
 
 @pytest.mark.parametrize("max_bytes", [2800, 3600, 4090, 4110, 4300, 5000, 6000])

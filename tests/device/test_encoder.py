@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from heliograph.codec.codec import Codec
+from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
@@ -40,6 +41,14 @@ def test_tiles_are_encoded_independently(encoder: Encoder, paint: Paint) -> None
 
 def test_the_same_picture_gives_the_same_bytes(encoder: Encoder, paint: Paint) -> None:
     assert encoder.encode(paint(64, 64), Rate(quality=50)) == encoder.encode(paint(64, 64), Rate(quality=50))
+
+
+def test_a_fast_encoder_rounds_with_the_dead_zone(encoder: Encoder, codec: Codec, paint: Paint) -> None:
+    picture, rate = paint(256, 256), Rate(quality=50)
+    latents = encoder.latents(picture)
+    fast = Encoder(codec, fast=True).encode(picture, rate)
+    assert fast == Packer(codec, latents, 256, 256, strength=0).pack(rate).data
+    assert encoder.encode(picture, rate) == Packer(codec, latents, 256, 256).pack(rate).data != fast
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 8, 4)])

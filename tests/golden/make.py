@@ -60,7 +60,7 @@ def make(folder: Path) -> None:
         latents = models.make_latents(number, -(-height // 16), -(-width // 16), scale)
         if not scale:
             latents[:] = 0
-        packer = Packer(codec, latents, width, height, slice_tiles=tiles)
+        packer = Packer(codec, latents, width, height, slice_tiles=tiles, strength=0)
         data = packer.at(from_quality(quality))
         (folder / f"{name}.helio").write_bytes(data)
         expected[name] = describe(data, codec)

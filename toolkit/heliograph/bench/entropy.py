@@ -163,7 +163,8 @@ def overheads(codec: Codec, maps: Sequence[Map]) -> None:
                 size = len(container.pack(header, coder.encode(symbols, level, merged=merged)))
                 one, layered = (one + size, layered) if merged else (one, layered + size)
             for side in sliced:
-                sliced[side] += len(Packer(codec, m.latents, m.width, m.height, slice_tiles=side).at(level))
+                packer = Packer(codec, m.latents, m.width, m.height, slice_tiles=side, strength=0)
+                sliced[side] += len(packer.at(level))
         costs = "  ".join(f"{n / one - 1:10.2%}" for n in sliced.values())
         print(f"{quality:7} {one:6} {layered / one - 1:7.2%}        {costs}")
 

@@ -236,4 +236,5 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     options["quality"] = None if rate.quality is None else f"{rate.quality:g}"
     options |= {"max-bytes": rate.max_bytes, "bpp": rate.bpp}
     # One word each: a value may itself begin with a dash.
-    return [NAME, *(f"--{name}={value}" for name, value in options.items() if value is not None)]
+    flags = ["--fast"] if arguments.fast else []
+    return [NAME, *flags, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

@@ -58,6 +58,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="slices of TILES x TILES tiles that survive each other's loss; 0: one slice (%(default)s)",
     )
     parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="leave out rate-distortion optimised quantisation: about 60 %% of the time at a quality, the same at a "
+        "budget; 1 to 2 %% more bytes",
+    )
+    parser.add_argument(
         "--runtime", choices=list(RUNTIMES), help="TFLite runtime; default: the first installed"
     )
     parser.add_argument(
@@ -72,6 +78,7 @@ def make_encoder(arguments: argparse.Namespace, *, layered: bool = False) -> Enc
         registry.open_codec(arguments.codec),
         slice_tiles=arguments.slices,
         layered=layered,
+        fast=arguments.fast,
         runtime=arguments.runtime,
         delegate=arguments.delegate,
         threads=arguments.threads,

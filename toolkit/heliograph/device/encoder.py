@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from heliograph.codec import tiles
 from heliograph.codec.codec import Codec
-from heliograph.codec.pack import Packer
+from heliograph.codec.pack import STRENGTH, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
 from heliograph.device.runtime import Model
@@ -77,6 +77,7 @@ class Encoder(LatentEncoder):
         codec: see `open_codec`.
         slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
         layered: a segment for each layer however small the stream; see `Packer`.
+        fast: leave out rate-distortion optimised quantisation, which saves bytes and takes time; see `Packer`.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Encoder(LatentEncoder):
         *,
         slice_tiles: int = 0,
         layered: bool = False,
+        fast: bool = False,
         runtime: str | None = None,
         delegate: str | None = None,
         threads: int = 1,
@@ -99,12 +101,21 @@ class Encoder(LatentEncoder):
             threads=threads,
         )
         self.codec, self.slice_tiles, self.layered = codec, slice_tiles, layered
+        self.strength = 0 if fast else STRENGTH
 
     def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
         """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
         height, width = picture.shape[:2]
         latents = self.latents(picture)
-        return Packer(self.codec, latents, width, height, slice_tiles=self.slice_tiles, layered=self.layered)
+        return Packer(
+            self.codec,
+            latents,
+            width,
+            height,
+            slice_tiles=self.slice_tiles,
+            strength=self.strength,
+            layered=self.layered,
+        )
 
     def encode(self, picture: npt.NDArray[np.uint8], rate: Rate) -> bytes:
         """Return the .helio stream of a picture uint8 [H, W, 3], sRGB, after one inference.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.codec import PREVIEW, SERVER, Codec
-from heliograph.codec.pack import Packer
+from heliograph.codec.pack import STRENGTH, Packer
 from heliograph.codec.stream import Decoded
 from heliograph.device.encoder import Encoder
 from heliograph.measure.environment import versions
@@ -67,6 +67,7 @@ class Subject:
             "versions": versions(runtime, *(_BACKENDS if name == "server" else ())),
             "codec": self.codec.id.hex(),
             "runtime": self.encoder.runtime,
+            "rdoq_strength": STRENGTH,
             "decoder": name,
             "decoder_file": self.codec.hashes.get(FILES[name]),
             "decoder_shape": self.codec.manifest.get(f"{name}_decoder"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.bench import entropy, runtimes
+from heliograph.bench import entropy, rdoq, runtimes
+from heliograph.measure.curves import Point
 
 
 def test_the_entropy_report_prints_every_part(
@@ -41,3 +42,21 @@ def test_runtimes_are_timed(
     times = [float(t) for t in re.findall(r"([\d.]+) ms per megapixel", out)]
     assert len(times) >= 6
     assert min(times) > 0
+
+
+def test_what_rdoq_saves_is_printed_for_every_strength(
+    codec_folder: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert rdoq.main([str(codec_folder), str(photo), "--strengths", "6", "20"]) == 0
+    out = capsys.readouterr().out
+    rows = re.findall(r"^ +(\d+) ((?: +[+-][\d.]+%){7})$", out, re.MULTILINE)
+    assert [strength for strength, _ in rows] == ["6", "20"]
+    assert all(abs(float(share)) < 100 for _, shares in rows for share in re.findall(r"[+-][\d.]+", shares))
+    assert len(re.findall(r"takes [\d.]+ times the time of the dead zone's", out)) == 2
+
+
+def test_equal_curves_save_nothing_and_half_the_bits_half() -> None:
+    curve = [Point(0.1 * 2**n, 25 + 3.0 * n) for n in range(5)]
+    assert rdoq.saved(curve, curve) == pytest.approx([0] * 5)
+    halves = [Point(p.bpp / 2, p.db) for p in curve]
+    assert rdoq.saved(curve, halves) == pytest.approx([-0.5] * 5)

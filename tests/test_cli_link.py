@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -64,6 +65,37 @@ def test_a_spool_arrives(folder: Path, line: SimulatedLine, is_keyed: bool) -> N
     assert received(folder) == streams
     assert Spool(folder / "spool").names() == []
     assert sorted(str(e["name"]) for e in events if e["event"] == "received") == sorted(streams)
+
+
+def test_streams_that_encode_wrote_are_sent_and_others_are_told_of(
+    folder: Path, line: SimulatedLine, photo: Path, codec_folder: Path
+) -> None:
+    names = ["IMG_0001", "b", "two words"]
+    pictures = [shutil.copy(photo, folder / f"{name}.png") for name in names]
+    command = ["encode", *map(str, pictures), "-o", str(folder / "spool"), "--codec", str(codec_folder)]
+    assert main(command) == 0
+    streams = {path.name: path.read_bytes() for path in (folder / "spool").glob("*.helio")}
+    left = streams.pop("two words.helio")
+    receiving = Receiving(line.ends[1], folder)
+    done = send(line.ends[0], folder)
+    receiving.end()
+    assert done.returncode == 0
+    assert [text.split(",")[0] for text in done.stdout.splitlines()] == [
+        "sent: name IMG_0001.helio",
+        "sent: name b.helio",
+    ]
+    assert (
+        "skipped: name two words.helio, reason its name or size cannot go over the link: up to 96"
+        in done.stderr
+    )
+    assert received(folder) == streams
+    assert {p.name: p.read_bytes() for p in (folder / "spool").glob("*.helio")} == {"two words.helio": left}
+
+
+def test_an_empty_spool_is_told_of(folder: Path, line: SimulatedLine) -> None:
+    done = send(line.ends[0], folder)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"heliograph: empty: spool {folder}/spool, reason no files ending in .helio\n"
 
 
 def test_another_key_ends_with_a_clear_error(folder: Path, line: SimulatedLine) -> None:

@@ -75,8 +75,8 @@ def test_what_was_removed_is_gone_and_may_be_removed_again(tmp_path: Path) -> No
         spool.read(name)
 
 
-@pytest.mark.parametrize("name", ["../a.helio", "a.helio", ".spool", ""])
-def test_names_that_the_spool_did_not_give_are_refused(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../a.helio", ".a.helio", "a.png", ".spool", ""])
+def test_names_that_no_stream_in_a_spool_has_are_refused(name: str, tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     for use in (spool.read, spool.remove):
         with pytest.raises(SpoolError, match="is no name of a stream in a spool; take one from names"):
@@ -86,13 +86,28 @@ def test_names_that_the_spool_did_not_give_are_refused(name: str, tmp_path: Path
 
 def test_other_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / "holiday.helio").write_bytes(b"mine")
+    (tmp_path / "folder.helio").mkdir()
     spool = Spool(tmp_path, max_bytes=100)
     name = spool.add(bytes(80))
     assert spool.names() == [name]
     spool.add(bytes(90))
     assert (tmp_path / "notes.txt").exists()
-    assert (tmp_path / "holiday.helio").exists()
+    assert (tmp_path / "folder.helio").exists()
+
+
+def test_streams_of_other_names_wait_too_and_no_room_is_made_of_them(tmp_path: Path) -> None:
+    others = {"holiday.helio": make_stream(1, 30, 20), "IMG_0002.helio": bytes(200)}
+    for name, data in others.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / ".holiday.helio").write_bytes(b"half")
+    spool = Spool(tmp_path, max_bytes=100)
+    first = spool.add(bytes(80))
+    assert spool.names() == [first, "IMG_0002.helio", "holiday.helio"]
+    second = spool.add(bytes(90))
+    assert spool.names() == [second, "IMG_0002.helio", "holiday.helio"]
+    assert {name: spool.read(name) for name in others} == others
+    spool.remove("holiday.helio")
+    assert spool.names() == [second, "IMG_0002.helio"]
 
 
 class Clock:

@@ -1,4 +1,8 @@
-"""Send the streams of a spool over a serial link, and remove each when the receiver has confirmed it."""
+"""Send the streams of a spool over a serial link, and remove each when the receiver has confirmed it.
+
+A spool is a folder of files ending in .helio: what heliograph capture keeps there, or heliograph encode wrote. They
+go in the order of their names. One that has the name of an earlier one takes its place at the receiver.
+"""
 
 from __future__ import annotations
 
@@ -121,13 +125,16 @@ def run(arguments: argparse.Namespace) -> int:
             raise LinkError(f"the receiver refuses: {session.REFUSALS[end.refusal]}")
         return bool(arguments.once and end.is_empty)
 
+    tell, is_bare = teller(as_json=arguments.json), not spool.names()
     with Stop() as stop:
         drive(
             end,
             lambda: Port(arguments.port, arguments.baud, hardware_flow=arguments.rtscts),
             stop,
-            tell=teller(as_json=arguments.json),
+            tell=tell,
             is_over=is_over,
             keep_trying=not arguments.once,
         )
+    if is_bare and arguments.once:
+        tell(Event("empty", {"spool": str(arguments.spool), "reason": "no files ending in .helio"}))
     return 0

@@ -4,8 +4,11 @@ Order. A name begins with the UTC time at which its picture was added, so that s
 The time last given is kept in the file `.spool` and never goes back: where the clock stands at it or before
 (it was set back, or a board without a battery started after a power cut), the new name is one microsecond
 after it. Names are therefore unique and rise in the order of `add`; as times they are off while the clock is.
+Whatever else ends in `.helio` waits too, as files that `heliograph encode` wrote, in the order of names: after those
+that `add` named, unless a name begins with a lower digit. A file written there under its last name is read half.
 
-Room. With `max_bytes` the streams in the folder never take more together. To make room
+Room. With `max_bytes` the streams that `add` named never take more together; others are not counted, and nothing is
+taken from them. To make room
 
 1. the oldest stream that has upper layers loses its uppermost one, again and again: first the oldest is
    thinned down to its base layer, then the next, the new one last;
@@ -102,9 +105,9 @@ class Spool:
             return name
 
     def names(self) -> list[str]:
-        """Return the names of all streams, oldest first; other files in the folder are not looked at."""
+        """Return the names of all streams in order, those that `add` named oldest first; see above for the others."""
         with self._errors("read"):
-            return sorted(e.name for e in os.scandir(self.folder) if _NAME.fullmatch(e.name))
+            return sorted(e.name for e in os.scandir(self.folder) if _is_stream(e.name) and e.is_file())
 
     def read(self, name: str) -> bytes:
         """Return a stream, perhaps thinned since it was added.
@@ -130,12 +133,16 @@ class Spool:
         self._at_base.discard(name)
 
     def _path(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
+        if not _is_stream(name):
             raise SpoolError(f"{name!r} is no name of a stream in a spool; take one from names()")
         return self.folder / name
 
     def _newest(self) -> str:
-        return max((name[:_TIME_CHARACTERS] for name in self.names()), default="")
+        return max((name[:_TIME_CHARACTERS] for name in self._added()), default="")
+
+    def _added(self) -> list[str]:
+        """Return the names that `add` gave, oldest first: only these are thinned or dropped."""
+        return [name for name in self.names() if _NAME.fullmatch(name)]
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -213,7 +220,7 @@ class Spool:
 
     def _give_up_one(self, need: int, given: _Given) -> bool:
         """Thin the oldest stream that can be, or drop the oldest of all; return whether there was anything."""
-        names = self.names()
+        names = self._added()
         for name in names:
             if name in self._at_base:
                 continue
@@ -268,6 +275,10 @@ class Spool:
                 given.dropped,
                 given.size,
             )
+
+
+def _is_stream(name: str) -> bool:
+    return name.endswith(SUFFIX) and not name.startswith(".") and "/" not in name
 
 
 def _without_top(data: bytes) -> bytes | None:

@@ -13,7 +13,7 @@ from heliograph.link.one_way.cutting import cut_stream
 from heliograph.link.one_way.frames import FrameWriter
 from heliograph.link.transfer.outgoing import Spool
 from heliograph.link.wire.frames import DELIMITER
-from heliograph.link.wire.names import MAX_STREAM, check_device, is_stream
+from heliograph.link.wire.names import CANNOT_GO, MAX_STREAM, check_device, is_stream
 
 TOGETHER = 16  # pictures whose base layers go before the refinements of any
 POLL = 1.0
@@ -105,7 +105,7 @@ class OneWaySender:
                 continue  # gone since
             if not is_stream(name) or not 0 < len(data) <= MAX_STREAM:
                 self._skipped.add(name)
-                self._log.tell("skipped", name=name, reason="its name or size cannot go over the link")
+                self._log.tell("skipped", name=name, reason=CANNOT_GO)
                 continue
             plans.append(self._plan(name, data))
             self._batch.append((name, len(data)))

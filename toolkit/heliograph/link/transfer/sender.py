@@ -21,7 +21,7 @@ from heliograph.link.wire.messages import (
     Ping,
     Reject,
 )
-from heliograph.link.wire.names import check_device
+from heliograph.link.wire.names import CANNOT_GO, check_device
 
 POLL = 1.0  # seconds between looks into the spool
 FIRST_HELLO, LAST_HELLO = 1.0, 5.0  # seconds between hellos, doubling
@@ -143,9 +143,7 @@ class Sender:
 
     def _refresh(self) -> None:
         for name in self._waiting.refresh():
-            self._log.tell(
-                "skipped", name=name, reason="its name or size cannot go over the link; it stays in the spool"
-            )
+            self._log.tell("skipped", name=name, reason=CANNOT_GO)
         self._drop_vanished()
 
     def _drop_vanished(self) -> None:

@@ -9,6 +9,10 @@ from heliograph.errors import LinkError
 MAX_DEVICE = 32
 MAX_NAME = 96
 MAX_STREAM = 1 << 26  # bytes
+CANNOT_GO = (
+    f"its name or size cannot go over the link: up to {MAX_NAME} letters, digits, '.', '_' and '-', and up to "
+    f"{MAX_STREAM >> 20} MiB, can; it stays in the spool"
+)
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _STREAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\.helio")
 

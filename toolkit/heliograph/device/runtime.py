@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from heliograph import chatter
 from heliograph.errors import CodecError, RuntimeUnavailableError
 
 # In the order they are tried: module that holds Interpreter and load_delegate, and what installs it.
@@ -24,14 +26,16 @@ def _load(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     module, install = RUNTIMES[name]
     try:
         if name == "tf.lite":
-            lite = importlib.import_module("tensorflow").lite
-            return lite.Interpreter, lite.experimental.load_delegate
+            with chatter.held():
+                lite = importlib.import_module("tensorflow").lite
+                return lite.Interpreter, lite.experimental.load_delegate
         if name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
             # With numpy 2 the import works and the first Interpreter() dies with "_ARRAY_API not found".
             raise RuntimeUnavailableError(
                 f"tflite-runtime needs numpy below 2, got {np.__version__}: pip install 'numpy<2'"
             )
-        loaded = importlib.import_module(module)
+        with chatter.held():
+            loaded = importlib.import_module(module)
         return loaded.Interpreter, loaded.load_delegate
     except ImportError as error:
         raise RuntimeUnavailableError(f"runtime {name} is not installed ({error}): {install}") from error
@@ -84,11 +88,14 @@ class Model:
         delegates = []
         if delegate is not None:
             delegates = [_load_delegate(load_delegate, delegate, self.runtime)]
+        # What an accelerator's library writes before it ends the process is its reason, and must be seen.
+        start = contextlib.nullcontext() if delegates else chatter.held()
         try:
-            self._interpreter = interpreter(
-                model_content=model, experimental_delegates=delegates or None, num_threads=threads
-            )
-            self._interpreter.allocate_tensors()
+            with start:
+                self._interpreter = interpreter(
+                    model_content=model, experimental_delegates=delegates or None, num_threads=threads
+                )
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             first = str(error).splitlines()[0] if str(error) else "unknown reason"
             raise CodecError(f"{self.runtime} cannot load the model: {first}") from error

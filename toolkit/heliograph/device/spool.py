@@ -5,7 +5,8 @@ The time last given is kept in the file `.spool` and never goes back: where the 
 (it was set back, or a board without a battery started after a power cut), the new name is one microsecond
 after it. Names are therefore unique and rise in the order of `add`; as times they are off while the clock is.
 Whatever else ends in `.helio` waits too, as files that `heliograph encode` wrote, in the order of names: after those
-that `add` named, unless a name begins with a lower digit. A file written there under its last name is read half.
+that `add` named, unless a name begins with a lower digit. Write
+them under another name first and rename them, as encode does: half a stream would be sent.
 
 Room. With `max_bytes` the streams that `add` named never take more together; others are not counted, and nothing is
 taken from them. To make room

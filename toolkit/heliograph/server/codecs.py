@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from heliograph import chatter
 from heliograph.codec import container
 from heliograph.codec.codec import SERVER, Codec
 from heliograph.codec.decoder import CodecDecoder
@@ -44,7 +45,8 @@ def open_decoder(kind: str, codec: Codec, *, runtime: str | None = None, threads
         kind = "preview"
     if kind != "preview":
         try:
-            made: CodecDecoder = importlib.import_module("heliograph.server.decoder").ServerDecoder(codec)
+            with chatter.held():
+                made: CodecDecoder = importlib.import_module("heliograph.server.decoder").ServerDecoder(codec)
             return made
         except ImportError as error:
             if kind == "server":

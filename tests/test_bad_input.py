@@ -56,8 +56,11 @@ def test_a_cut_picture(fails: Fails, photo: Path, codec_folder: Path) -> None:
     assert "cannot read picture" in fails("encode", photo, "--codec", codec_folder)
 
 
-def test_a_folder_instead_of_a_picture(fails: Fails, tmp_path: Path) -> None:
-    assert f"{tmp_path} is a folder, expected files" in fails("encode", tmp_path)
+def test_a_folder_without_pictures(fails: Fails, tmp_path: Path) -> None:
+    assert fails("encode", tmp_path) == (
+        f"no pictures in {tmp_path}: expected files ending in .avif, .bmp, .jpeg, .jpg, .png, .ppm, .tif, .tiff, "
+        ".webp; check the path"
+    )
 
 
 def test_one_bad_picture_does_not_stop_the_others(

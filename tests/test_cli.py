@@ -129,14 +129,35 @@ def test_an_existing_result_is_kept_unless_forced(
     assert len(stream.read_bytes()) < len(before)
 
 
-def test_two_inputs_with_one_name_are_refused(
-    photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+def test_an_existing_result_does_not_stop_the_others(
+    stream: Path, photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    second = photo.with_name("second.png")
+    second.write_bytes(photo.read_bytes())
+    assert main(["encode", str(photo), str(second), "--codec", str(codec_folder)]) == 2
+    assert f"{stream} exists already; use --force" in capsys.readouterr().err
+    assert second.with_suffix(".helio").exists()
+
+
+def test_two_inputs_of_one_stem_are_named_apart(photo: Path, codec_folder: Path) -> None:
     twin = photo.with_suffix(".jpg")
     Image.open(photo).save(twin)
-    assert main(["encode", str(photo), str(twin), "--codec", str(codec_folder)]) == 2
-    assert f"{photo} and {twin} would both become" in capsys.readouterr().err
-    assert not photo.with_suffix(".helio").exists()
+    assert main(["encode", str(photo), str(twin), "--codec", str(codec_folder)]) == 0
+    assert sorted(p.name for p in photo.parent.glob("*.helio")) == ["photo.jpg.helio", "photo.png.helio"]
+
+
+def test_two_inputs_of_one_name_are_refused_one_by_one(
+    photo: Path, codec_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    twin, other = tmp_path / "twin/photo.png", tmp_path / "other.png"
+    twin.parent.mkdir()
+    for path in (twin, other):
+        path.write_bytes(photo.read_bytes())
+    out = tmp_path / "out"
+    command = ["encode", str(photo), str(twin), str(other), "-o", str(out), "--codec", str(codec_folder)]
+    assert main(command) == 2
+    assert f"error: {twin} would become {out}/photo.helio as another picture does" in capsys.readouterr().err
+    assert sorted(p.name for p in out.iterdir()) == ["other.helio", "photo.helio"]
 
 
 def test_an_input_is_never_overwritten(photo: Path, capsys: pytest.CaptureFixture[str]) -> None:

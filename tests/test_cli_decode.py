@@ -96,7 +96,9 @@ def test_a_list_names_streams_and_two_of_one_name_do_not_overwrite_each_other(
     out = tmp_path / "out"
     assert main([*command, "--list", str(tmp_path / "list"), "-o", str(out)]) == 2
     assert made(out) == ["a.png", "d.png"]
-    assert f"{names[2]} would become {out}/a.png as another stream does" in capsys.readouterr().err
+    assert (
+        f"{names[2]} would become {out}/a.png as another stream does; rename one" in capsys.readouterr().err
+    )
     monkeypatch.setattr(sys, "stdin", io.StringIO(text))
     assert main([*command, "--list", "-"]) == 0  # beside the streams
     assert made(folder) == ["a.png", "cam2/a.png", "cam2/d.png"]

@@ -7,10 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 
-from heliograph import __version__
+from heliograph import __version__, chatter, progress
 from heliograph.commands import (
     calibrate,
     capture,
+    console,
     decode,
     encode,
     export,
@@ -22,7 +23,7 @@ from heliograph.commands import (
     train,
     validate,
 )
-from heliograph.commands.batch import report_error
+from heliograph.commands.console import report_error
 from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
@@ -43,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
         module.configure(command)
+        console.add_options(command)
         command.set_defaults(run=module.run)
     return parser
 
@@ -53,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     141 where whoever reads the output stops reading, as `head` does.
     """
     parsed = build_parser().parse_args(arguments)
+    progress.be_quiet(parsed.quiet)
+    (chatter.show if parsed.verbose else chatter.silence)()
     try:
         return int(parsed.run(parsed))
     except HeliographError as error:

@@ -1,20 +1,23 @@
-"""Many inputs to many outputs: where each result goes, and how one bad input does not stop the others."""
+"""Many inputs to many results: how each is told of, and how one bad input does not stop the others."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from heliograph import progress
 from heliograph.codec import container, levels
+from heliograph.commands.console import Console, report_error
+from heliograph.commands.inputs import Refused
 from heliograph.errors import HeliographError, OutputError
 from heliograph.files import write_whole
+from heliograph.server.pipeline import Task
 
-Pair = tuple[Path, Path]
+NAMED = 20  # failed inputs in the summary
 
 
 @dataclass(frozen=True)
@@ -47,47 +50,6 @@ def add_output_options(parser: argparse.ArgumentParser, suffix: str) -> None:
         help=f"folder for the results, or a file for a single input; default: beside each input, as {suffix}",
     )
     parser.add_argument("-f", "--force", action="store_true", help="replace results that exist already")
-    parser.add_argument(
-        "--json", action="store_true", help="print a JSON object per result instead of a line"
-    )
-
-
-def pair_outputs(inputs: list[Path], out: str | None, suffix: str, *, force: bool) -> list[Pair]:
-    """Return every input with the path of its result; nothing is written.
-
-    OUT is a folder if it is one, ends in a slash, or there are several inputs; it need not exist.
-
-    Raises:
-        OutputError: an input is a folder, two inputs would get the same result, or a result is an input or
-            exists and `force` is not given.
-    """
-    for path in inputs:
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder, expected files; give the files in it: {path / '*'}")
-    if out is None:
-        pairs = [(path, path.with_suffix(suffix)) for path in inputs]
-    elif len(inputs) > 1 or out.endswith(("/", os.sep)) or Path(out).is_dir():
-        folder = Path(out)
-        pairs = [(path, folder / path.with_suffix(suffix).name) for path in inputs]
-    else:
-        pairs = [(inputs[0], Path(out))]
-    sources = {path.resolve() for path in inputs}
-    taken: dict[Path, Path] = {}
-    for source, target in pairs:
-        place = target.absolute()
-        if place in taken:
-            raise OutputError(
-                f"{taken[place]} and {source} would both become {target}; "
-                "rename one, or do them one by one with -o"
-            )
-        taken[place] = source
-        if place.resolve() in sources:
-            raise OutputError(f"{target} is an input and would be overwritten; give another place with -o")
-        if target.is_dir():
-            raise OutputError(f"{target} is a folder, expected a file name; give another with -o")
-        if target.exists() and not force:
-            raise OutputError(f"{target} exists already; use --force to replace it, or -o for another place")
-    return pairs
 
 
 def store(path: Path, data: bytes) -> None:
@@ -101,40 +63,88 @@ def store(path: Path, data: bytes) -> None:
     write_whole(path, data)
 
 
-def run_each(pairs: Iterable[Pair], work: Callable[[Path, Path], Result], *, as_json: bool) -> int:
-    """Do `work(input, output)` for every pair and print its result; return 2 if any failed, else 0."""
-    failed = 0
-    for source, target in pairs:
-        try:
-            print(describe(source, target, work(source, target), as_json=as_json), flush=True)
-        except HeliographError as error:
-            failed = 2
-            report_error(error)
-        except MemoryError:
-            failed = 2
-            report_error(
-                OutputError(f"{source}: not enough memory; use a machine with more, or a smaller picture")
+class Report:
+    """Tells of results as they come: a line for each, a progress bar on a terminal, a summary of many at the end.
+
+    Args:
+        count: how many inputs there are, if that can be known; called only where a bar is shown.
+        skipped: how many were left out so far because their results are there.
+        is_many: whether there is more than one input.
+        words: what the summary says of inputs that were done, of their results, and of doing that again.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        count: Callable[[], int | None],
+        skipped: Callable[[], int],
+        *,
+        is_many: bool,
+        words: tuple[str, str, str],
+    ) -> None:
+        self._console, self._skipped, self._is_many, self._words = console, skipped, is_many, words
+        self._bad: list[str] = []
+        self._failed = self._done = self._pixels = 0
+        self._began = time.perf_counter()
+        total = count() if is_many and sys.stderr.isatty() else None
+        self._bar = progress.bar(total, unit=" pictures", smoothing=0.05, disable=not is_many or None)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *raised: object) -> None:
+        self._bar.close()
+
+    def sound(self, tasks: Iterator[Task | Refused]) -> Iterator[Task]:
+        """Yield the tasks, and tell of inputs that are none."""
+        for task in tasks:
+            if isinstance(task, Task):
+                yield task
+            else:
+                self.fail(task.source, task.error)
+
+    def tell(self, task: Task, result: Result, *, loss: str = "") -> None:
+        """Print what became of an input, and what its stream lacked."""
+        self._done += 1
+        self._pixels += result.width * result.height
+        names = {"input": str(task.source), "output": str(task.target)}
+        with self._bar.external_write_mode(file=sys.stdout):
+            if loss:
+                self._console.warn(f"{task.source}: {loss}")
+            self._console.result(
+                names | asdict(result) | {"bits_per_pixel": result.bits_per_pixel},
+                f"{task.source} -> {task.target}: {result.width}x{result.height}, {result.stream_bytes} bytes, "
+                f"{result.bits_per_pixel:.3f} bits per pixel, quality {result.quality:g}, {result.seconds:.2f} s",
             )
-    return failed
+        self._advance()
 
+    def fail(self, source: Path | str, error: HeliographError) -> None:
+        """Print why there is no result."""
+        self._failed += 1
+        name = str(source)
+        if len(self._bad) < NAMED:
+            self._bad.append(name)
+        if self._is_many and name not in str(error):
+            error = type(error)(f"{name}: {error}")
+        with self._bar.external_write_mode(file=sys.stderr):
+            report_error(error)
+        self._advance()
 
-def describe(source: Path | str, target: Path | str, result: Result, *, as_json: bool) -> str:
-    """Return a result as a line for the user, or as one JSON object."""
-    return (_json if as_json else _line)(source, target, result)
+    def _advance(self) -> None:
+        speed = self._pixels / 1e6 / (time.perf_counter() - self._began)
+        self._bar.set_postfix_str(f"{speed:.2f} megapixels/s, {self._failed} failed", refresh=False)
+        self._bar.update(self._skipped() + self._failed + self._done - self._bar.n)
 
-
-def _line(source: Path | str, target: Path | str, result: Result) -> str:
-    return (
-        f"{source} -> {target}: {result.width}x{result.height}, {result.stream_bytes} bytes, "
-        f"{result.bits_per_pixel:.3f} bits per pixel, quality {result.quality:g}, {result.seconds:.2f} s"
-    )
-
-
-def _json(source: Path | str, target: Path | str, result: Result) -> str:
-    names = {"input": str(source), "output": str(target)}
-    return json.dumps(names | asdict(result) | {"bits_per_pixel": result.bits_per_pixel})
-
-
-def report_error(error: Exception) -> None:
-    """Print an error as one line on standard error."""
-    print(f"heliograph: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    def finish(self) -> int:
+        """Print the summary where more than one input was given; return the exit code."""
+        skipped, (did, results, again) = self._skipped(), self._words
+        if self._is_many:
+            parts = [f"{self._done} {did}"]
+            if skipped:
+                parts.append(f"{skipped} left out because their {results} exist (--force {again} them again)")
+            if self._failed:
+                more = self._failed - len(self._bad)
+                named = ", ".join(self._bad) + (f" and {more} more" if more else "")
+                parts.append(f"{self._failed} failed: {named}")
+            self._console.note("; ".join(parts))
+        return 2 if self._failed else 0

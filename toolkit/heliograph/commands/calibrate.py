@@ -6,10 +6,13 @@ import argparse
 import importlib
 import math
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
+from heliograph import chatter
 from heliograph.codec import registry
 from heliograph.codec.codec import MANIFEST
+from heliograph.commands.console import Console
 from heliograph.errors import OutputError, RuntimeUnavailableError
 
 NAME = "calibrate"
@@ -43,9 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate and print what it saves; return the exit code."""
     try:
-        calibration = importlib.import_module("heliograph.train.calibration")
-        loop = importlib.import_module("heliograph.train.loop")
-        curves = importlib.import_module("heliograph.measure.curves")
+        with chatter.held():
+            calibration = importlib.import_module("heliograph.train.calibration")
+            loop = importlib.import_module("heliograph.train.loop")
+            curves = importlib.import_module("heliograph.measure.curves")
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"calibrating needs Keras, TensorFlow and SciPy ({error}): pip install 'heliograph[train,validate,device]'"
@@ -65,11 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         made = calibration.calibrate(codec, fitted, arguments.out, budget, **options)
         rows = calibration.compare(codec, made, held)
-    print(f"fitted on {len(fitted)} pictures, measured on {len(held)} others, whole files, server decoder:")
+    lines = [
+        f"fitted on {len(fitted)} pictures, measured on {len(held)} others, whole files, server decoder:"
+    ]
     for row in rows:
         (bytes_before, mse_before), (bytes_after, mse_after) = row.before, row.after
         decibel = 10 * math.log10(mse_before / mse_after) if mse_before and mse_after else 0.0
-        print(
+        lines.append(
             f"  quality {row.quality:>2}: {bytes_before:7.0f} bytes before, {bytes_after:7.0f} after "
             f"({100 * (bytes_after / bytes_before - 1):+.1f} %), PSNR {decibel:+.2f} dB"
         )
@@ -77,6 +83,19 @@ def run(arguments: argparse.Namespace) -> int:
         [curves.Point(size, -10 * math.log10(mse)) for size, mse in (getattr(row, which) for row in rows)]
         for which in ("before", "after")
     )
-    print(f"BD-rate {100 * curves.bd_rate(before, after)[0]:+.1f} %")
-    print(f"codec {made.name} ({made.id.hex()}) in {arguments.out}; devices and servers both need its files")
+    rate = curves.bd_rate(before, after)[0]
+    lines.append(f"BD-rate {100 * rate:+.1f} %")
+    lines.append(
+        f"codec {made.name} ({made.id.hex()}) in {arguments.out}; devices and servers both need its files"
+    )
+    values = {
+        "codec": made.name,
+        "codec_id": made.id.hex(),
+        "output": str(arguments.out),
+        "fitted_on": len(fitted),
+        "measured_on": len(held),
+        "bd_rate": rate,
+        "qualities": [asdict(row) for row in rows],
+    }
+    Console.of(arguments).result(values, lines)
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from heliograph.codec import container, levels
 from heliograph.commands import encoding
+from heliograph.commands.console import Console
 from heliograph.device import systemd
 from heliograph.device.cameras import SOURCES, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
@@ -125,8 +126,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Capture until stopped; return the exit code."""
+    console = Console.of(arguments)
     if arguments.print_systemd_unit:
-        print(_unit(arguments), end="")
+        unit = _unit(arguments)
+        console.result({"unit": unit}, unit.removesuffix("\n"))
         return 0
     logging.basicConfig(format="heliograph: %(message)s", level=logging.WARNING)
     camera = make_camera(arguments.source, size=arguments.size, memory=arguments.spool)
@@ -140,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
         every=arguments.every,
         count=arguments.count,
         changes=None if threshold is None else ChangeDetector(threshold),
-        report=_report,
+        report=lambda captured: _report(console, captured),
     )
     sender = None
     if arguments.port is not None:
@@ -187,15 +190,23 @@ class _LastingEncoder:
         return encoding.make_encoder(self._arguments, layered=True)
 
 
-def _report(captured: Captured) -> None:
+def _report(console: Console, captured: Captured) -> None:
     if captured.name is None:
-        print("unchanged, skipped", flush=True)
+        console.result({"name": None, "skipped": "unchanged"}, "unchanged, skipped")
         return
     header = container.open(captured.data).header
-    print(
-        f"{captured.name}: {header.width}x{header.height}, {len(captured.data)} bytes, "
-        f"quality {levels.to_quality(header.level):g}, {captured.seconds:.2f} s",
-        flush=True,
+    quality = levels.to_quality(header.level)
+    console.result(
+        {
+            "name": captured.name,
+            "width": header.width,
+            "height": header.height,
+            "stream_bytes": len(captured.data),
+            "quality": quality,
+            "seconds": captured.seconds,
+        },
+        f"{captured.name}: {header.width}x{header.height}, {len(captured.data)} bytes, quality {quality:g}, "
+        f"{captured.seconds:.2f} s",
     )
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 from heliograph.codec import registry
 from heliograph.commands import batch
-from heliograph.commands.inputs import Inputs, listed
+from heliograph.commands.console import Console
+from heliograph.commands.inputs import STREAMS, Inputs, listed
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import HeliographError, OutputError
+from heliograph.errors import OutputError
 from heliograph.server.codecs import KINDS, Decoder
-from heliograph.server.pipeline import Outcome, Pipeline, Task
+from heliograph.server.pipeline import Outcome, Pipeline
 from heliograph.server.watch import write_picture
 
 NAME = "decode"
 HELP = ".helio streams to pictures, on the host"
-NAMED = 20  # failed streams in the summary
+WORDS = ("decoded", "pictures", "decodes")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -100,17 +97,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.engine == "ray":
         return _run_on_cluster(arguments)
     streams = [Path(name) for name in arguments.streams]
-    inputs = Inputs(streams, arguments.list, arguments.out, force=arguments.force)
+    inputs = Inputs(STREAMS, streams, arguments.out, ".png", listed=arguments.list, force=arguments.force)
     tasks = inputs.tasks()
     pipeline = Pipeline(
         make_decoder(arguments), write_picture, partial=arguments.partial, threads=arguments.threads
     )
-    is_many = inputs.is_lazy or len(streams) > 1
-    report = _Report(inputs.count, lambda: inputs.skipped, is_many=is_many, as_json=arguments.json)
-    with report:
-        for outcome in pipeline.run(report.sound(tasks)):
-            report.tell(outcome)
-    return report.finish()
+    console = Console.of(arguments)
+    report = batch.Report(console, inputs.count, lambda: inputs.skipped, is_many=inputs.is_many, words=WORDS)
+    return _tell(report, pipeline.run(report.sound(tasks)))
 
 
 def _run_on_cluster(arguments: argparse.Namespace) -> int:
@@ -124,84 +118,20 @@ def _run_on_cluster(arguments: argparse.Namespace) -> int:
     settings = cluster.Settings(
         arguments.decoder, folder, arguments.runtime, arguments.partial, arguments.threads
     )
-    report = _Report(lambda: len(tasks) + done, lambda: done, is_many=True, as_json=arguments.json)
+    report = batch.Report(
+        Console.of(arguments), lambda: len(tasks) + done, lambda: done, is_many=True, words=WORDS
+    )
+    return _tell(report, cluster.run(tasks, settings, actors=arguments.actors, gpus=arguments.gpus))
+
+
+def _tell(report: batch.Report, outcomes: Iterable[Outcome]) -> int:
     with report:
-        for outcome in cluster.run(tasks, settings, actors=arguments.actors, gpus=arguments.gpus):
-            report.tell(outcome)
+        for outcome in outcomes:
+            if outcome.error is not None:
+                report.fail(outcome.task.source, outcome.error)
+                continue
+            result = batch.Result(
+                outcome.width, outcome.height, outcome.stream_bytes, outcome.quality, outcome.seconds
+            )
+            report.tell(outcome.task, result, loss=outcome.loss)
     return report.finish()
-
-
-class _Report:
-    """Tells of outcomes as they come: a line for each, a progress bar on a terminal, a summary at the end."""
-
-    def __init__(
-        self, count: Callable[[], int | None], skipped: Callable[[], int], *, is_many: bool, as_json: bool
-    ) -> None:
-        self._skipped, self._is_many, self._as_json = skipped, is_many, as_json
-        self._bad: list[str] = []
-        self._failed = self._done = self._pixels = 0
-        self._began = time.perf_counter()
-        shown = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=count() if shown else None, unit=" pictures", disable=not shown, smoothing=0.05
-        )
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *raised: object) -> None:
-        self._bar.close()
-
-    def sound(self, tasks: Iterator[Task | HeliographError]) -> Iterator[Task]:
-        """Yield the tasks, and tell of those that are none."""
-        for task in tasks:
-            if isinstance(task, Task):
-                yield task
-            else:
-                self._fail(task, str(task).split(" would ")[0])
-
-    def tell(self, outcome: Outcome) -> None:
-        """Print what became of a stream."""
-        source = outcome.task.source
-        if outcome.error is not None:
-            self._fail(outcome.error, str(source))
-            return
-        self._done += 1
-        self._pixels += outcome.width * outcome.height
-        result = batch.Result(
-            outcome.width, outcome.height, outcome.stream_bytes, outcome.quality, outcome.seconds
-        )
-        with self._bar.external_write_mode(file=sys.stdout):
-            if outcome.loss:
-                print(f"heliograph: {source}: {outcome.loss}", file=sys.stderr, flush=True)
-            print(batch.describe(source, outcome.task.target, result, as_json=self._as_json), flush=True)
-        self._advance()
-
-    def _advance(self) -> None:
-        speed = self._pixels / 1e6 / (time.perf_counter() - self._began)
-        self._bar.set_postfix_str(f"{speed:.2f} megapixels/s, {self._failed} failed", refresh=False)
-        self._bar.update(self._skipped() + self._failed + self._done - self._bar.n)
-
-    def _fail(self, error: HeliographError, source: str) -> None:
-        self._failed += 1
-        if len(self._bad) < NAMED:
-            self._bad.append(source)
-        if self._is_many and source not in str(error):
-            error = type(error)(f"{source}: {error}")
-        with self._bar.external_write_mode(file=sys.stderr):
-            batch.report_error(error)
-        self._advance()
-
-    def finish(self) -> int:
-        """Print the summary where more than one stream was given; return the exit code."""
-        skipped = self._skipped()
-        if self._is_many:
-            parts = [f"{self._done} decoded"]
-            if skipped:
-                parts.append(f"{skipped} left out because their pictures exist (--force decodes them again)")
-            if self._failed:
-                more = self._failed - len(self._bad)
-                named = ", ".join(self._bad) + (f" and {more} more" if more else "")
-                parts.append(f"{self._failed} failed: {named}")
-            print(f"heliograph: {'; '.join(parts)}", file=sys.stderr, flush=True)
-        return 2 if self._failed else 0

@@ -1,4 +1,7 @@
-"""Encode pictures to .helio streams with a codec's int8 encoder; needs neither TensorFlow nor Keras."""
+"""Encode pictures to .helio streams with a codec's int8 encoder; needs neither TensorFlow nor Keras.
+
+Pictures of a folder that have a stream already are left out, so the same command fits a timer.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,28 @@ import time
 from pathlib import Path
 
 from heliograph.commands import batch, encoding
-from heliograph.pictures import load_srgb
+from heliograph.commands.console import Console
+from heliograph.commands.inputs import SUFFIX, Inputs, Kind
+from heliograph.errors import HeliographError, OutputError, PictureError
+from heliograph.pictures import SUFFIXES, load_srgb
+from heliograph.server.pipeline import Task
 from heliograph.validate import digests
 
 NAME = "encode"
 HELP = "pictures to .helio streams, on the device"
+PICTURES = Kind("picture", SUFFIXES, PictureError)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "pictures", metavar="PICTURE", nargs="+", type=Path, help="JPEG, PNG, TIFF, WebP, AVIF ..."
+        "pictures",
+        metavar="PICTURE",
+        nargs="+",
+        type=Path,
+        help="JPEG, PNG, TIFF, WebP, AVIF ..., or folders of them: there, what has a stream already is left out",
     )
-    batch.add_output_options(parser, ".helio")
+    batch.add_output_options(parser, SUFFIX)
     encoding.add_options(parser)
     parser.add_argument(
         "--with-digest",
@@ -30,16 +42,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Encode every picture; return the exit code."""
-    pairs = batch.pair_outputs(arguments.pictures, arguments.out, ".helio", force=arguments.force)
+    inputs = Inputs(PICTURES, arguments.pictures, arguments.out, SUFFIX, force=arguments.force)
+    tasks = inputs.tasks()
     encoder, rate = encoding.make_encoder(arguments), encoding.rate(arguments)
 
-    def encode(source: Path, target: Path) -> batch.Result:
-        began = time.perf_counter()
-        picture = load_srgb(source)
+    def encode(task: Task) -> batch.Result:
+        began, target = time.perf_counter(), Path(task.target)
+        picture = load_srgb(Path(task.source))
         data = encoder.encode(picture, rate)
         batch.store(target, data)
         if arguments.with_digest:
             batch.store(digests.beside(target), digests.record(data, encoder.codec, encoder.runtime))
         return batch.Result.of(data, time.perf_counter() - began)
 
-    return batch.run_each(pairs, encode, as_json=arguments.json)
+    report = batch.Report(
+        Console.of(arguments),
+        inputs.count,
+        lambda: inputs.skipped,
+        is_many=inputs.is_many,
+        words=("encoded", "streams", "encodes"),
+    )
+    with report:
+        for task in report.sound(tasks):
+            try:
+                report.tell(task, encode(task))
+            except HeliographError as error:
+                report.fail(task.source, error)
+            except MemoryError:
+                why = "not enough memory; use a machine with more, or a smaller picture"
+                report.fail(task.source, OutputError(f"{task.source}: {why}"))
+    return report.finish()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from heliograph.codec import registry
+from heliograph.commands.console import Console
 from heliograph.commands.encoding import quality
 from heliograph.export.bundle import check_free, text_table, write_bundle
 from heliograph.export.options import Options
@@ -64,17 +66,26 @@ def run(arguments: argparse.Namespace) -> int:
         vela_system=arguments.vela_system,
         vela_memory=arguments.vela_memory,
     )
+    console = Console.of(arguments)
+    console.note(f"export for {arguments.target}: compiling and measuring can take a minute")
     bundle = build(arguments.target, registry.open_codec(arguments.codec), options)
     write_bundle(bundle, arguments.out, force=arguments.force)
-    print(
-        f"{arguments.out}: codec {bundle.codec.name} for {bundle.target}, {len(bundle.files)} files, "
-        f"{sum(map(len, bundle.files.values()))} bytes"
-    )
-    for finding in bundle.findings:
-        print(finding)
-    for title, rows in bundle.tables:
-        print(f"\n{title}\n{text_table(rows)}")
+    size = sum(map(len, bundle.files.values()))
+    lines = [
+        f"{arguments.out}: codec {bundle.codec.name} for {bundle.target}, {len(bundle.files)} files, {size} bytes"
+    ]
+    lines += [str(finding) for finding in bundle.findings]
+    lines += [f"\n{title}\n{text_table(rows)}" for title, rows in bundle.tables]
     if bundle.figures:
-        print()
-        print(text_table([(f.what, f.value, f.basis, f.how) for f in bundle.figures]))
+        lines += ["", text_table([(f.what, f.value, f.basis, f.how) for f in bundle.figures])]
+    values = {
+        "output": str(arguments.out),
+        "codec": bundle.codec.name,
+        "target": bundle.target,
+        "files": {name: len(data) for name, data in bundle.files.items()},
+        "findings": [str(finding) for finding in bundle.findings],
+        "tables": dict(bundle.tables),
+        "figures": [asdict(figure) for figure in bundle.figures],
+    }
+    console.result(values, lines)
     return 0

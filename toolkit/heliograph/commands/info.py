@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 
 from heliograph.codec import container, registry
 from heliograph.codec.codec import MANIFEST, PREVIEW, SERVER, Codec
 from heliograph.codec.description import describe
+from heliograph.commands.console import Console
 from heliograph.server.codecs import read_stream
 
 NAME = "info"
 HELP = "describe a stream or a codec"
 OPTIONAL = (PREVIEW, SERVER)
+Described = tuple[dict[str, object], list[tuple[str, str]]]  # values for programs, and lines to read
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,43 +30,67 @@ def run(arguments: argparse.Namespace) -> int:
     if path.name == MANIFEST and path.is_file():
         path = path.parent
     if path.is_dir() or (arguments.file in registry.shipped() and not path.exists()):
-        lines = _codec(registry.open_codec(str(path)))
+        values, lines = _codec(registry.open_codec(str(path)))
     else:
-        lines = _stream(path)
-    for key, value in lines:
-        print(f"{key + ':':16} {value}")
+        values, lines = _stream(path)
+    Console.of(arguments).result(values, [f"{key + ':':16} {value}" for key, value in lines])
     return 0
 
 
-def _stream(path: Path) -> Iterator[tuple[str, str]]:
+def _stream(path: Path) -> Described:
     stream = container.open(read_stream(path))
     stream.check_whole()
     told = describe(stream)
     damaged = [n for n in range(len(stream.segments)) if stream.segment(n) is None]
-    yield "stream", str(path)
-    yield "codec", f"{told.codec_id} ({told.codec or 'not among the shipped ones'})"
-    yield "picture", f"{told.width}x{told.height}"
-    yield "quality", f"{told.quality:g}"
-    yield "segments", f"{len(stream.segments)} in {told.slices} slices"
-    yield "size", f"{told.bytes} bytes, {told.bpp:.3f} bits per pixel"
-    yield "checksum", f"segments damaged: {damaged}" if damaged else "good"
+    values: dict[str, object] = {
+        "stream": str(path),
+        "codec": told.codec,
+        "codec_id": told.codec_id,
+        "width": told.width,
+        "height": told.height,
+        "quality": told.quality,
+        "layers": told.layers,
+        "slices": told.slices,
+        "stream_bytes": told.bytes,
+        "bits_per_pixel": told.bpp,
+        "damaged_segments": damaged,
+    }
+    return values, [
+        ("stream", str(path)),
+        ("codec", f"{told.codec_id} ({told.codec or 'not among the shipped ones'})"),
+        ("picture", f"{told.width}x{told.height}"),
+        ("quality", f"{told.quality:g}"),
+        ("segments", f"{len(stream.segments)} in {told.slices} slices"),
+        ("size", f"{told.bytes} bytes, {told.bpp:.3f} bits per pixel"),
+        ("checksum", f"segments damaged: {damaged}" if damaged else "good"),
+    ]
 
 
-def _codec(codec: Codec) -> Iterator[tuple[str, str]]:
+def _codec(codec: Codec) -> Described:
     # A device's copy has no server decoder; what is there must be as hashed, or `read` raises.
     here = [name for name in codec.hashes if name not in OPTIONAL or (codec.folder / name).exists()]
     sizes = {name: len(codec.read(name)) for name in here}
-    yield "codec", f"{codec.name} ({codec.id.hex()})"
-    yield "folder", str(codec.folder)
-    yield "tile", f"{codec.tile}x{codec.tile} pixels, int8"
-    yield "latents", f"{codec.channels} channels at 1/16"
+    values: dict[str, object] = {
+        "codec": codec.name,
+        "codec_id": codec.id.hex(),
+        "folder": str(codec.folder),
+        "tile": codec.tile,
+        "channels": codec.channels,
+        "files": {name: sizes.get(name) for name in codec.hashes},
+    }
+    lines = [
+        ("codec", f"{codec.name} ({codec.id.hex()})"),
+        ("folder", str(codec.folder)),
+        ("tile", f"{codec.tile}x{codec.tile} pixels, int8"),
+        ("latents", f"{codec.channels} channels at 1/16"),
+    ]
     for part in ("encoder", "server_decoder", "preview_decoder"):
         described = codec.manifest.get(part, {})
         if "kmac_per_pixel" in described:
             weights = f", {described['parameters']} parameters" if "parameters" in described else ""
-            yield part.replace("_", " "), f"{described['kmac_per_pixel']} kMAC per pixel{weights}"
+            values[part] = described
+            lines.append((part.replace("_", " "), f"{described['kmac_per_pixel']} kMAC per pixel{weights}"))
     for name in codec.hashes:
-        yield (
-            "file",
-            f"{name}, {sizes[name]} bytes, hash good" if name in sizes else f"{name}, not in this copy",
-        )
+        state = f"{sizes[name]} bytes, hash good" if name in sizes else "not in this copy"
+        lines.append(("file", f"{name}, {state}"))
+    return values, lines

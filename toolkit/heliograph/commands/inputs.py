@@ -1,104 +1,174 @@
-"""Streams named one by one, in a list, or by a folder, with the places of their pictures; never all in memory."""
+"""Inputs named one by one, in a list, or by a folder, with the places of their results; never all in memory."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from heliograph.commands import batch
 from heliograph.errors import HeliographError, OutputError, StreamError
 from heliograph.server.pipeline import Task
 
 SUFFIX = ".helio"
 
 
+@dataclass(frozen=True)
+class Kind:
+    """What a command takes: the word for it, the suffixes of its files, lower case, and the error without any."""
+
+    word: str
+    suffixes: Collection[str]
+    error: type[HeliographError]
+
+
+STREAMS = Kind("stream", (SUFFIX,), StreamError)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An input that is not done, and why."""
+
+    source: Path
+    error: HeliographError
+
+
 @dataclass
 class Inputs:
-    """What is to be decoded, and where its pictures go.
+    """What is to be done, and where its results go: beside each input, in the folder OUT, or in the file OUT.
 
-    Streams given one by one are looked at beforehand, so that nothing is begun that would overwrite something. Those
-    of folders and lists are not: a result that is there is left and counted in `skipped`, unless `force` is set, so
-    that the same command goes on where it was interrupted. Pictures of a folder keep their place in it.
+    OUT is a folder if it is one, ends in a slash, or there are several inputs; it need not exist. A result is named
+    after its input: photo.helio. Inputs that differ in nothing but their suffix keep it: photo.jpg.helio and
+    photo.png.helio. Results of a folder keep their place in it.
+
+    Of folders and lists a result that is there is left and counted in `skipped`, unless `force` is set, so that the
+    same command goes on where it was interrupted. Of inputs given one by one it is an error.
 
     Args:
-        streams: files and folders.
+        paths: files and folders.
         listed: a file with a path in each line, "-" for standard input, or None.
-        out: a folder or file, see `batch.pair_outputs`; None for beside each stream.
+        suffix: of the results.
     """
 
-    streams: list[Path]
-    listed: str | None
+    kind: Kind
+    paths: list[Path]
     out: str | None
-    suffix: str = ".png"
+    suffix: str
+    listed: str | None = None
     force: bool = False
     skipped: int = 0
 
     @property
     def is_lazy(self) -> bool:
         """Whether there is a folder or a list."""
-        return self.listed is not None or any(path.is_dir() for path in self.streams)
+        return self.listed is not None or any(path.is_dir() for path in self.paths)
 
-    def tasks(self) -> Iterator[Task | HeliographError]:
-        """Yield every stream with the place of its picture, or why it has none.
+    @property
+    def is_many(self) -> bool:
+        """Whether there may be more than one input."""
+        return self.is_lazy or len(self.paths) > 1
+
+    def tasks(self) -> Iterator[Task | Refused]:
+        """Yield every input with the place of its result, or why it has none.
 
         Raises:
-            OutputError: see `batch.pair_outputs`; of streams given one by one.
-            StreamError: there is nothing to decode, or the list cannot be read.
+            OutputError: OUT is a file, and must be a folder.
+            StreamError, PictureError: there is no input, or the list cannot be read.
         """
-        if not self.is_lazy:
-            if not self.streams:
-                raise StreamError("no streams: give files, a folder, or --list FILE")
-            pairs = batch.pair_outputs(self.streams, self.out, self.suffix, force=self.force)
-            return iter([Task(*pair) for pair in pairs])
-        if self.out is not None and Path(self.out).is_file():
-            raise OutputError(f"{self.out} is a file, expected a folder for many pictures; give one with -o")
+        if not self.paths and self.listed is None:
+            raise self.kind.error(f"no {self.kind.word}s: give files, a folder, or --list FILE")
+        if self.is_many and self.out is not None and Path(self.out).is_file():
+            raise OutputError(f"{self.out} is a file, expected a folder for many results; give one with -o")
         return self._checked()
 
     def count(self) -> int | None:
-        """Return how many streams there are, for a progress bar; None if that cannot be known."""
+        """Return how many inputs there are, for a progress bar; None if that cannot be known."""
         if self.listed == "-":
             return None
         named = 0 if self.listed is None else sum(1 for _ in listed(self.listed))
-        return named + sum(sum(1 for _ in _walk(path)) if path.is_dir() else 1 for path in self.streams)
+        return named + sum(sum(1 for _ in self._walk(path)) if path.is_dir() else 1 for path in self.paths)
 
-    def _checked(self) -> Iterator[Task | HeliographError]:
+    def _checked(self) -> Iterator[Task | Refused]:
         taken: set[int] = set()  # hashes of places: a million take 60 MB, their names ten times that
-        found = False
-        for task in self._pairs():
-            found = True
-            place = hash(os.path.abspath(task.target))  # noqa: PTH100 - of a string, and without the file system
+        given = {path.resolve() for path in self.paths}
+        is_empty, is_lazy = True, self.is_lazy
+        for source, target in self._pairs():
+            is_empty = False
+            place = hash(os.path.abspath(target))  # noqa: PTH100 - of a string, and without the file system
+            problem = ""
             if place in taken:
-                yield OutputError(
-                    f"{task.source} would become {task.target} as another stream does; rename one, or decode it alone"
+                problem = (
+                    f"{source} would become {target} as another {self.kind.word} does; rename one, or give -o"
                 )
-            elif not self.force and Path(task.target).exists():
-                self.skipped += 1
-            else:
-                yield task
+            elif target.exists():
+                if target.resolve() in given:
+                    problem = f"{target} is an input and would be overwritten; give another place with -o"
+                elif target.is_dir():
+                    problem = f"{target} is a folder, expected a file name; give another with -o"
+                elif not self.force and not is_lazy:
+                    problem = f"{target} exists already; use --force to replace it, or -o for another place"
+                elif not self.force:
+                    self.skipped += 1
+                    taken.add(place)
+                    continue
             taken.add(place)
-        if not found:
-            where = ", ".join(map(str, self.streams)) or self.listed
-            raise StreamError(f"no streams in {where}: expected files ending in {SUFFIX}; check the path")
+            yield Refused(source, OutputError(problem)) if problem else Task(source, target)
+        if is_empty:
+            where = ", ".join(map(str, self.paths)) or self.listed
+            endings = ", ".join(sorted(self.kind.suffixes))
+            raise self.kind.error(
+                f"no {self.kind.word}s in {where}: expected files ending in {endings}; check the path"
+            )
 
-    def _pairs(self) -> Iterator[Task]:
+    def _pairs(self) -> Iterator[tuple[Path, Path]]:
+        """Yield every input and its result."""
         out = None if self.out is None else Path(self.out)
-        for path in self.streams:
+        is_folder = out is not None and (
+            self.is_many or str(self.out).endswith(("/", os.sep)) or out.is_dir()
+        )
+        files = {path: path if out is None else out / path.name for path in self.paths if not path.is_dir()}
+        times = Counter(place.with_suffix(self.suffix) for place in set(files.values()))
+        for path in self.paths:
             if path.is_dir():
-                for found in _walk(path):
-                    target = found if out is None else out / found.relative_to(path)
-                    yield Task(found, target.with_suffix(self.suffix))
+                for found, is_twin in self._walk(path):
+                    place = found if out is None else out / found.relative_to(path)
+                    yield found, self._result(place, is_twin=is_twin)
+            elif out is not None and not is_folder:
+                yield path, out
             else:
-                yield self._pair(path, out)
+                is_twin = times[files[path].with_suffix(self.suffix)] > 1
+                yield path, self._result(files[path], is_twin=is_twin)
         if self.listed is not None:
             for name in listed(self.listed):
-                yield self._pair(Path(name), out)
+                place = Path(name) if out is None else out / Path(name).name
+                yield Path(name), self._result(place, is_twin=False)
 
-    def _pair(self, path: Path, out: Path | None) -> Task:
-        return Task(path, (path if out is None else out / path.name).with_suffix(self.suffix))
+    def _result(self, place: Path, *, is_twin: bool) -> Path:
+        return place.with_name(place.name + self.suffix) if is_twin else place.with_suffix(self.suffix)
+
+    def _walk(self, folder: Path) -> Iterator[tuple[Path, bool]]:
+        """Yield the inputs below a folder by name, and whether another there has the same stem; links not followed."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise self.kind.error(
+                f"cannot read folder {folder}: {error.strerror}; check who may read it"
+            ) from error
+        files = [e.name for e in entries if not e.is_dir(follow_symlinks=False) and self._is_input(e.name)]
+        # Where all have one suffix, no two have one stem.
+        stems = Counter(name.rpartition(".")[0] for name in files) if len(self.kind.suffixes) > 1 else {}
+        wanted = set(files)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from self._walk(Path(entry.path))
+            elif entry.name in wanted:
+                yield Path(entry.path), stems.get(entry.name.rpartition(".")[0], 1) > 1
+
+    def _is_input(self, name: str) -> bool:
+        return not name.startswith(".") and os.path.splitext(name)[1].lower() in self.kind.suffixes  # noqa: PTH122
 
 
 def listed(file: str) -> Iterator[str]:
@@ -116,16 +186,3 @@ def _open(file: str) -> IO[str]:
         return Path(file).open(encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise StreamError(f"cannot read the list {file}: {error.strerror}; check the path") from error
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the streams below a folder, those of each folder by name; links to folders are not followed."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise StreamError(f"cannot read folder {folder}: {error.strerror}; check who may read it") from error
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
-        elif entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
-            yield Path(entry.path)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from heliograph.codec import container, levels, registry
 from heliograph.codec.stream import decode_stream
 from heliograph.commands import batch
+from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
 from heliograph.pictures import load_srgb, png
@@ -59,10 +60,21 @@ def run(arguments: argparse.Namespace) -> int:
     found = maps.bits(data, decoded)
     steps = [decode(part) for part in maps.after_layers(decoded)]
     gains = [metrics.psnr(shown if original is None else original, step) for step in steps]
-    for line in lines(maps, data, decoded, found, gains, of_original=original is not None):
-        print(line)
+    told = lines(maps, data, decoded, found, gains, of_original=original is not None)
+    values = {
+        "stream": arguments.stream,
+        "codec": decoded.codec.name,
+        "width": decoded.width,
+        "height": decoded.height,
+        "quality": levels.to_quality(decoded.level),
+        "stream_bytes": len(data),
+        "overhead_bytes": found.overhead / 8,
+        "layer_bytes": [float(size) / 8 for size in found.by_layer],
+        "layer_psnr": gains,
+    }
     if original is not None:
-        print(f"{'PSNR':16} {metrics.psnr(original, shown):.2f} dB")
+        values["psnr"] = metrics.psnr(original, shown)
+        told.append(f"{'PSNR':16} {values['psnr']:.2f} dB")
     made: dict[str, Callable[[], npt.NDArray[np.uint8]]] = {
         "picture": lambda: shown,
         "bits": lambda: maps.bit_map(found, decoded.width, decoded.height),
@@ -72,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     for name, path in targets.items():
         batch.store(path, png(made[name]()))
-        print(f"{name:16} {path}")
+        told.append(f"{name:16} {path}")
+    Console.of(arguments).result(values | {"maps": {name: str(path) for name, path in targets.items()}}, told)
     return 0
 
 

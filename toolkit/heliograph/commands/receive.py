@@ -12,7 +12,7 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
-from heliograph.commands.batch import report_error
+from heliograph.commands.console import Console, report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.commands.send import add_link_options, required, teller
 from heliograph.errors import HeliographError, LinkError
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
     store = Store(arguments.out)
     end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)
-    tell = teller(as_json=arguments.json)
+    tell = teller(Console.of(arguments))
     with _decoding(arguments), Stop() as stop:
         try:
             drive(
@@ -115,7 +115,7 @@ def decode_what_comes(arguments: argparse.Namespace) -> int:
     from heliograph.server.watch import Watch
 
     watch = Watch(arguments.watch, arguments.pictures, make_decoder(arguments))
-    tell = teller(as_json=arguments.json)
+    tell = teller(Console.of(arguments))
     parent = multiprocessing.parent_process()
     with Stop() as stop:
         while not stop.is_set and (parent is None or parent.is_alive()):

@@ -7,12 +7,11 @@ go in the order of their names. One that has the name of an earlier one takes it
 from __future__ import annotations
 
 import argparse
-import json
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from heliograph.commands.console import Console
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError
 from heliograph.link.drive import drive
@@ -64,7 +63,6 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a line that only goes there: no acknowledgements, at both ends",
     )
-    parser.add_argument("--json", action="store_true", help="print a JSON object per event instead of a line")
 
 
 def count(text: str) -> int:
@@ -82,16 +80,16 @@ def required(arguments: argparse.Namespace, *options: str) -> None:
         raise LinkError(f"{' and '.join(missing)} missing; heliograph COMMAND --help describes them")
 
 
-def teller(*, as_json: bool) -> Callable[[Event], None]:
+def teller(console: Console) -> Callable[[Event], None]:
     """Return what prints events: results to standard output, the rest to standard error, or all as JSON."""
 
     def tell(event: Event) -> None:
-        if as_json:
-            print(json.dumps(event.as_json()), flush=True)
-        elif event.what in ("sent", "received", "decoded"):
-            print(event, flush=True)
+        if console.as_json or event.what in ("sent", "received", "decoded"):
+            console.result(event.as_json(), str(event))
+        elif event.what == "connected":
+            console.note(str(event))
         else:
-            print(f"heliograph: {event}", file=sys.stderr, flush=True)
+            console.warn(str(event))
 
     return tell
 
@@ -100,7 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Send until the end; return the exit code."""
     if arguments.new_key is not None:
         keys.new_key_file(arguments.new_key)
-        print(f"{arguments.new_key}: a new key; copy it to the other end by a safe way, with mode 0600")
+        Console.of(arguments).result(
+            {"key_file": arguments.new_key},
+            f"{arguments.new_key}: a new key; copy it to the other end by a safe way, with mode 0600",
+        )
         return 0
     required(arguments, "port", "spool")
     if not arguments.spool.is_dir():
@@ -125,7 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
             raise LinkError(f"the receiver refuses: {session.REFUSALS[end.refusal]}")
         return bool(arguments.once and end.is_empty)
 
-    tell, is_bare = teller(as_json=arguments.json), not spool.names()
+    tell, is_bare = teller(Console.of(arguments)), not spool.names()
     with Stop() as stop:
         drive(
             end,

@@ -8,10 +8,10 @@ import ipaddress
 import os
 import secrets
 import socket
-import sys
 from pathlib import Path
 from typing import Any
 
+from heliograph.commands.console import Console
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.errors import OutputError, RuntimeUnavailableError
 from heliograph.server.codecs import KINDS
@@ -46,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal comes; return the exit code."""
+    console = Console.of(arguments)
     try:
         uvicorn: Any = importlib.import_module("uvicorn")
         page: Any = importlib.import_module("heliograph.server.page")
@@ -77,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
             f"?token={token}" if token else ""
         )
-        print(f"heliograph: {where}", file=sys.stderr, flush=True)
+        if console.as_json:
+            console.result({"url": where}, where)
+        console.note(where)
         uvicorn.Server(config).run(sockets=[listening])
     return 0
 

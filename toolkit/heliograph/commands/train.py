@@ -7,8 +7,10 @@ import importlib
 import math
 from pathlib import Path
 
+from heliograph import chatter
 from heliograph.codec import registry
 from heliograph.codec.codec import MANIFEST, Codec
+from heliograph.commands.console import Console
 from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError
 from heliograph.samples import copy_samples
 
@@ -69,13 +71,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train; return the exit code."""
+    console = Console.of(arguments)
     try:
-        stages = importlib.import_module("heliograph.train.stages")
-        training = importlib.import_module("heliograph.train.run")
-        loop = importlib.import_module("heliograph.train.loop")
-        known = importlib.import_module("heliograph.train.networks").ENCODERS
-        decoder = importlib.import_module("heliograph.server.decoder")
-        decoders = importlib.import_module("heliograph.server.network").DECODERS
+        with chatter.held():
+            stages = importlib.import_module("heliograph.train.stages")
+            training = importlib.import_module("heliograph.train.run")
+            loop = importlib.import_module("heliograph.train.loop")
+            known = importlib.import_module("heliograph.train.networks").ENCODERS
+            decoder = importlib.import_module("heliograph.server.decoder")
+            decoders = importlib.import_module("heliograph.server.network").DECODERS
     except ImportError as error:
         raise RuntimeUnavailableError(
             f"training needs Keras and TensorFlow ({error}): pip install 'heliograph[train]'"
@@ -122,7 +126,9 @@ def run(arguments: argparse.Namespace) -> int:
                 begin=begin,
             )
     except loop.Paused as pause:
-        print(f"{pause}; the same command with --resume goes on")
+        console.result(
+            {"codec": None, "paused": str(pause)}, f"{pause}; the same command with --resume goes on"
+        )
         return 0
     except OutputError as error:
         raise OutputError(f"training stopped: {error}; then run the same command with --resume") from error
@@ -131,5 +137,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"training stopped: {error.strerror or error} in {arguments.out}; "
             "free some space, then run the same command with --resume"
         ) from error
-    print(f"codec in {folder}" if folder else "done; the codec needs the other stages and conversions too")
+    console.result(
+        {"codec": folder and str(folder), "paused": None},
+        f"codec in {folder}" if folder else "done; the codec needs the other stages and conversions too",
+    )
     return 0

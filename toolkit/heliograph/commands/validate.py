@@ -7,7 +7,6 @@ import importlib
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from heliograph.codec import registry
 from heliograph.commands import batch
+from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import RuntimeUnavailableError
 from heliograph.pictures import list_pictures, load_srgb
@@ -90,6 +90,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Examine a codec; return the exit code: 1 where a requirement is missed or a stream is not as recorded."""
+    console = Console.of(arguments)
     try:
         harness = importlib.import_module("heliograph.validate.harness")
         page = importlib.import_module("heliograph.validate.page")
@@ -117,21 +118,21 @@ def run(arguments: argparse.Namespace) -> int:
         cache_path=None if arguments.no_cache else arguments.cache or cache.default_path(),
         streams=arguments.streams,
         command=_command(arguments, codec.name),
-        say=lambda part: print(f"heliograph: {part}", file=sys.stderr, flush=True),
+        say=console.note,
     )
     missed = gate.check(report.figures, requirements)
     if requirements:
         report.figures["gate"] = {"requirements": len(requirements), "missed": missed}
-    for line in lines(report.figures):
-        print(line)
+    told = lines(report.figures)
     if arguments.report:
         for name, data in files(report, harness, page):
             batch.store(arguments.report / name, data)
-        print(f"\nreport: {arguments.report / 'report.html'}")
+        told += ["", f"report: {arguments.report / 'report.html'}"]
+    console.result(report.figures, told)
     if arguments.write_require:
         batch.store(arguments.write_require, gate.suggest(report.figures).encode())
     for line in missed:
-        print(f"missed: {line}", file=sys.stderr)
+        console.warn(f"missed: {line}")
     failed = report.figures.get("streams", {}).get("failed", 0)
     return EXIT_MISSED if missed or failed else 0
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import ops
-from tqdm import tqdm
 
+from heliograph import progress
 from heliograph.errors import TrainingError
 from heliograph.files import write_whole
 from heliograph.train.data import Supply
@@ -138,8 +138,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.before = done.get("seconds", 0.0)
         self.began = self.saved = time.monotonic()
         self.sums: dict[str, list[float]] = {}
-        self.bar = tqdm(
-            total=100, desc=stage, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
+        self.bar = progress.bar(
+            100, stage, disable=False, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
         )
         self.log = (out / f"{stage}.csv").open("a", newline="", encoding="utf-8")
         self.writer = csv.writer(self.log)

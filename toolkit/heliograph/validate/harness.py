@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
+from heliograph import progress
 from heliograph.codec.codec import Codec
 from heliograph.measure import environment, rate_distortion
 from heliograph.measure.baselines import BASELINES, JPEG_VARIANTS
@@ -88,10 +88,6 @@ def describe(subject: Subject) -> dict[str, Any]:
     return described
 
 
-def _progress(total: int, what: str) -> Any:
-    return tqdm(total=total, desc=what, unit="", disable=None)
-
-
 def measure_curves(
     subject: Subject, pictures: Sequence[Picture], settings: Settings, cache: Cache
 ) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def measure_curves(
     series: dict[str, Rows] = {}
     with (
         rate_distortion.workers(settings.jobs) as pool,
-        _progress(count * len(pictures), "rate-distortion") as bar,
+        progress.bar(count * len(pictures), "rate-distortion") as bar,
     ):
         for decoder in subject.decoders:
             series[decoder] = codec_rows.codec_rows(
@@ -144,14 +140,14 @@ def _parity(
     if settings.trained is not None:
         found += settings.trained(subject.codec)
     some = [pictures[n] for n in gallery.choose(len(pictures), PARITY_PICTURES)]
-    with _progress(len(found), "parity") as bar:
+    with progress.bar(len(found), "parity") as bar:
         return parity.measure(subject, some, found, cache=cache, advance=bar.update)
 
 
 def _robustness(subject: Subject, pictures: Sequence[Picture], cache: Cache) -> dict[str, Any]:
     whole = [pictures[n] for n in gallery.choose(len(pictures), ROBUSTNESS_PICTURES)]
     some = [gallery.middle(picture) for picture in whole]
-    with _progress(len(CONTENTS) + 2, "robustness") as bar:
+    with progress.bar(len(CONTENTS) + 2, "robustness") as bar:
         return robustness.measure(subject, some, whole, cache=cache, advance=bar.update)
 
 
@@ -163,7 +159,7 @@ def _sheets(
     cache: Cache,
 ) -> list[Sheet]:
     shown = min(settings.shown, len(pictures))
-    with _progress(shown * len(gallery.QUALITIES), "maps") as bar:
+    with progress.bar(shown * len(gallery.QUALITIES), "maps") as bar:
         return gallery.sheets(subject, names, pictures, shown, cache=cache, advance=bar.update)
 
 

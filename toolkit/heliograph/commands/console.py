@@ -1,0 +1,55 @@
+"""What a command tells: results on standard output, as text or JSON; notes and errors on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every command has."""
+    group = parser.add_argument_group("output")
+    group.add_argument("--json", action="store_true", help="print results as JSON, an object a line")
+    group.add_argument(
+        "-q", "--quiet", action="store_true", help="print errors only, and what --json asks for"
+    )
+    group.add_argument(
+        "--verbose", action="store_true", help="show what TensorFlow and LiteRT write while they start, too"
+    )
+
+
+@dataclass(frozen=True)
+class Console:
+    """Where a command's words go: `as_json` for results as JSON, `is_quiet` for nothing that is not asked for."""
+
+    as_json: bool = False
+    is_quiet: bool = False
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> Console:
+        """Return what `add_options` asks for."""
+        return cls(arguments.json, arguments.quiet)
+
+    def result(self, values: Mapping[str, object], lines: str | Iterable[str]) -> None:
+        """Print a result: its values as one line of JSON, or as lines of text; names, paths and numbers."""
+        if self.as_json:
+            print(json.dumps(dict(values), default=str), flush=True)
+        elif not self.is_quiet:
+            print(lines if isinstance(lines, str) else "\n".join(lines), flush=True)
+
+    def note(self, text: str) -> None:
+        """Print a line about how things go, on standard error."""
+        if not self.is_quiet:
+            print(f"heliograph: {text}", file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """Print a line about something that is not as it should be, on standard error, whatever was asked for."""
+        print(f"heliograph: {text}", file=sys.stderr, flush=True)
+
+
+def report_error(error: Exception) -> None:
+    """Print an error as one line on standard error."""
+    print(f"heliograph: error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)

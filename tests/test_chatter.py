@@ -87,9 +87,9 @@ def test_a_failing_import_shows_its_reason(stream: Path, codec_folder: Path, tmp
         encoding="utf-8",
     )
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = ["decode", str(stream), "-o", f"{tmp_path}/x.png", "--codec", str(codec_folder)]
     done = subprocess.run(
-        [sys.executable, "-m", "heliograph", "decode", str(stream), "-o", f"{tmp_path}/x.png"]
-        + ["--codec", str(codec_folder)],
+        [sys.executable, "-m", "heliograph", *command],
         env=os.environ | {"PYTHONPATH": path},
         capture_output=True,
         text=True,

@@ -13,6 +13,7 @@ from heliograph.commands import (
     capture,
     console,
     decode,
+    doctor,
     encode,
     export,
     info,
@@ -28,7 +29,21 @@ from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
-COMMANDS = (encode, decode, info, inspect, capture, send, receive, serve, train, calibrate, validate, export)
+COMMANDS = (
+    encode,
+    decode,
+    info,
+    inspect,
+    capture,
+    send,
+    receive,
+    serve,
+    train,
+    calibrate,
+    validate,
+    export,
+    doctor,
+)
 EXIT_ERROR = 2
 
 

@@ -78,6 +78,8 @@ def test_encoding_prints_nothing_and_verbose_shows_the_rest(
 ) -> None:
     command = ["encode", photo, "--codec", codec_folder, "--force"]
     assert run_python(MAIN, *command).stderr == ""
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        pytest.skip("tflite-runtime has nothing to say")
     assert "XNNPACK" in run_python(MAIN, *command, "--verbose").stderr
 
 

@@ -118,19 +118,16 @@ def test_a_bar_is_not_shown_where_quiet_was_asked_for(capsys: pytest.CaptureFixt
     assert "work" in capsys.readouterr().err
 
 
-def test_the_page_and_the_receiver_print_json(tmp_path: Path, shipped: object) -> None:
-    for words, key in ((["serve", "--spool", str(tmp_path), "--port", "0"], "url"),):
-        pytest.importorskip("uvicorn")
-        command = [sys.executable, "-m", "heliograph", *words, "--json"]
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
-            assert process.stdout is not None
-            first = process.stdout.readline()
-            process.send_signal(signal.SIGTERM)
-            rest = process.stdout.read()
-        assert json.loads(first)[key].startswith("http://127.0.0.1:")
-        assert rest == ""
+def test_the_page_prints_its_address(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    command = [sys.executable, "-m", "heliograph", "serve", "--inbox", str(tmp_path), "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        rest = process.stdout.read()
+    assert json.loads(first)["url"].startswith("http://127.0.0.1:")
+    assert rest == ""
 
 
 def stub(monkeypatch: pytest.MonkeyPatch, modules: dict[str, dict[str, object]]) -> None:

@@ -18,7 +18,7 @@ from heliograph.doctor.examination import private
 from heliograph.doctor.roles import ROLES
 
 ROOT = Path(__file__).resolve().parents[2]
-DEVICE = Path(os.environ.get("HELIOGRAPH_DEVICE_PYTHON", ROOT / ".venv-device/bin/python"))
+DEVICE = ROOT / ".venv-device/bin/python"
 
 
 def run_doctor(python: str | Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -54,7 +54,7 @@ def test_frameworks_are_asked_only_where_they_are_installed(found: dict[str, Any
         assert any(device.startswith("CPU") for device in found["frameworks"]["tensorflow"]["devices"])
 
 
-def test_the_text_has_a_line_for_every_role_and_no_long_ones(found: dict[str, Any]) -> None:
+def test_the_text_has_a_line_for_every_role(found: dict[str, Any]) -> None:
     text = doctor.lines(found)
     start = text.index("roles")
     for role in ROLES:

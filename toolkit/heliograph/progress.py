@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+T = TypeVar("T")
 _is_quiet = False
 
 
@@ -30,3 +32,11 @@ def bar(
     from tqdm import tqdm
 
     return tqdm(total=total, desc=what, disable=_is_quiet or disable, **({"unit": ""} | options))
+
+
+def over(things: Sequence[T], what: str) -> Iterator[T]:
+    """Yield things, with a bar that shows how many are done."""
+    with bar(len(things), what) as shown:
+        for thing in things:
+            yield thing
+            shown.update()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from heliograph import progress
 from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
@@ -75,7 +76,7 @@ def calibrate(
     run.mkdir(parents=True, exist_ok=True)
     encoder, decoder = Encoder(codec, threads=2), ServerDecoder(codec)
     pictures = [load_srgb(path) for path in files]
-    maps = [encoder.latents(picture) for picture in pictures]
+    maps = [encoder.latents(picture) for picture in progress.over(pictures, "encoding")]
     cuts = [_whole_blocks(m, p) for m, p in zip(maps, pictures, strict=True)][:ROUNDING_PICTURES]
     cut_maps, cut_pictures = [m for m, _ in cuts], [p for _, p in cuts]
     model = codec.coder.model
@@ -118,7 +119,7 @@ def compare(before: Codec, after: Codec, files: Sequence[Path]) -> list[Comparis
     """Encode and decode pictures with two codecs of one encoder, whole files, and return what each spent and lost."""
     encoder, decoder = Encoder(before, threads=2), ServerDecoder(before)
     totals = {q: np.zeros((2, 2)) for q in QUALITIES}
-    for path in files:
+    for path in progress.over(files, "measuring"):
         picture = load_srgb(path)
         latents = encoder.latents(picture)
         for quality in QUALITIES:

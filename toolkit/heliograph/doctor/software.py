@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from heliograph.codec import registry
 from heliograph.codec.codec import PREVIEW, SERVER, Codec
-from heliograph.codec.slices import load_core
 from heliograph.device.runtime import RUNTIMES
 from heliograph.doctor.asking import Answer, ask_python
 from heliograph.doctor.roles import ROLES
 from heliograph.errors import HeliographError
+from heliograph.measure import environment
 
 EDGE_TPU = "libedgetpu.so.1"
 
@@ -46,6 +46,7 @@ import numpy as np
 from heliograph.codec import registry
 from heliograph.device.runtime import Model
 from heliograph.errors import HeliographError
+from heliograph.measure import environment
 codec, runtime, delegate = sys.argv[1:]
 try:
     model = Model(registry.open_codec(codec).encoder, runtime=runtime or None, delegate=delegate or None)
@@ -94,7 +95,7 @@ def has_core() -> bool:
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # it is told here
     try:
-        return load_core() is not None
+        return environment.describe()["entropy coder"] == "C"
     finally:
         logging.disable(before)
 

@@ -11,6 +11,10 @@ import hashlib
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heliograph.train.run import Run
 
 STEPS = 4
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,27 +30,33 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def small_run(folder: Path) -> Run:
+    """Return the run below a folder that the small codec comes from."""
+    from heliograph.server.network import DecoderSpec
+    from heliograph.train.run import Run
+
+    return Run(
+        codec="accelerator",
+        photos=folder / "photos",
+        folder=folder / "run",
+        batch=2,
+        size=64,
+        decoder=DecoderSpec(widths=(32, 16, 16, 8), blocks=(1, 1, 1, 1)),
+    )
+
+
 def make(folder: Path) -> Path:
     """Train and convert a small codec below a folder and return where it lies."""
     from heliograph.samples import copy_samples
-    from heliograph.server.network import DecoderSpec
-    from heliograph.train import run
-    from heliograph.train.stages import Plan
+    from heliograph.train import stages
 
     stamp = folder / "made-by"
     here = folder / "codec"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == fingerprint():
         return here
     shutil.rmtree(folder, ignore_errors=True)
-    plan = Plan(
-        codec="accelerator",
-        photos=copy_samples(folder / "photos"),
-        out=folder / "run",
-        batch=2,
-        size=64,
-        decoder=DecoderSpec(widths=(32, 16, 16, 8), blocks=(1, 1, 1, 1)),
-    )
-    made = run.train(plan, 0, steps=STEPS)
+    copy_samples(folder / "photos")
+    made = stages.train(small_run(folder), 0, steps=STEPS)
     assert made is not None, "the run left no codec"
     shutil.copytree(made, here)
     stamp.write_text(fingerprint(), encoding="utf-8")

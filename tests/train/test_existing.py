@@ -1,4 +1,4 @@
-"""Going on from a finished codec: a better decoder under the same id, a site's tables under another."""
+"""Going on from a finished codec: a better decoder under the same id."""
 
 from __future__ import annotations
 
@@ -7,26 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from heliograph.cli import main
 from heliograph.codec.codec import ENCODER, ENTROPY, PREVIEW, SERVER, Codec
-from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
 from heliograph.pictures import load_srgb
-from heliograph.samples import copy_samples
 from heliograph.server.decoder import ServerDecoder
 from heliograph.server.network import DecoderSpec
 from heliograph.train import existing
-from heliograph.train.stages import Plan
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_samples(tmp_path_factory.mktemp("photos"))
+from heliograph.train.run import File, Run
 
 
 def improve(folder: Path, photos: Path, out: Path, *options: str) -> int:
@@ -72,55 +64,17 @@ def test_an_unknown_architecture_names_those_that_are_known(codec_folder: Path) 
         existing.architecture(codec)
 
 
-def test_calibrating_changes_tables_and_id_and_leaves_the_encoder(
-    codec_folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    site = tmp_path / "site"
-    site.mkdir()
-    picture = Image.open(next(photos.glob("*.png"))).convert("RGB")
-    for number in range(8):
-        picture.crop((16 * number, 0, 16 * number + 160, 128)).save(site / f"{number}.png")
-    out = tmp_path / "river"
-    command = ["calibrate", "--codec", str(codec_folder), "--images", str(site), "-o", str(out)]
-    assert main([*command, "--steps", "1"]) == 0
-    printed = capsys.readouterr().out
-    assert "fitted on 4 pictures, measured on 4 others" in printed
-    assert "BD-rate" in printed
-    before, after = Codec(codec_folder), Codec(out)
-    assert (after.name, after.manifest["calibrated"]["from"]) == ("river", before.id.hex())
-    assert after.id != before.id
-    assert after.read(ENCODER) == before.read(ENCODER)
-    assert after.read(SERVER) == before.read(SERVER)
-    latents = Encoder(after).latents(np.asarray(picture))
-    data = Packer(after, latents, picture.width, picture.height).pack(Rate(quality=40)).data
-    assert decode_stream(data, after).symbols.shape == latents.shape
-    assert main([*command, "--steps", "1"]) == 2
-    assert "holds a codec already; give another folder (-o)" in capsys.readouterr().err
-
-
-def test_a_site_needs_pictures_to_hold_out(
-    codec_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
-    command = ["calibrate", "--codec", str(codec_folder), "--images", str(tmp_path)]
-    assert main([*command, "-o", str(tmp_path / "out")]) == 2
-    assert "has 1 pictures, expected at least 8: half of them are held out" in capsys.readouterr().err
-
-
 def test_another_shape_of_decoder_starts_from_the_linear_path(
     codec_folder: Path, photos: Path, tmp_path: Path
 ) -> None:
     codec = Codec(codec_folder)
-    other = json.loads((codec_folder / "manifest.json").read_text(encoding="utf-8"))["server_decoder"][
-        "widths"
-    ]
-    plan = Plan(
-        codec="accelerator", photos=photos, out=tmp_path, decoder=DecoderSpec((24, 16, 16, 8), (1, 1, 1, 1))
-    )
-    existing.unpack(codec, plan)
-    with np.load(tmp_path / "decoder_start.npz") as stored:
+    other = json.loads((codec_folder / "manifest.json").read_text(encoding="utf-8"))["server_decoder"]
+    shape = DecoderSpec((24, 16, 16, 8), (1, 1, 1, 1))
+    run = Run(codec="accelerator", photos=photos, folder=tmp_path, decoder=shape)
+    existing.unpack(codec, run)
+    with np.load(run.path(File.DECODER_START)) as stored:
         kernels = {k: stored[k] for k in stored.files}
     inverse = ServerDecoder(codec).network.get_layer("inverse").kernel
-    found = next(v for k, v in kernels.items() if k.endswith("inverse/kernel"))
-    assert other != [24, 16, 16, 8]
-    assert np.array_equal(found, np.asarray(inverse))
+    started = next(v for k, v in kernels.items() if k.endswith("inverse/kernel"))
+    assert other["widths"] != [24, 16, 16, 8]
+    assert np.array_equal(started, np.asarray(inverse))

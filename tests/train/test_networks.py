@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from heliograph.train.loop import Adam
 from heliograph.train.networks import (
     ENCODERS,
     ZeroSum,
@@ -53,17 +52,6 @@ def test_what_inputs_have_in_common_does_not_pass_a_zero_sum_kernel() -> None:
     constrained = np.asarray(ZeroSum()(kernel))
     assert np.abs(constrained.sum(axis=2)).max() < 1e-5
     assert np.allclose(constrained - kernel, (constrained - kernel)[:, :, :1])
-
-
-def test_a_scaled_layer_moves_by_its_share_of_the_learning_rate() -> None:
-    model = keras.Sequential(
-        [keras.Input((4,)), keras.layers.Dense(3, name="full"), keras.layers.Dense(2, name="scaled")]
-    )
-    before = [np.asarray(w) for w in model.get_weights()]
-    model.compile(Adam(0.1, scales={"scaled": 0.01}), loss="mse")
-    model.train_on_batch(np.ones((8, 4)), np.ones((8, 2)))
-    moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
-    assert np.allclose(moved, [0.1, 0.1, 0.001, 0.001], rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["accelerator", "microcontroller"])  # without a branch and with one

@@ -38,12 +38,12 @@ def test_a_two_sided_range_has_zero_point_zero() -> None:
     assert np.asarray(layer(np.zeros((1, 1), np.float32)))[0, 0] == 0
 
 
-def test_kernels_have_127_levels_either_side_of_zero() -> None:
+def test_kernels_have_127_values_either_side_of_zero() -> None:
     layer = QuantisedConv2D(1, 1)
     layer.build((None, 1, 1, 3))
     layer.kernel.assign(np.array([1.27, 0.0149, -0.0151], np.float32).reshape(1, 1, 3, 1))
-    found = np.asarray(layer(np.eye(3, dtype=np.float32).reshape(1, 3, 1, 3)))
-    assert found.reshape(-1) == pytest.approx([1.27, 0.01, -0.02], abs=1e-6)
+    rounded = np.asarray(layer(np.eye(3, dtype=np.float32).reshape(1, 3, 1, 3)))
+    assert rounded.reshape(-1) == pytest.approx([1.27, 0.01, -0.02], abs=1e-6)
     assert layer.weight_scales() == pytest.approx([0.01])
 
 

@@ -1,125 +1,92 @@
-"""Training from the command line: stages one by one, resuming, a seed that repeats, and a full disk."""
+"""What a run's folder holds, which stages are done, and which are left."""
 
 from __future__ import annotations
 
-import csv
-import subprocess
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from heliograph.cli import main
-from heliograph.pictures import load_srgb
-from heliograph.samples import copy_samples
-from heliograph.train import fitting, stages
-from heliograph.train.loop import Budget, as_start, weights_to_keep
-from heliograph.train.simulated import SimulatedEncoder
-from heliograph.train.stages import Plan
+from heliograph.codec import registry
+from heliograph.errors import TrainingError
+from heliograph.train.run import KEPT, SHARES, SUPPLIES, File, Run, effort, kept_checkpoint
 
 
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_samples(tmp_path_factory.mktemp("photos"))
+@pytest.fixture
+def run(tmp_path: Path, photos: Path) -> Run:
+    return Run(codec="microcontroller", photos=photos, folder=tmp_path)
 
 
-def train(photos: Path, out: Path, *options: object) -> int:
-    command = ["train", "--codec", "microcontroller", "--photos", str(photos), "--out", str(out)]
-    return main([*command, "--batch", "1", *map(str, options)])
+def touch(run: Run, file: File, seconds: int) -> None:
+    run.path(file).write_bytes(b"x")
+    os.utime(run.path(file), (seconds, seconds))
 
 
-def losses(out: Path) -> list[tuple[str, str]]:
-    with (out / "float.csv").open(newline="", encoding="utf-8") as handle:
-        return [(row["step"], row["loss"]) for row in csv.DictReader(handle)]
+def test_files_keep_the_names_that_runs_on_disks_have(run: Run) -> None:
+    names = {file.filename for file in File}
+    assert len(names) == len(File)
+    assert {"start.npz", "float.npz", "qat.npz", "frozen.npz", "encoder.npz", "encoder.tflite"} < names
+    assert {"steps.npz", "decoder_start.npz", "contexts.npz", "entropy.bin", "decoder.npz"} < names
+    assert {"decoder_fitted.npz", "preview.npz", "preview_qat.npz", "preview_quantised.npz"} < names
+    assert run.path(File.PREVIEW).name == "decoder.tflite"
+    assert {file.stage for file in File} == set(SHARES)
 
 
-def test_a_seed_repeats_a_run_and_resuming_goes_on(photos: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    assert train(photos, first, "--stage", "float", "--steps", "2") == 0
-    assert train(photos, second, "--stage", "float", "--steps", "2") == 0
-    assert losses(first) == losses(second)
-    assert [step for step, _ in losses(first)] == ["2"]
-    assert train(photos, first, "--stage", "float", "--steps", "3", "--resume") == 0
-    assert [step for step, _ in losses(first)] == ["2", "3"]
+def test_a_missing_file_names_the_stage_that_leaves_it(run: Run) -> None:
+    with pytest.raises(
+        TrainingError, match=r"steps.npz is missing: run stage freeze first \(--stage freeze\)"
+    ):
+        run.need(File.STEPS)
 
 
-def test_a_stage_without_the_one_before(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train(photos, tmp_path / "run", "--stage", "tables", "--steps", "1") == 2
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert message.endswith("is missing: run stage freeze first (--stage freeze)")
+def test_a_stage_is_done_while_its_result_is_newer_than_its_source(run: Run) -> None:
+    assert not run.is_done("freeze")
+    touch(run, File.ENCODER, 100)
+    assert not run.is_done("freeze")
+    touch(run, File.QAT, 100)
+    assert run.is_done("freeze")
+    touch(run, File.QAT, 101)
+    assert not run.is_done("freeze")
+    touch(run, File.ENCODER_WEIGHTS, 100)
+    touch(run, File.ENTROPY, 99)
+    assert not run.is_done("tables")
+    touch(run, File.ENTROPY, 102)
+    assert run.is_done("tables")
+    touch(run, File.DECODER_FITTED, 103)
+    assert not run.is_done("decoder")  # whose loop knows from its checkpoint
+    assert not run.is_complete
+    touch(run, File.PREVIEW, 104)
+    assert run.is_complete
 
 
-def test_an_unknown_codec(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["train", "--codec", "heliostat", "--photos", str(photos), "--out", str(tmp_path / "run")]
-    assert main([*command, "--steps", "1"]) == 2
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert "no codec 'heliostat' can be trained: choose from accelerator, microcontroller" in message
-    assert not (tmp_path / "run").exists()
+def test_a_run_that_began_at_a_codec_has_no_stage_float(run: Run) -> None:
+    assert list(run.shares()) == ["float", "qat", "freeze", "tables", "decoder", "preview"]
+    assert sum(run.shares().values()) == pytest.approx(1)
+    touch(run, File.START, 1)
+    assert list(run.shares()) == ["qat", "freeze", "tables", "decoder", "preview"]
+    assert run.shares()["qat"] == pytest.approx(0.41 + 0.13)
 
 
-def test_a_full_disk_stops_training_with_a_next_step(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]).returncode:
-        pytest.skip("mounting a small file system needs root")
-    try:
-        assert train(photos, disk, "--stage", "float", "--steps", "1") == 2
-        message = capsys.readouterr().err.splitlines()[-1]
-        assert "No space left on device" in message
-        assert message.endswith("then run the same command with --resume")
-        assert not [p.name for p in disk.iterdir() if p.suffix != ".csv"]
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+def test_every_supply_draws_its_own_crops(run: Run) -> None:
+    assert len(set(SUPPLIES.values())) == len(SUPPLIES)
+    assert run.crops("qat").seed == 102
+    assert run.crops("qat", batch=3, size=32)[0][0]["image"].shape == (3, 32, 32, 3)
 
 
-def test_a_kept_checkpoint_is_small_and_goes_on(photos: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert train(photos, run, "--stage", "float", "--steps", "2") == 0
-    whole = (run / "float.npz").read_bytes()
-    kept = weights_to_keep(run / "float.npz")
-    assert len(kept) < len(whole) / 5
-    (run / "float.npz").write_bytes(kept)
-    assert train(photos, run, "--stage", "float", "--steps", "3", "--resume") == 0
-    assert [step for step, _ in losses(run)] == ["2", "3"]
+def test_a_log_ends_with_what_was_done(run: Run) -> None:
+    log = run.log(File.CONTEXTS)
+    assert log.name == "contexts.csv"
+    log.write_text("step,seconds,loss\n200,10.2,3\n310,15.6,2\n", encoding="utf-8")
+    assert effort(log) == {"steps": 310, "seconds": 16}
+    assert run.logs() == [log]
+    log.write_text("step,seconds,loss\n", encoding="utf-8")
+    assert effort(log) == {}
 
 
-def test_a_call_that_must_stop_says_how_to_go_on(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert train(photos, tmp_path, "--steps", "1000", "--stop-after", "0.0001") == 0
-    printed = capsys.readouterr().out.strip()
-    assert printed == "float stopped at 0% of its budget; the same command with --resume goes on"
-    assert not (tmp_path / "qat.npz").exists()
-
-
-def test_a_start_has_weights_and_no_steps_behind_it(photos: Path, tmp_path: Path) -> None:
-    assert train(photos, tmp_path, "--stage", "float", "--steps", "2") == 0
-    (tmp_path / "float.npz").write_bytes(as_start(tmp_path / "float.npz"))
-    assert train(photos, tmp_path, "--stage", "float", "--steps", "1", "--resume") == 0
-    assert [step for step, _ in losses(tmp_path)] == ["2", "1"]
-
-
-def test_without_a_runtime_the_encoder_is_computed_by_keras(photos: Path, tmp_path: Path) -> None:
-    plan = Plan(codec="microcontroller", photos=photos, out=tmp_path, batch=1)
-    stages.train_float(plan, Budget(0, 1), resume=False)
-    stages.train_qat(plan, Budget(0, 1), resume=False)
-    fitting.freeze(plan)
-    picture = load_srgb(next(photos.glob("*.png")))[:100, :200]
-    real = fitting.frozen_encoder(plan).latents(picture)
-    simulated = SimulatedEncoder(plan.codec, tmp_path / "encoder.npz").latents(picture)
-    assert np.mean(real == simulated) > 0.99
-    assert np.abs(real.astype(int) - simulated).max() <= 1
-
-
-def test_pure_colours_fit_the_ranges(photos: Path, tmp_path: Path) -> None:
-    plan = Plan(codec="microcontroller", photos=photos, out=tmp_path, batch=1)
-    stages.train_float(plan, Budget(0, 1), resume=False)
-    model = stages.quantised_model(plan)
-    colours = np.array([[0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]], np.float32)
-    latents = np.asarray(model.encoder(np.tile(colours[:, None, None], (1, 64, 64, 1))))
-    shown = np.asarray(model.decoder([latents * np.asarray(model.unit), np.ones((4, 1), np.float32)]))
-    assert np.abs(shown.mean(axis=(1, 2)) - colours).max() < 0.05  # without room for them, 0.25
+@pytest.mark.parametrize("name", ["accelerator", "microcontroller"])
+def test_shipped_codecs_keep_what_runs_start_at(name: str) -> None:
+    codec = registry.open_codec(name)
+    for file in KEPT:
+        with np.load(kept_checkpoint(codec, file)) as stored:
+            assert not any(key.startswith("1:") for key in stored.files)

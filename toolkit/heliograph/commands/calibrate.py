@@ -1,4 +1,4 @@
-"""Fit a codec to the pictures of one's own cameras: entropy tables, dead zone and steps; the encoder stays as it is."""
+"""Fit a codec to the pictures of one's own cameras: entropy tables and dead zone; the encoder stays as it is."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from heliograph.commands.console import Console
 from heliograph.errors import OutputError, RuntimeUnavailableError
 
 NAME = "calibrate"
-HELP = "fit a codec's tables and steps to a site's pictures"
+HELP = "fit a codec's tables and dead zone to a site's pictures"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with chatter.held():
             stages = importlib.import_module("heliograph.train.stages")
-            training = importlib.import_module("heliograph.train.run")
+            existing = importlib.import_module("heliograph.train.existing")
+            runs = importlib.import_module("heliograph.train.run")
             loop = importlib.import_module("heliograph.train.loop")
             known = importlib.import_module("heliograph.train.networks").ENCODERS
             decoder = importlib.import_module("heliograph.server.decoder")
@@ -100,10 +101,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise TrainingError("--start begins a new codec, and --codec names a finished one: give one of them")
     shape = arguments.decoder or "small"
     try:
-        plan = stages.Plan(
+        training = runs.Run(
             codec=arguments.codec,
             photos=arguments.photos or copy_samples(arguments.out / "photos"),
-            out=arguments.out,
+            folder=arguments.out,
+            resume=arguments.resume,
             seed=arguments.seed,
             batch=arguments.batch,
             learning_rate=arguments.learning_rate,
@@ -112,15 +114,13 @@ def run(arguments: argparse.Namespace) -> int:
             else decoder.decoder_spec(finished),
         )
         if finished is not None:
-            folder = training.improve(
-                finished, plan, arguments.minutes, resume=arguments.resume, steps=arguments.steps
-            )
+            budget = loop.Budget(arguments.minutes, arguments.steps)
+            folder = existing.improve_decoder(finished, training, budget)
         else:
-            folder = training.train(
-                plan,
+            folder = stages.train(
+                training,
                 arguments.minutes,
                 stage=arguments.stage,
-                resume=arguments.resume,
                 steps=arguments.steps,
                 stop_after=arguments.stop_after,
                 begin=begin,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,42 +17,46 @@ from heliograph.device.runtime import Model
 from heliograph.errors import CodecError, PictureError
 
 
+class TileNetwork(Protocol):
+    """What computes the latents of one tile: a `Model` on a runtime, or its stand-in in training.
+
+    Attributes:
+        runtime: the name of what computes.
+        input_shape, output_shape: (T, T, 3) and (T/16, T/16, C).
+    """
+
+    runtime: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+
+    def __call__(self, tile: npt.NDArray[np.int8], /) -> npt.NDArray[np.int8]:
+        """Return the latents of an int8 tile of `input_shape`, int8 of `output_shape`."""
+
+
 class LatentEncoder:
-    """An int8 encoder network on a runtime: pictures to latents, tile by tile.
+    """An int8 encoder network on pictures of any size: to latents, tile by tile.
 
     Attributes:
         runtime: the name of the runtime in use.
 
     Args:
-        model: the bytes of encoder.tflite.
+        network: of one tile.
         tile: side of its input in pixels.
         channels: of its latents.
-        runtime, delegate, threads: see `Model`, whose errors are raised too.
 
     Raises:
-        CodecError: the model has other shapes than tile and channels say.
+        CodecError: the network has other shapes than tile and channels say.
     """
 
-    def __init__(
-        self,
-        model: bytes,
-        *,
-        tile: int,
-        channels: int,
-        runtime: str | None = None,
-        delegate: str | None = None,
-        threads: int = 1,
-    ) -> None:
-        self.tile, self.channels = tile, channels
-        network = Model(model, runtime=runtime, delegate=delegate, threads=threads)
+    def __init__(self, network: TileNetwork, *, tile: int, channels: int) -> None:
+        self.tile, self.channels, self.runtime = tile, channels, network.runtime
+        self._network = network
         side = tile // tiles.STRIDE
         expected = (tile, tile, 3), (side, side, channels)
-        shapes = network.input_shape, network.output_shape
-        self.runtime = network.runtime
-        self._model: Callable[[npt.NDArray[np.int8]], npt.NDArray[np.int8]] = network  # a tile's latents
-        if shapes != expected:
+        got = network.input_shape, network.output_shape
+        if got != expected:
             raise CodecError(
-                f"encoder maps {shapes[0]} to {shapes[1]}, the manifest says {expected[0]} to {expected[1]}; "
+                f"encoder maps {got[0]} to {got[1]}, the manifest says {expected[0]} to {expected[1]}; "
                 "copy the codec folder again"
             )
 
@@ -65,13 +69,13 @@ class LatentEncoder:
         out = np.empty((*tiles.latent_shape(width, height), self.channels), np.int8)
         for (rows, columns), tile in tiles.cut(picture, self.tile):
             # int8 = uint8 - 128: the model's input has scale 1/255 and zero point -128
-            latents = self._model((tile ^ 0x80).view(np.int8))
-            out[rows, columns] = latents[: rows.stop - rows.start, : columns.stop - columns.start]
+            part = self._network((tile ^ 0x80).view(np.int8))
+            out[rows, columns] = part[: rows.stop - rows.start, : columns.stop - columns.start]
         return out
 
 
 class Encoder(LatentEncoder):
-    """A codec's encoder on a runtime: pictures to streams; see `LatentEncoder` for further arguments and errors.
+    """A codec's encoder on a runtime: pictures to streams; see `Model` for its arguments, and both for errors.
 
     Args:
         codec: see `open_codec`.
@@ -92,14 +96,8 @@ class Encoder(LatentEncoder):
         threads: int = 1,
     ) -> None:
         codec = open_codec(codec)
-        super().__init__(
-            codec.encoder,
-            tile=codec.tile,
-            channels=codec.channels,
-            runtime=runtime,
-            delegate=delegate,
-            threads=threads,
-        )
+        network = Model(codec.encoder, runtime=runtime, delegate=delegate, threads=threads)
+        super().__init__(network, tile=codec.tile, channels=codec.channels)
         self.codec, self.slice_tiles, self.layered = codec, slice_tiles, layered
         self.strength = 0 if fast else STRENGTH
 

@@ -15,13 +15,13 @@ from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, 
 from heliograph.files import write_whole
 from heliograph.pictures import list_pictures
 from heliograph.server.decoder import store_weights
-from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
-from heliograph.train import loop
-from heliograph.train.fitting import FROZEN, last_row
-from heliograph.train.networks import ENCODERS, build_encoder, encoder_macs_per_pixel
-from heliograph.train.preview import preview_macs_per_pixel
-from heliograph.train.rate_distortion import LAMBDA_HIGH, LAMBDA_LOW
-from heliograph.train.stages import ORIGIN, Plan
+from heliograph.server.network import DecoderSpec, decoder_macs_per_pixel
+from heliograph.train import checkpoint
+from heliograph.train.networks import build_encoder, encoder_macs_per_pixel
+from heliograph.train.objective import LAMBDA_HIGH, LAMBDA_LOW
+from heliograph.train.preview_network import preview_macs_per_pixel
+from heliograph.train.run import KEPT, TRAINING, File, Run, effort
+from heliograph.train.stage5_decoder import fitted_decoder
 
 
 def describe_photos(folder: Path) -> dict[str, Any]:
@@ -47,25 +47,23 @@ def describe_decoder(spec: DecoderSpec, decoder: keras.Model, latent: int) -> di
     }
 
 
-def assemble(plan: Plan) -> Path:
-    """Write the codec folder `codec` beside the checkpoints of a run whose stages are done, and return it.
+def assemble(run: Run) -> Path:
+    """Write the codec folder `codec` beside the checkpoints of a complete run, and return it.
 
     Its folder `training` has what a later run needs to go on: weights in float16 and the logs.
     """
-    spec, out = ENCODERS[plan.codec], plan.out / "codec"
+    spec, out = run.spec, run.folder / "codec"
     out.mkdir(exist_ok=True)
-    decoder = build_decoder(plan.decoder, spec.latent)
-    loop.load_weights(plan.out / "decoder_fitted.npz", decoder)
+    decoder = fitted_decoder(run)
     files = {
-        ENCODER: (plan.out / "encoder.tflite").read_bytes(),
-        ENTROPY: (plan.out / ENTROPY).read_bytes(),
-        PREVIEW: (plan.out / "decoder.tflite").read_bytes(),
+        ENCODER: run.need(File.ENCODER).read_bytes(),
+        ENTROPY: run.need(File.ENTROPY).read_bytes(),
+        PREVIEW: run.need(File.PREVIEW).read_bytes(),
         SERVER: store_weights(decoder),
     }
-    logs = {p.stem: last_row(p) for p in sorted(plan.out.glob("*.csv"))}
     manifest: dict[str, Any] = {
-        "name": plan.codec,
-        "architecture": plan.codec,
+        "name": run.codec,
+        "architecture": run.codec,
         "id": codec_id(files[ENCODER], files[ENTROPY]).hex(),
         "tile": spec.tile,
         "channels": spec.latent,
@@ -76,31 +74,42 @@ def assemble(plan: Plan) -> Path:
             "parameters": int(build_encoder(spec).count_params()),
             "kmac_per_pixel": round(encoder_macs_per_pixel(spec) / 1000, 2),
         },
-        "server_decoder": describe_decoder(plan.decoder, decoder, spec.latent),
+        "server_decoder": describe_decoder(run.decoder, decoder, spec.latent),
         "preview_decoder": {"kmac_per_pixel": round(preview_macs_per_pixel(spec.latent) / 1000, 1)},
-        "recipe": {
-            "seed": plan.seed,
-            "batch": plan.batch,
-            "crop": plan.size,
-            "learning_rate": plan.learning_rate,
-            "lambda": [LAMBDA_LOW, LAMBDA_HIGH],
-            "stages": logs,
-            "backend": keras.backend.backend(),
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-        },
-        "photos": describe_photos(plan.photos),
+        "recipe": describe_recipe(run),
+        "photos": describe_photos(run.photos),
     }
-    if (plan.out / ORIGIN).is_file():
-        manifest["recipe"]["start"] = json.loads((plan.out / ORIGIN).read_text(encoding="utf-8"))
-    kept = out / "training"
-    kept.mkdir(exist_ok=True)
-    for name, source in (("qat", FROZEN), ("contexts", "contexts.npz")):  # what another run starts at
-        if (plan.out / source).is_file():
-            write_whole(kept / f"{name}.npz", loop.weights_to_keep(plan.out / source))
-    for log in plan.out.glob("*.csv"):
-        write_whole(kept / log.name, log.read_bytes())
+    keep_training(run, out)
     for name, data in files.items():
         write_whole(out / name, data)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return out
+
+
+def describe_recipe(run: Run) -> dict[str, Any]:
+    """Return how a run was trained, for the manifest."""
+    recipe: dict[str, Any] = {
+        "seed": run.seed,
+        "batch": run.batch,
+        "crop": run.size,
+        "learning_rate": run.learning_rate,
+        "lambda": [LAMBDA_LOW, LAMBDA_HIGH],
+        "stages": {log.stem: effort(log) for log in run.logs()},
+        "backend": keras.backend.backend(),
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+    }
+    if run.has(File.ORIGIN):
+        recipe["start"] = json.loads(run.path(File.ORIGIN).read_text(encoding="utf-8"))
+    return recipe
+
+
+def keep_training(run: Run, codec: Path) -> None:
+    """Copy to a codec folder what another run starts at, in float16, and the logs."""
+    folder = codec / TRAINING
+    folder.mkdir(exist_ok=True)
+    for file, source in KEPT.items():
+        if run.has(source):
+            write_whole(folder / file.filename, checkpoint.to_keep(run.path(source)))
+    for log in run.logs():
+        write_whole(folder / log.name, log.read_bytes())

@@ -1,4 +1,4 @@
-"""A codec for one's own cameras: steps, dead zone and entropy model refitted to a site's pictures."""
+"""A codec for one's own cameras: dead zone and entropy model refitted to a site's pictures."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from heliograph.errors import TrainingError
 from heliograph.files import write_whole
 from heliograph.pictures import list_pictures, load_srgb
 from heliograph.server.decoder import ServerDecoder
-from heliograph.train import existing, loop
+from heliograph.train import checkpoint, existing, loop
 from heliograph.train.context_fit import fit_contexts
-from heliograph.train.contexts import ContextSpec
-from heliograph.train.steps import fit_rounding, fit_steps
+from heliograph.train.context_network import ContextSpec
+from heliograph.train.dead_zone import fit_rounding
+from heliograph.train.run import File, kept_checkpoint
 
 FEWEST = 8  # pictures of a site: half of them fit, half tell what it brought
 ROUNDING_PICTURES = 12
@@ -59,7 +60,7 @@ def split(folder: Path) -> tuple[list[Path], list[Path]]:
 def calibrate(
     codec: Codec, files: Sequence[Path], out: Path, budget: loop.Budget, *, name: str, seed: int = 1
 ) -> Codec:
-    """Refit a codec's steps, dead zone and entropy model to pictures; return the new codec, which has another id.
+    """Refit a codec's dead zone and entropy model to pictures; return the new codec, which has another id.
 
     Args:
         codec: the one to start from; its contexts are trained on where the folder keeps their checkpoint.
@@ -72,24 +73,25 @@ def calibrate(
         TrainingError: pictures too small to fit contexts on.
         CodecError: the codec lacks its server decoder.
     """
-    run = out / "calibration"
-    run.mkdir(parents=True, exist_ok=True)
+    trained = out / "calibration" / File.CONTEXTS.filename
+    kept = kept_checkpoint(codec, File.CONTEXTS)
+    if resume := kept.is_file():
+        trained.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(trained, checkpoint.as_start(kept))
     encoder, decoder = Encoder(codec, threads=2), ServerDecoder(codec)
     pictures = [load_srgb(path) for path in files]
     maps = [encoder.latents(picture) for picture in progress.over(pictures, "encoding")]
     cuts = [_whole_blocks(m, p) for m, p in zip(maps, pictures, strict=True)][:ROUNDING_PICTURES]
     cut_maps, cut_pictures = [m for m, _ in cuts], [p for _, p in cuts]
     model = codec.coder.model
-    groups = [model.order[slice(*model.span(layer))] for layer in range(len(model.layers))]
-    steps = fit_steps(cut_maps, cut_pictures, existing.steps_of(codec), groups, decoder.pixels)
+    steps = existing.steps_of(codec)
     rounding = fit_rounding(cut_maps, cut_pictures, steps, decoder.pixels)
-    resume = _keep_contexts(codec, run)
     entropy = fit_contexts(
         [m for part in maps for m in (part, np.ascontiguousarray(part[:, ::-1]))],
         steps,
         rounding,
         tile=codec.tile // STRIDE,
-        out=run,
+        trained=trained,
         budget=budget,
         seed=seed,
         spec=ContextSpec(tuple(model.layers), model.features),
@@ -104,15 +106,6 @@ def _whole_blocks(latents: npt.NDArray[np.int8], picture: Picture) -> tuple[npt.
     """Return the upper left part of a picture that is whole blocks, with its latents."""
     rows, columns = (min(ROUNDING_SIDE, n) // STRIDE for n in picture.shape[:2])
     return latents[:rows, :columns], picture[: rows * STRIDE, : columns * STRIDE]
-
-
-def _keep_contexts(codec: Codec, run: Path) -> bool:
-    """Copy the checkpoint of a codec's contexts, as a start without steps behind it; return whether there is one."""
-    kept = codec.folder / "training" / "contexts.npz"
-    if not kept.is_file():
-        return False
-    write_whole(run / "contexts.npz", loop.as_start(kept))
-    return True
 
 
 def compare(before: Codec, after: Codec, files: Sequence[Path]) -> list[Comparison]:

@@ -28,7 +28,7 @@ from heliograph.train.context_data import (
     fit_prediction,
     residuals,
 )
-from heliograph.train.contexts import (
+from heliograph.train.context_network import (
     OFFSET_GAIN,
     TABLES,
     TOKENS,
@@ -61,7 +61,7 @@ def fit_contexts(
     rounding: npt.NDArray[np.uint8],
     *,
     tile: int,
-    out: Path,
+    trained: Path,
     budget: loop.Budget,
     seed: int = 1,
     spec: ContextSpec | None = None,
@@ -75,7 +75,7 @@ def fit_contexts(
         steps: uint16 [101, C], in sixteenths of a latent unit.
         rounding: uint8 [101], dead zones in 1/256 of a step.
         tile: latents on a side of the encoder's tile, even.
-        out: folder of the float training's checkpoint `contexts.npz` and log.
+        trained: the float training's checkpoint, .npz; its log lies beside it.
         budget: of the float training; integers, offsets and tables take about two minutes more.
         order: uint8 [C], the coding order of channels; None finds it.
         resume: go on from the checkpoint.
@@ -102,7 +102,7 @@ def fit_contexts(
     network = ContextNetwork(spec, ANCHORS, start, size)
     supply = ResidualCrops(maps, quantise, predict, bits, size=size, seed=seed)
     network(supply[0][0])
-    loop.train(network, supply, stage="contexts", out=out, budget=budget, peak=3e-3, resume=resume)
+    loop.train(network, supply, trained, budget=budget, peak=3e-3, resume=resume)
     model = to_integers(network, steps, rounding, order, predict, tile)
     offsets = model.offsets.copy()
     offsets[:, spec.layers[0] :][share[:, spec.layers[0] :] < _NEVER] = NOT_SENT
@@ -126,14 +126,14 @@ def savings(
     Compared is with ideal static tables, one for each channel, that are known without being sent.
     """
     coder = open_coder(data)
-    found = {}
+    saved = {}
     for quality in qualities:
         level, rounding = from_quality(quality), int(coder.model.rounding[quality])
         symbols = [coder.quantise(m, level, rounding) for m in maps]
         flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in symbols])
         ideal = sum(entropy(channel) for channel in flat.T) * len(flat)
-        found[quality] = 1 - sum(sum(coder.estimate(s, level)) for s in symbols) / rans.COST_UNIT / ideal
-    return found
+        saved[quality] = 1 - sum(sum(coder.estimate(s, level)) for s in symbols) / rans.COST_UNIT / ideal
+    return saved
 
 
 def _statistics(

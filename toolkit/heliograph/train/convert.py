@@ -7,6 +7,8 @@ TensorFlow backend; the training around it may run on another.
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -18,7 +20,8 @@ import numpy as np
 
 from heliograph.errors import ConversionError
 from heliograph.files import write_whole
-from heliograph.train import loop, preview
+from heliograph.train import checkpoint
+from heliograph.train import preview_network as preview
 from heliograph.train.networks import ENCODERS, build_encoder
 from heliograph.train.quantisation import (
     LATENT_SCALE,
@@ -32,6 +35,7 @@ OPERATIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", 
 PREVIEW_OPERATIONS = OPERATIONS | {"DEPTH_TO_SPACE"}  # which runs on CPUs, as the preview does
 EXACT_SHARE = 0.95
 APART_SHARE = 1e-4  # of latents that may be more than 1 LSB off; see `flip_reach`
+_log = logging.getLogger(__name__)
 _IMAGE = (1 / 255, -128)
 _LATENT = (LATENT_SCALE, 0)
 
@@ -57,6 +61,16 @@ def convert(kind: str, codec: str, weights: Path, out: Path) -> None:
         raise ConversionError(f"conversion of the {kind} failed: {lines[-1].removeprefix('error: ')}")
 
 
+def convert_where_possible(kind: str, codec: str, weights: Path, out: Path) -> None:
+    """Convert as `convert` does; without TensorFlow, as on many GPU machines, leave it to another one and say so."""
+    if importlib.util.find_spec("tensorflow") is None:
+        _log.warning(
+            "%s needs TensorFlow: run this stage again with --resume where it is installed", out.name
+        )
+        return
+    convert(kind, codec, weights, out)
+
+
 def build(kind: str, codec: str, weights: Path) -> keras.Model:
     """Return the fake-quantised model of a checkpoint at the static shape of the device."""
     spec = ENCODERS[codec]
@@ -64,7 +78,7 @@ def build(kind: str, codec: str, weights: Path) -> keras.Model:
         model = build_encoder(spec, quantised=True, tile=spec.tile)
     else:
         model = preview.build_preview(spec.latent, quantised=True)
-    loop.load_weights(weights, model)
+    checkpoint.load(weights, model)
     snap_biases(model)
     return model
 
@@ -87,10 +101,10 @@ def check_structure(data: bytes, model: keras.Model, allowed: set[str]) -> None:
     plain = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     interpreter = tf.lite.Interpreter(model_content=data, experimental_op_resolver_type=plain)
     interpreter.allocate_tensors()
-    found = {op["op_name"] for op in interpreter._get_ops_details()}
-    if found - allowed:
+    beyond = {op["op_name"] for op in interpreter._get_ops_details()} - allowed
+    if beyond:
         raise ConversionError(
-            f"model has operations {', '.join(sorted(found - allowed))}; accelerators take only "
+            f"model has operations {', '.join(sorted(beyond))}; accelerators take only "
             f"{', '.join(sorted(allowed))}"
         )
     tensors = interpreter.get_tensor_details()
@@ -157,11 +171,11 @@ def check_agreement(data: bytes, model: keras.Model, inputs: np.ndarray, scale: 
     (first,), (last,) = interpreter.get_input_details(), interpreter.get_output_details()
     out_scale, out_zero = last["quantization"]
     equal, beyond, worst = [], [], 0
-    for one in inputs:
-        interpreter.set_tensor(first["index"], one[None])
+    for values in inputs:
+        interpreter.set_tensor(first["index"], values[None])
         interpreter.invoke()
         got = interpreter.get_tensor(last["index"])[0].astype(np.int32)
-        real = np.asarray(model((one[None].astype(np.float32) - zero) * np.float32(scale)))[0]
+        real = np.asarray(model((values[None].astype(np.float32) - zero) * np.float32(scale)))[0]
         expected = np.clip(np.round(real / out_scale) + out_zero, -128, 127).astype(np.int32)
         apart = np.abs(got - expected)
         equal.append(float(np.mean(apart == 0)))

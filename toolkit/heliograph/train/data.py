@@ -88,14 +88,14 @@ class Crops(Supply):
 
     def picture(self, index: int) -> npt.NDArray[np.uint8]:
         """Return a whole training picture, uint8 [H, W, 3], from the cache or the disk."""
-        found = self._cache.get(index)
-        if found is None:
-            found = load_srgb(self.files[index])
+        picture = self._cache.get(index)
+        if picture is None:
+            picture = load_srgb(self.files[index])
             with self._lock:
-                if self._room >= found.nbytes and index not in self._cache:
-                    self._cache[index] = found
-                    self._room -= found.nbytes
-        return found
+                if self._room >= picture.nbytes and index not in self._cache:
+                    self._cache[index] = picture
+                    self._room -= picture.nbytes
+        return picture
 
     def draw(self, rng: np.random.Generator) -> int:
         """Return the index of a random picture, sources balanced."""

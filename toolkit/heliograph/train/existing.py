@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -18,10 +17,12 @@ from heliograph.errors import TrainingError
 from heliograph.files import write_whole
 from heliograph.server.decoder import decoder_spec, load_weights, store_weights
 from heliograph.server.network import build_decoder
-from heliograph.train import fitting, loop
+from heliograph.train import checkpoint, loop
 from heliograph.train.assembly import describe_decoder
 from heliograph.train.networks import ENCODERS
-from heliograph.train.stages import Plan
+from heliograph.train.run import TRAINING, File, Run, effort
+from heliograph.train.stage3_freeze import write_steps
+from heliograph.train.stage5_decoder import fitted_decoder, train_decoder
 
 
 def architecture(codec: Codec) -> str:
@@ -43,27 +44,25 @@ def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:
     return steps
 
 
-def unpack(codec: Codec, plan: Plan) -> None:
+def unpack(codec: Codec, run: Run) -> None:
     """Write a codec's encoder, tables, steps and decoder to a run's folder, as its stages would have left them.
 
-    Where the plan's decoder has another shape than the codec's, it starts from the codec's linear path alone.
+    Where the run's decoder has another shape than the codec's, it starts from the codec's linear path alone.
     """
-    plan.out.mkdir(parents=True, exist_ok=True)
-    write_whole(plan.out / ENCODER, codec.encoder)
-    write_whole(plan.out / ENTROPY, codec.read(ENTROPY))
-    buffer = io.BytesIO()
-    np.savez(buffer, steps=steps_of(codec))
-    write_whole(plan.out / "steps.npz", buffer.getvalue())
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write_whole(run.path(File.ENCODER), codec.encoder)
+    write_whole(run.path(File.ENTROPY), codec.read(ENTROPY))
+    write_steps(run, steps_of(codec))
     spec = decoder_spec(codec)
     known = build_decoder(spec, codec.channels)
     load_weights(codec.read(SERVER), known)
-    if plan.decoder == spec:
+    if run.decoder == spec:
         start = known
     else:
-        start = build_decoder(plan.decoder, codec.channels)
+        start = build_decoder(run.decoder, codec.channels)
         for name in ("inverse", "latent_norm"):
             start.get_layer(name).set_weights(known.get_layer(name).get_weights())
-    loop.save_weights(plan.out / "decoder_start.npz", start)
+    checkpoint.save(run.path(File.DECODER_START), start)
 
 
 def write_copy(codec: Codec, out: Path, files: Mapping[str, bytes], changes: Mapping[str, Any]) -> Path:
@@ -78,36 +77,35 @@ def write_copy(codec: Codec, out: Path, files: Mapping[str, bytes], changes: Map
     manifest["files"] = {name: sha256(data) for name, data in contents.items()}
     for name, data in contents.items():
         write_whole(out / name, data)
-    if (codec.folder / "training").is_dir() and codec.folder.resolve() != out.resolve():
-        shutil.copytree(codec.folder / "training", out / "training", dirs_exist_ok=True)
+    if (codec.folder / TRAINING).is_dir() and codec.folder.resolve() != out.resolve():
+        shutil.copytree(codec.folder / TRAINING, out / TRAINING, dirs_exist_ok=True)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return out
 
 
-def improve_decoder(codec: Codec, plan: Plan, budget: loop.Budget, *, resume: bool) -> Path:
+def improve_decoder(codec: Codec, run: Run, budget: loop.Budget) -> Path:
     """Train a codec's server decoder further, or another shape of it, and return a codec folder with the same id.
 
     Args:
         codec: any; its encoder and tables stay as they are.
-        plan: `codec` is replaced by the architecture of the one given.
+        run: `codec` is replaced by the architecture of the one given.
         budget: of the training.
-        resume: go on from the checkpoint in `plan.out`.
     """
-    plan = replace(plan, codec=architecture(codec))
-    if not (resume and (plan.out / "decoder_start.npz").is_file()):
-        unpack(codec, plan)
-    fitting.train_decoder(plan, budget, resume=resume)
-    decoder = build_decoder(plan.decoder, codec.channels)
-    loop.load_weights(plan.out / "decoder_fitted.npz", decoder)
+    loop.set_precision()
+    run = replace(run, codec=architecture(codec))
+    if not (run.resume and run.has(File.DECODER_START)):
+        unpack(codec, run)
+    train_decoder(run, budget)
+    decoder = fitted_decoder(run)
     recipe = dict(codec.manifest.get("recipe", {}))
     recipe["decoder_continued"] = [
         *recipe.get("decoder_continued", []),
-        {"seed": plan.seed, "batch": plan.batch, "learning_rate": plan.learning_rate}
-        | fitting.last_row(plan.out / "decoder.csv"),
+        {"seed": run.seed, "batch": run.batch, "learning_rate": run.learning_rate}
+        | effort(run.log(File.DECODER)),
     ]
     return write_copy(
         codec,
-        plan.out / "codec",
+        run.folder / "codec",
         {SERVER: store_weights(decoder)},
-        {"server_decoder": describe_decoder(plan.decoder, decoder, codec.channels), "recipe": recipe},
+        {"server_decoder": describe_decoder(run.decoder, decoder, codec.channels), "recipe": recipe},
     )

@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import levels, quantise
+from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.device.encoder import LatentEncoder
 from heliograph.train.context_data import Quantiser
 from heliograph.train.data import Batch, Crops, Supply
+from heliograph.train.run import File, Run
+from heliograph.train.stage3_freeze import frozen_encoder, frozen_steps
 
+CROP = 192  # pixels on a side of a decoder's training crop
 REUSE = 24  # crops taken from one encoding of a picture, on average, before it is flipped and scaled anew
 
 
@@ -83,3 +87,10 @@ class LatentCrops(Supply):
             "quality": (quality / (quantise.QUALITIES - 1)).astype(np.float32),
         }
         return inputs, np.zeros(batch, np.float32)
+
+
+def latent_crops(run: Run, supply: str) -> LatentCrops:
+    """Return the crops that a run's decoders learn on, drawn for a key of SUPPLIES."""
+    rounding = EntropyModel.from_bytes(run.need(File.ENTROPY).read_bytes()).rounding
+    photos = run.crops(supply, batch=max(1, run.batch // 2), size=CROP)
+    return LatentCrops(photos, frozen_encoder(run), Quantiser(frozen_steps(run), rounding), size=CROP)

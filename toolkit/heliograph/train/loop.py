@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import time
 from dataclasses import dataclass, replace
@@ -15,7 +14,8 @@ from keras import ops
 
 from heliograph import progress
 from heliograph.errors import TrainingError
-from heliograph.files import write_whole
+from heliograph.server.compiled import on_gpu
+from heliograph.train import checkpoint
 from heliograph.train.data import Supply
 
 CHECKPOINT_SECONDS = 60.0
@@ -46,6 +46,11 @@ class Paused(Exception):
     """A deadline came before a stage's end; its checkpoint is written."""
 
 
+def set_precision() -> None:
+    """Compute in bfloat16 where there is a GPU; what needs float32 says so itself."""
+    keras.config.set_dtype_policy("mixed_bfloat16" if on_gpu() else "float32")
+
+
 def learning_rate(progress: float, peak: float) -> float:
     """Return the rate at progress in [0, 1]: a ramp over 1 %, constant to a half, a cosine to 1 % of the peak."""
     if progress < 0.5:
@@ -72,76 +77,20 @@ class Adam(keras.optimizers.Adam):  # type: ignore[misc]
         super().update_step(gradient, variable, ops.multiply(learning_rate, scale))
 
 
-def save_weights(path: Path, *models: keras.Model, **extra: float) -> None:
-    """Write all variables of models, optimisers included, to one .npz, whole or not at all."""
-    arrays: dict[str, np.ndarray] = {k: np.asarray(v) for k, v in extra.items()}
-    for number, model in enumerate(models):
-        for variable in model.variables:
-            arrays[f"{number}:{variable.path}"] = np.asarray(variable.value)
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    write_whole(path, buffer.getvalue())
-
-
-def weights_to_keep(path: Path, *, half: bool = True) -> bytes:
-    """Return a checkpoint without its optimiser, in float16 a twelfth of the size: enough to go on from.
-
-    An encoder to be frozen needs `half=False`: in float16 it would be another one.
-    """
-    buffer = io.BytesIO()
-    with np.load(path) as stored:
-        kept = {k: stored[k] for k in stored.files if not k.startswith("1:")}
-    if half:
-        kept = {k: v.astype(np.float16) if v.dtype == np.float32 and v.ndim else v for k, v in kept.items()}
-    np.savez_compressed(buffer, **kept)
-    return buffer.getvalue()
-
-
-def as_start(path: Path) -> bytes:
-    """Return a checkpoint's weights as one without an optimiser, steps or seconds behind it: another run's start."""
-    buffer = io.BytesIO()
-    with np.load(path) as stored:
-        arrays = {k: stored[k] for k in stored.files if ":" in k and not k.startswith("1:")}
-    np.savez(buffer, **arrays)
-    return buffer.getvalue()
-
-
-def load_weights(path: Path, *models: keras.Model) -> dict[str, float]:
-    """Read what `save_weights` wrote into models of the same shape; return the extra values."""
-    try:
-        with np.load(path) as stored:
-            arrays = {k: stored[k] for k in stored.files}
-    except (OSError, ValueError) as error:
-        raise TrainingError(
-            f"cannot read checkpoint {path}: {error}; delete it to start the stage anew"
-        ) from error
-    for number, model in enumerate(models):
-        for variable in model.variables:
-            key = f"{number}:{variable.path}"
-            if key not in arrays or arrays[key].shape != tuple(variable.shape):
-                found = arrays[key].shape if key in arrays else "nothing"
-                raise TrainingError(
-                    f"checkpoint {path} does not fit: {variable.path} is {tuple(variable.shape)}, "
-                    f"the file has {found}; train with the architecture it was made with"
-                )
-            variable.assign(arrays.pop(key))
-    return {k: float(v) for k, v in arrays.items() if v.ndim == 0}
-
-
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the learning rate from the progress, stops at the budget, logs and saves."""
 
-    def __init__(self, stage: str, budget: Budget, peak: float, out: Path, done: dict[str, float]) -> None:
+    def __init__(self, path: Path, budget: Budget, peak: float, done: dict[str, float]) -> None:
         super().__init__()
-        self.budget, self.peak, self.out, self.stage = budget, peak, out, stage
+        self.path, self.budget, self.peak = path, budget, peak
         self.step = int(done.get("step", 0))
         self.before = done.get("seconds", 0.0)
         self.began = self.saved = time.monotonic()
         self.sums: dict[str, list[float]] = {}
         self.bar = progress.bar(
-            100, stage, disable=False, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
+            100, path.stem, disable=False, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
         )
-        self.log = (out / f"{stage}.csv").open("a", newline="", encoding="utf-8")
+        self.log = path.with_suffix(".csv").open("a", newline="", encoding="utf-8")
         self.writer = csv.writer(self.log)
         if self.log.tell() == 0:
             self.writer.writerow(["step", "seconds", "learning_rate", "loss", "bpp", "psnr"])
@@ -169,7 +118,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
             self.sums.setdefault(key, []).append(float(value))
         if not np.isfinite(self.sums["loss"][-1]):
             raise TrainingError(
-                f"{self.stage}: the loss is {self.sums['loss'][-1]} at step {self.step}; "
+                f"{self.path.stem}: the loss is {self.sums['loss'][-1]} at step {self.step}; "
                 "resume from the last checkpoint with a lower learning rate (--learning-rate)"
             )
         progress = self.progress
@@ -195,13 +144,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def save(self) -> None:
         self.report() if self.sums else None
         self.saved = time.monotonic()
-        save_weights(
-            self.out / f"{self.stage}.npz",
-            self.model,
-            self.model.optimizer,
-            step=self.step,
-            seconds=self.seconds,
-        )
+        checkpoint.save(self.path, self.model, self.model.optimizer, step=self.step, seconds=self.seconds)
 
     def on_epoch_end(self, epoch: int, logs: object = None) -> None:
         if self.sums:
@@ -215,34 +158,36 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 def train(
     model: keras.Model,
     data: Supply,
+    path: Path,
     *,
-    stage: str,
-    out: Path,
     budget: Budget,
     peak: float,
     resume: bool,
     scales: dict[str, float] | None = None,
 ) -> None:
-    """Train a model whose loss is its own; leaves `<stage>.npz` (weights, optimiser, step) and `<stage>.csv`.
+    """Train a model whose loss is its own.
+
+    Args:
+        model: called with what `data` yields.
+        path: of the checkpoint to leave, .npz (weights, optimiser, steps); its log lies beside it as .csv.
+        budget: over all calls, when they resume.
+        peak: learning rate.
+        resume: go on from the checkpoint where there is one.
+        scales: shares of the learning rate by layer; see `Adam`.
 
     Raises:
         TrainingError: the loss is not finite, or the checkpoint to resume from does not fit.
         Paused: the budget's deadline has come.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    name = f"adam_{stage}"  # a name that resuming finds again
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = f"adam_{path.stem}"  # a name that resuming finds again
     optimizer = Adam(peak, clipnorm=1.0, name=name, scales=scales or {})
     # oneDNN's convolutions beat XLA's on a CPU; on a GPU XLA wins.
     jit = keras.backend.backend() != "tensorflow"
     model.compile(optimizer, jit_compile=jit)
     optimizer.build(model.trainable_variables)
-    checkpoint = out / f"{stage}.npz"
-    done: dict[str, float] = {}
-    if resume and checkpoint.is_file():
-        with np.load(checkpoint) as stored:
-            slots = any(key.startswith("1:") for key in stored.files)  # kept checkpoints have none
-        done = load_weights(checkpoint, model, *([optimizer] if slots else []))
-    watch = _Watch(stage, budget, peak, out, done)
+    done = checkpoint.resume(path, model, optimizer) if resume and path.is_file() else {}
+    watch = _Watch(path, budget, peak, done)
     try:
         if done and watch.progress >= 1.0:
             return  # and leave the checkpoint's time as it is: later stages compare theirs with it
@@ -252,6 +197,6 @@ def train(
         if watch.model is not None:  # not stopped before its first step
             watch.save()
         if watch.progress < 1.0:
-            raise Paused(f"{stage} stopped at {watch.progress:.0%} of its budget")
+            raise Paused(f"{path.stem} stopped at {watch.progress:.0%} of its budget")
     finally:
         watch.close()

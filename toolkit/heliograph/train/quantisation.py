@@ -153,7 +153,7 @@ def _divide(encoder: keras.Model, name: str, by: npt.NDArray[np.float32]) -> Non
     layer = encoder.get_layer(name)
     layer.kernel.assign(np.asarray(layer.kernel) / by)
     layer.bias.assign(np.asarray(layer.bias) / by)
-    present = {one.name for one in encoder.layers}
+    present = {n.name for n in encoder.layers}
     for reader, inputs in readers:
         if reader not in present:
             continue

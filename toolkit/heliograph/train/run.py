@@ -1,24 +1,25 @@
-"""A whole training run: the stages in order, each resumable, and the codec folder at the end."""
+"""A training run: what it is given, its stages, and its folder, whose files are named here and nowhere else."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
+import csv
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 
-import keras
+import numpy as np
+import numpy.typing as npt
 
+from heliograph.codec import codec as parts
 from heliograph.codec.codec import Codec
 from heliograph.errors import TrainingError
-from heliograph.server.compiled import on_gpu
-from heliograph.train import existing, fitting, stages
-from heliograph.train.assembly import assemble
-from heliograph.train.loop import Budget
-from heliograph.train.stages import Plan
-from heliograph.train.start import write_start
+from heliograph.server.network import DecoderSpec
+from heliograph.train.data import Crops
+from heliograph.train.networks import ENCODERS, EncoderSpec
 
-# Each stage with its share of the minutes; those without a share take what they take.
+STEPS_PER_ROUND = 200  # steps between two log lines
+CALIBRATION_CROPS = 128
+# The stages in order, each with its share of the minutes; those without a share take what they take.
 SHARES: dict[str, float] = {
     "float": 0.41,
     "qat": 0.13,
@@ -27,73 +28,164 @@ SHARES: dict[str, float] = {
     "decoder": 0.31,
     "preview": 0.12,
 }
+# What crops are drawn for; each draws its own, by a seed that follows from the run's and the number here.
+SUPPLIES = {
+    "float": 1,
+    "qat": 2,
+    "tables": 3,
+    "decoder": 4,
+    "preview": 5,
+    "preview_qat": 6,
+    "dead zone": 7,
+    "more channels": 8,
+    "ranges": 9,
+}
 
 
-def set_precision() -> None:
-    """Compute in bfloat16 where there is a GPU; what needs float32 says so itself."""
-    keras.config.set_dtype_policy("mixed_bfloat16" if on_gpu() else "float32")
+class File(Enum):
+    """The files of a run in the order in which they appear: name on disk, and the stage that leaves it.
+
+    Beside a checkpoint that a loop trained lies its log, a .csv of the same name.
+    """
+
+    START = "start.npz", "qat"  # stage `qat`'s starting point, where the run began at a finished codec
+    ORIGIN = "start.json", "qat"  # which codec that was, and its recipe
+    FLOAT = "float.npz", "float"
+    QAT = "qat.npz", "qat"
+    ENCODER_WEIGHTS = "encoder.npz", "freeze"
+    FROZEN = "frozen.npz", "freeze"  # stage qat's model as it was frozen, in whose units the decoders are
+    STEPS = "steps.npz", "freeze"
+    DECODER_START = "decoder_start.npz", "freeze"
+    ENCODER = parts.ENCODER, "freeze"
+    CONTEXTS = "contexts.npz", "tables"
+    ENTROPY = parts.ENTROPY, "tables"
+    DECODER = "decoder.npz", "decoder"
+    DECODER_FITTED = "decoder_fitted.npz", "decoder"
+    PREVIEW_FLOAT = "preview.npz", "preview"
+    PREVIEW_QAT = "preview_qat.npz", "preview"
+    PREVIEW_QUANTISED = "preview_quantised.npz", "preview"
+    PREVIEW = parts.PREVIEW, "preview"
+
+    def __init__(self, filename: str, stage: str) -> None:
+        self.filename, self.stage = filename, stage
 
 
-def improve(
-    codec: Codec, plan: Plan, minutes: float, *, resume: bool = False, steps: int | None = None
-) -> Path:
-    """Train a finished codec's server decoder further; see `existing.improve_decoder`."""
-    set_precision()
-    return existing.improve_decoder(codec, plan, Budget(minutes, steps), resume=resume)
+# Stages that have no budget of their own are passed over while their result (second) is newer than what it is made of.
+_MADE_OF = {"freeze": (File.QAT, File.ENCODER), "tables": (File.ENCODER_WEIGHTS, File.ENTROPY)}
+TRAINING = "training"  # folder of a finished codec with what another run starts at,
+KEPT = {File.QAT: File.FROZEN, File.CONTEXTS: File.CONTEXTS}  # under these names, from these files
+_CODEC = (File.ENCODER, File.ENTROPY, File.DECODER_FITTED, File.PREVIEW)  # what a codec is assembled from
 
 
-def train(
-    plan: Plan,
-    minutes: float,
-    *,
-    stage: str | None = None,
-    resume: bool = False,
-    steps: int | None = None,
-    stop_after: float = math.inf,
-    begin: Codec | None = None,
-) -> Path | None:
-    """Run all stages, or one; return the codec folder once everything it needs is there.
+@dataclass(frozen=True)
+class Run:
+    """A training run's settings, files and supplies of crops.
 
     Args:
-        plan: what to train on what, and where to leave it.
-        minutes: for all trained stages together, or for the one named.
-        stage: a key of SHARES, or None for all in order.
-        resume: go on from the stage's checkpoint; stages that are done are passed over.
-        steps: of each trained stage instead of minutes; a seed then gives the same run.
-        stop_after: minutes after which this call stops wherever it is, for a resumed one to go on.
-        begin: a finished codec to begin at instead of the DCT, unless the run has begun. Its encoder is trained
-            on with its roundings in place: there is no stage `float`, whose minutes `qat` has too.
-
-    Raises:
-        Paused: `stop_after` minutes are over and a stage is not.
-        TrainingError: an unknown stage, no pictures, an earlier stage missing, or a loss that is not finite.
-        ConversionError: the trained network does not convert as promised.
+        codec: key of ENCODERS.
+        photos: folder of training pictures.
+        folder: of the run.
+        resume: go on from what the folder holds; otherwise stages begin anew.
+        seed: of all randomness.
+        batch: crops per step.
+        size: pixels on a side of a crop.
+        learning_rate: at the peak.
+        table_pictures: photographs whose latents the entropy tables are counted on.
+        decoder: shape of the server decoder.
     """
-    if stage is not None and stage not in SHARES:
-        raise TrainingError(f"no stage {stage!r}: choose from {', '.join(SHARES)}")
-    work: dict[str, Callable[[Budget], object]] = {
-        "float": lambda b: stages.train_float(plan, b, resume=resume),
-        "qat": lambda b: stages.train_qat(plan, b, resume=resume),
-        "freeze": lambda b: fitting.freeze(plan, resume=resume),
-        "tables": lambda b: fitting.fit_entropy(plan, b, resume=resume),
-        "decoder": lambda b: fitting.train_decoder(plan, b, resume=resume),
-        "preview": lambda b: fitting.train_preview(plan, b, resume=resume),
-    }
-    set_precision()
-    deadline = time.monotonic() + stop_after * 60
-    if begin is not None and not (plan.out / stages.START).is_file():
-        write_start(begin, plan)
-    shares = dict(SHARES)
-    if stages.begins_at_codec(plan):
-        if stage == "float":
+
+    codec: str
+    photos: Path
+    folder: Path
+    resume: bool = False
+    seed: int = 1
+    batch: int = 8
+    size: int = 128
+    learning_rate: float = 1e-3
+    table_pictures: int = 300
+    decoder: DecoderSpec = field(default_factory=DecoderSpec)
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """The encoder's shape."""
+        return ENCODERS[self.codec]
+
+    def path(self, file: File) -> Path:
+        """Return where a file lies or will lie."""
+        return self.folder / file.filename
+
+    def has(self, file: File) -> bool:
+        """Return whether a file is there."""
+        return self.path(file).is_file()
+
+    def need(self, file: File) -> Path:
+        """Return the path of a file that is there; TrainingError naming the stage that leaves it if it is not."""
+        if not self.has(file):
             raise TrainingError(
-                f"{plan.out} began at a finished codec and has no stage float; its first is qat, or use another folder"
+                f"{self.path(file)} is missing: run stage {file.stage} first (--stage {file.stage})"
             )
-        shares["qat"] += shares.pop("float")
-    for name in [stage] if stage else shares:
-        work[name](Budget(minutes * (1.0 if stage else shares[name]), steps, deadline))
-    done = all(
-        (plan.out / n).is_file()
-        for n in ("encoder.tflite", "entropy.bin", "decoder_fitted.npz", "decoder.tflite")
-    )
-    return assemble(plan) if done else None
+        return self.path(file)
+
+    @property
+    def begins_at_codec(self) -> bool:
+        """Whether the run began at a finished codec and has no stage `float`."""
+        return self.has(File.START)
+
+    def shares(self) -> dict[str, float]:
+        """Return the run's stages in order, each with its share of the minutes."""
+        shares = dict(SHARES)
+        if self.begins_at_codec:
+            shares["qat"] += shares.pop("float")
+        return shares
+
+    def is_done(self, stage: str) -> bool:
+        """Return whether a stage has left its result and what that is made of has not changed since.
+
+        Stages that train by a budget are never done here: their loops know from the checkpoint how far they are.
+        """
+        if stage not in _MADE_OF:
+            return False
+        source, result = (self.path(file) for file in _MADE_OF[stage])
+        there = source.is_file() and result.is_file()
+        return there and result.stat().st_mtime >= source.stat().st_mtime
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all is there that a codec is assembled from."""
+        return all(self.has(file) for file in _CODEC)
+
+    def log(self, file: File) -> Path:
+        """Return where the log of the loop that trained a checkpoint lies."""
+        return self.path(file).with_suffix(".csv")
+
+    def logs(self) -> list[Path]:
+        """Return the logs of all loops, .csv."""
+        return sorted(self.folder.glob("*.csv"))
+
+    def crops(self, supply: str, *, batch: int | None = None, size: int | None = None) -> Crops:
+        """Return the crops drawn for a key of SUPPLIES."""
+        return Crops(
+            self.photos,
+            batch=batch or self.batch,
+            size=size or self.size,
+            steps=STEPS_PER_ROUND,
+            seed=self.seed * 100 + SUPPLIES[supply],
+        )
+
+    def calibration(self) -> npt.NDArray[np.float32]:
+        """Return the crops that ranges are calibrated on, float32 [N, 256, 256, 3] in [0, 1]."""
+        crops = self.crops("ranges", batch=8, size=256)
+        images = [crops[i][0]["image"] for i in range(CALIBRATION_CROPS // 8)]
+        return (np.concatenate(images) / np.float32(255)).astype(np.float32)
+
+
+def kept_checkpoint(codec: Codec, file: File) -> Path:
+    """Return where a finished codec keeps a checkpoint, a key of KEPT, whether it does or not."""
+    return codec.folder / TRAINING / file.filename
+
+
+def effort(log: Path) -> dict[str, float]:
+    """Return steps and seconds at the end of a loop's log."""
+    with log.open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    return {"steps": int(rows[-1]["step"]), "seconds": round(float(rows[-1]["seconds"]))} if rows else {}

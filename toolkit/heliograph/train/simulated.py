@@ -1,38 +1,59 @@
-"""The frozen int8 encoder as its fake-quantised original, where no TFLite runtime is installed: on a GPU machine."""
+"""A device's encoder computed by Keras, where no TFLite runtime is installed or float is to be compared with int8."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.device.encoder import LatentEncoder
-from heliograph.train import loop
+from heliograph.train import checkpoint
 from heliograph.train.networks import ENCODERS, build_encoder
 from heliograph.train.quantisation import LATENT_SCALE, snap_biases
 
 
-class SimulatedEncoder(LatentEncoder):
-    """A codec's encoder computed by Keras: equal to the .tflite model in all but a few of 10,000 latents.
-
-    Conversion checks how many (`train.convert.check_agreement`). Fit for training; what is measured or shipped comes
-    from the .tflite model.
+class KerasNetwork:
+    """An encoder as a function of one int8 tile, for `LatentEncoder`; its latents are rounded to int8 at the end.
 
     Args:
-        codec: key of ENCODERS.
-        weights: `encoder.npz`, which stage `freeze` writes.
+        network: encoder of `build_encoder` with a static tile.
     """
 
-    def __init__(self, codec: str, weights: Path) -> None:
-        spec = ENCODERS[codec]
-        self.tile, self.channels, self.runtime = spec.tile, spec.latent, "keras"
-        self._network = build_encoder(spec, quantised=True, tile=spec.tile)
-        loop.load_weights(weights, self._network)
-        snap_biases(self._network)
-        self._model = self._run
+    runtime = "keras"
 
-    def _run(self, tile: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    def __init__(self, network: keras.Model) -> None:
+        self._network = network
+        self.input_shape = tuple(network.input.shape[1:])
+        self.output_shape = tuple(network.output.shape[1:])
+
+    @classmethod
+    def quantised(cls, codec: str, weights: Path) -> KerasNetwork:
+        """Return the fake-quantised encoder that stage `freeze` left, equal to the .tflite in nearly all latents.
+
+        Conversion checks in how many (`train.convert.check_agreement`). Fit for training; what is measured or
+        shipped comes from the .tflite model.
+
+        Args:
+            codec: key of ENCODERS.
+            weights: checkpoint of the encoder.
+        """
+        spec = ENCODERS[codec]
+        network = build_encoder(spec, quantised=True, tile=spec.tile)
+        checkpoint.load(weights, network)
+        snap_biases(network)
+        return cls(network)
+
+    @classmethod
+    def plain(cls, codec: str, weights: Path) -> KerasNetwork:
+        """Return the same encoder in float32, without its inner roundings; arguments as for `quantised`."""
+        spec = ENCODERS[codec]
+        network = build_encoder(spec, tile=spec.tile)
+        checkpoint.load(weights, network)
+        return cls(network)
+
+    def __call__(self, tile: npt.NDArray[np.int8], /) -> npt.NDArray[np.int8]:
+        """Return the latents int8 [T/16, T/16, C] of a tile int8 [T, T, 3]."""
         image = (tile[None].astype(np.float32) + np.float32(128)) / np.float32(255)
-        latents = np.asarray(self._network.predict_on_batch(image))[0]  # [tile/16, tile/16, C] in [-1, 1)
+        latents = np.asarray(self._network.predict_on_batch(image))[0]  # in [-1, 1)
         return np.asarray(np.clip(np.round(latents / LATENT_SCALE), -128, 127), np.int8)

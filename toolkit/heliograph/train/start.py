@@ -19,36 +19,36 @@ from heliograph.files import write_whole
 from heliograph.server.decoder import decoder_spec
 from heliograph.server.decoder import load_weights as load_decoder
 from heliograph.server.network import DecoderSpec, build_decoder
-from heliograph.train import loop
+from heliograph.train import checkpoint
 from heliograph.train.data import Crops
-from heliograph.train.networks import ENCODERS, EncoderSpec, build_encoder, without_rounding
-from heliograph.train.rate_distortion import RateDistortion, first_steps, mixture
-from heliograph.train.stages import ORIGIN, START, Plan, build, quantise
+from heliograph.train.networks import EncoderSpec, build_encoder, without_rounding
+from heliograph.train.objective import EncoderObjective, first_steps, make_variables, mixture
+from heliograph.train.run import TRAINING, File, Run, kept_checkpoint
+from heliograph.train.stage2_qat import quantise
 
 Array = npt.NDArray[np.float64]
 BATCHES = 40  # of 8 crops of 256x256: 80,000 blocks that new channels are found on
 _WEAKEST = 4  # new channels' steps differ from theory as the weakest quarter's do
 
 
-def write_start(codec: Codec, plan: Plan) -> None:
-    """Write a run's starting point, from which stage `qat` goes on: a codec's networks in the plan's shape.
+def write_start(codec: Codec, run: Run) -> None:
+    """Write a run's starting point, from which stage `qat` goes on: a codec's networks in the run's shape.
 
     Raises:
-        TrainingError: the codec keeps no checkpoint, or its encoder has another shape than the plan's in
+        TrainingError: the codec keeps no checkpoint, or its encoder has another shape than the run's in
             anything but the number of latent channels, or more of those.
     """
-    model = trained_model(codec, plan)
-    wanted = ENCODERS[plan.codec]
-    if model.encoder.output.shape[-1] < wanted.latent:
-        model = widen(model, wanted, plan.decoder, plan.crops(8, batch=8, size=256))
-    plan.out.mkdir(parents=True, exist_ok=True)
-    loop.save_weights(plan.out / START, quantise(model, model.encoder, plan))
+    model = codec_model(codec, run)
+    if model.encoder.output.shape[-1] < run.spec.latent:
+        model = widen(model, run.spec, run.decoder, run.crops("more channels", batch=8, size=256))
+    run.folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.save(run.path(File.START), quantise(model, model.encoder, run))
     origin = {"codec": codec.name, "id": codec.id.hex(), "recipe": codec.manifest.get("recipe", {})}
-    write_whole(plan.out / ORIGIN, (json.dumps(origin, indent=2) + "\n").encode())
+    write_whole(run.path(File.ORIGIN), (json.dumps(origin, indent=2) + "\n").encode())
 
 
-def _spec_of(codec: Codec, plan: Plan) -> EncoderSpec:
-    entry, wanted = codec.manifest.get("encoder", {}), ENCODERS[plan.codec]
+def _spec_of(codec: Codec, run: Run) -> EncoderSpec:
+    entry, wanted = codec.manifest.get("encoder", {}), run.spec
     try:
         spec = EncoderSpec(int(entry["middle"]), codec.channels, int(entry["branch"]), codec.tile)
     except (KeyError, TypeError, ValueError) as error:
@@ -59,63 +59,62 @@ def _spec_of(codec: Codec, plan: Plan) -> EncoderSpec:
     if not same or spec.latent > wanted.latent:
         raise TrainingError(
             f"codec {codec.name} has {spec.middle} + {spec.branch} channels at 1/8 and {spec.latent} latent ones, "
-            f"{plan.codec} has {wanted.middle} + {wanted.branch} and {wanted.latent}: a start must have as many "
+            f"{run.codec} has {wanted.middle} + {wanted.branch} and {wanted.latent}: a start must have as many "
             "at 1/8 and no more latent ones; leave --start out to begin at the DCT"
         )
     return spec
 
 
-def trained_model(codec: Codec, plan: Plan) -> RateDistortion:
+def codec_model(codec: Codec, run: Run) -> EncoderObjective:
     """Return a codec's encoder in float, with `unit` at 1, and its server decoder, as stage `qat` trains them.
 
-    Where the plan's decoder has another shape than the codec's it has the codec's linear path alone.
+    Where the run's decoder has another shape than the codec's it has the codec's linear path alone.
     """
-    spec = _spec_of(codec, plan)
-    kept = codec.folder / "training" / "qat.npz"
+    spec = _spec_of(codec, run)
+    kept = kept_checkpoint(codec, File.QAT)
     if not kept.is_file():
         raise TrainingError(
-            f"codec {codec.name} has no training/qat.npz to start from: give one that kept it, "
+            f"codec {codec.name} has no {TRAINING}/{kept.name} to start from: give one that kept it, "
             "or leave --start out to begin at the DCT"
         )
     shape = decoder_spec(codec)
-    known = RateDistortion(
-        build_encoder(spec, quantised=True), build_decoder(shape, spec.latent), seed=plan.seed
+    known = EncoderObjective(
+        build_encoder(spec, quantised=True), build_decoder(shape, spec.latent), seed=run.seed
     )
-    build(known)
-    loop.load_weights(kept, known)
+    make_variables(known)
+    checkpoint.load(kept, known)
     unit = np.asarray(known.unit.value)
     encoder = without_rounding(known.encoder, spec, unit)
     decoder = known.decoder
-    load_decoder(
-        codec.read(SERVER), decoder
-    )  # better than the joint training's: fitted on int8 latents since
+    # Better than the joint training's: fitted on int8 latents since.
+    load_decoder(codec.read(SERVER), decoder)
     inverse, norm = decoder.get_layer("inverse"), decoder.get_layer("latent_norm")
     inverse.kernel.assign(np.asarray(inverse.kernel) / unit[:, None])
     norm.scale.assign(np.asarray(norm.scale) / unit)
-    if plan.decoder != shape:
-        other = build_decoder(plan.decoder, spec.latent)
+    if run.decoder != shape:
+        other = build_decoder(run.decoder, spec.latent)
         for layer in (inverse, norm):
             other.get_layer(layer.name).set_weights(layer.get_weights())
         decoder = other
-    model = RateDistortion(encoder, decoder, seed=plan.seed)
-    build(model)
+    model = EncoderObjective(encoder, decoder, seed=run.seed)
+    make_variables(model)
     model.log_step.assign(known.log_step)
     model.density.assign(known.density)
     return model
 
 
 def widen(
-    model: RateDistortion,
+    model: EncoderObjective,
     spec: EncoderSpec,
     shape: DecoderSpec,
     crops: Crops,
     *,
     batches: int = BATCHES,
-) -> RateDistortion:
+) -> EncoderObjective:
     """Return a float model with more latent channels, which explain most of what the model's decoder leaves.
 
     Args:
-        model: of `trained_model`.
+        model: of `codec_model`.
         spec: wanted of its encoder, which differs in the latent channels alone.
         shape: of its decoder.
         crops: pictures to find them on, sides multiples of 16.
@@ -146,8 +145,8 @@ def widen(
                 silent = np.zeros((3, 3, more, weights[0].shape[3]))
                 weights[0] = np.concatenate([weights[0], silent], axis=2)
             layer.set_weights(weights)
-    wider = RateDistortion(encoder, decoder, seed=1)
-    build(wider)
+    wider = EncoderObjective(encoder, decoder, seed=1)
+    make_variables(wider)
     theory, learnt = first_steps(channels), np.asarray(model.log_step)
     apart = learnt - theory[:, :old]
     weakest = np.argsort(np.asarray(model.decoder.get_layer("latent_norm").scale))[-(old // _WEAKEST) :]
@@ -158,7 +157,7 @@ def widen(
 
 
 def _strongest(
-    model: RateDistortion, crops: Crops, count: int, batches: int
+    model: EncoderObjective, crops: Crops, count: int, batches: int
 ) -> tuple[Array, Array, Array, npt.NDArray[np.float32]]:
     """Return the strongest directions: [inputs, count] into the latent, [count, 768] out of it to a block's pixels
     (orthonormal), the inputs' mean [inputs], and the new channels' standard deviations [count]."""
@@ -167,9 +166,8 @@ def _strongest(
     finest = np.ones((1, 1), np.float32)
     step = np.asarray(model.steps(finest))[0]
     size = 4 * int(last.shape[-1])
-    both = np.zeros(
-        (1 + size + 768, 1 + size + 768)
-    )  # second moments of (1, inputs, what is left of the block)
+    # Second moments of (1, inputs, what is left of the block).
+    both = np.zeros((1 + size + 768, 1 + size + 768))
     for number in range(batches):
         image = crops[number][0]["image"].astype(np.float32) / np.float32(255)
         at8, latent = (np.asarray(x) for x in probe(image))

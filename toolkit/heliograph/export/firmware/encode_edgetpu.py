@@ -15,6 +15,7 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.device.encoder import LatentEncoder
+from heliograph.device.runtime import Model
 from heliograph.errors import HeliographError
 from heliograph.files import write_whole
 from heliograph.pictures import load_srgb
@@ -44,12 +45,11 @@ def main() -> int:
         return 2
     try:
         codec = Codec(HERE / "codec")
-        encoder = LatentEncoder(
+        network = Model(
             codec.encoder if arguments.cpu else COMPILED.read_bytes(),
-            tile=codec.tile,
-            channels=codec.channels,
             delegate=None if arguments.cpu else arguments.delegate,
         )
+        encoder = LatentEncoder(network, tile=codec.tile, channels=codec.channels)
         picture = load_srgb(arguments.picture)
         height, width = picture.shape[:2]
         packer = Packer(codec, encoder.latents(picture), width, height)

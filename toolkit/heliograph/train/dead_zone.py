@@ -1,4 +1,4 @@
-"""Steps as integers, and the dead zone: how far below a half symbols are rounded down at each quality."""
+"""The dead zone: how far beyond a half symbols are still rounded down, at each quality."""
 
 from __future__ import annotations
 
@@ -10,22 +10,12 @@ import numpy.typing as npt
 
 from heliograph.codec import quantise
 from heliograph.train.context_fit import entropy
-from heliograph.train.rate_distortion import LAMBDA_HIGH, LAMBDA_LOW
+from heliograph.train.objective import LAMBDA_HIGH, LAMBDA_LOW
 
 CANDIDATES = (80, 96, 104, 112, 120, 128)  # in 1/256 of a step; 128 is to nearest
-FACTORS = (0.85, 1.18)  # tried on each group of channels
 PROBES = (5, 35, 65, 95)  # qualities tried; those between are interpolated
 Values = npt.NDArray[np.float64]
 Decode = Callable[[Any, int], npt.NDArray[np.uint8]]  # dequantised values of any dtype, and a quality
-
-
-def integer_steps(steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
-    """Return trained steps [101, C] in the float encoder's units as sixteenths of an int8 latent unit.
-
-    `unit` [C] is what one int8 latent unit times 128 is worth.
-    """
-    sixteenths = np.round(steps / unit * 128 * quantise.STEP_UNIT)
-    return np.clip(sixteenths, quantise.STEP_UNIT, 65535).astype(np.uint16)
 
 
 def _magnitude(
@@ -77,49 +67,3 @@ def fit_rounding(
             cost[rounding] = _bits_per_pixel(symbols) + lam * float(np.mean(error))
         best.append(min(cost, key=lambda r: cost[r]))
     return np.round(np.interp(np.arange(quantise.QUALITIES), PROBES, best)).astype(np.uint8)
-
-
-def fit_steps(
-    maps: Sequence[npt.NDArray[np.int8]],
-    pictures: Sequence[npt.NDArray[np.uint8]],
-    steps: npt.NDArray[np.uint16],
-    groups: Sequence[npt.NDArray[np.integer]],
-    decode: Decode,
-) -> npt.NDArray[np.uint16]:
-    """Return steps uint16 [101, C] whose groups of channels are scaled to minimise bits + lambda * MSE.
-
-    For each group in turn a factor around 1 is chosen at the probed qualities; between those it is interpolated.
-
-    Args:
-        maps, pictures, decode: as for `fit_rounding`.
-        steps: uint16 [101, C], what to start from.
-        groups: channel numbers of each group; every channel is in one.
-    """
-    factors = np.ones((len(PROBES), steps.shape[1]))
-    for row, quality in enumerate(PROBES):
-        lam = LAMBDA_LOW * (LAMBDA_HIGH / LAMBDA_LOW) ** (quality / (quantise.QUALITIES - 1))
-
-        def cost(trial: npt.NDArray[np.float64], quality: int = quality, lam: float = lam) -> float:
-            scaled = _scaled(steps[quality], trial)
-            symbols = [quantise.quantise(m, scaled, 128) for m in maps]
-            error = [
-                np.square(decode(k * scaled.astype(np.float64), quality).astype(np.float64) - picture).mean()
-                for k, picture in zip(symbols, pictures, strict=True)
-            ]
-            return _bits_per_pixel(symbols) + lam * float(np.mean(error))
-
-        best = cost(factors[row])
-        for group in groups:
-            for factor in FACTORS:
-                trial = factors[row].copy()
-                trial[group] *= factor
-                found = cost(trial)
-                if found < best:
-                    best, factors[row] = found, trial
-    qualities = np.arange(quantise.QUALITIES)
-    by_quality = np.stack([np.interp(qualities, PROBES, column) for column in factors.T], axis=1)
-    return _scaled(steps, by_quality)
-
-
-def _scaled(steps: npt.NDArray[np.uint16], factor: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
-    return np.clip(np.round(steps * factor), quantise.STEP_UNIT, 65535).astype(np.uint16)

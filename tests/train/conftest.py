@@ -1,0 +1,30 @@
+"""Pictures to train on, and the run that the tests' small codec comes from."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.small_codec import small_run
+
+from heliograph.samples import copy_samples
+from heliograph.train.run import Run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_samples(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="session")
+def finished(codec_folder: Path) -> Run:
+    """The small codec's run, all of whose stages are done; not to be written to."""
+    return small_run(codec_folder.parent)
+
+
+@pytest.fixture
+def finished_copy(finished: Run, tmp_path: Path) -> Run:
+    """A copy of that run."""
+    return replace(finished, folder=shutil.copytree(finished.folder, tmp_path / "finished"))

@@ -1,0 +1,38 @@
+"""The training loop: learning rates, budgets, and layers that move by a share."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from heliograph.train.loop import Adam, Budget, learning_rate
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    assert learning_rate(0.0, 1.0) == pytest.approx(0.01)
+    assert learning_rate(0.005, 1.0) == pytest.approx(0.51)
+    assert learning_rate(0.3, 2.0) == 2.0
+    assert learning_rate(0.75, 1.0) == pytest.approx(0.01 + 0.99 / 2)
+    assert learning_rate(1.0, 1.0) == pytest.approx(0.01)
+
+
+def test_a_budget_is_split_in_minutes_and_in_steps() -> None:
+    first, rest = Budget(30, None, 7.0).split(2 / 3)
+    assert (first.minutes, rest.minutes) == (pytest.approx(20), pytest.approx(10))
+    assert (first.steps, rest.steps, first.deadline, rest.deadline) == (None, None, 7.0, 7.0)
+    first, rest = Budget(0, 4).split(2 / 3)
+    assert (first.steps, rest.steps) == (3, 1)
+    first, rest = Budget(0, 1).split(2 / 3)
+    assert (first.steps, rest.steps) == (1, 1)
+
+
+def test_a_scaled_layer_moves_by_its_share_of_the_learning_rate() -> None:
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, name="full"), keras.layers.Dense(2, name="scaled")]
+    )
+    before = [np.asarray(w) for w in model.get_weights()]
+    model.compile(Adam(0.1, scales={"scaled": 0.01}), loss="mse")
+    model.train_on_batch(np.ones((8, 4)), np.ones((8, 2)))
+    moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
+    assert np.allclose(moved, [0.1, 0.1, 0.001, 0.001], rtol=1e-3)

@@ -1,0 +1,65 @@
+"""Stage float: a seed repeats it, and it goes on from its checkpoint."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliograph.train import checkpoint
+from heliograph.train.loop import Budget
+from heliograph.train.run import File, Run
+from heliograph.train.stage1_float import float_model, train_float
+
+
+@pytest.fixture
+def run(photos: Path, tmp_path: Path) -> Run:
+    return Run(codec="microcontroller", photos=photos, folder=tmp_path / "run", batch=1, size=64)
+
+
+def losses(run: Run) -> list[tuple[str, str]]:
+    """Return steps and losses in the stage's log."""
+    with run.log(File.FLOAT).open(newline="", encoding="utf-8") as handle:
+        return [(row["step"], row["loss"]) for row in csv.DictReader(handle)]
+
+
+def test_a_seed_repeats_the_stage_and_resuming_goes_on(run: Run, tmp_path: Path) -> None:
+    other = replace(run, folder=tmp_path / "other")
+    train_float(run, Budget(0, 2))
+    train_float(other, Budget(0, 2))
+    assert losses(run) == losses(other)
+    assert [step for step, _ in losses(run)] == ["2"]
+    train_float(replace(run, resume=True), Budget(0, 3))
+    assert [step for step, _ in losses(run)] == ["2", "3"]
+
+
+def test_a_kept_checkpoint_is_small_and_goes_on(run: Run) -> None:
+    train_float(run, Budget(0, 2))
+    path = run.path(File.FLOAT)
+    whole, kept = path.read_bytes(), checkpoint.to_keep(path)
+    assert len(kept) < len(whole) / 5
+    path.write_bytes(kept)
+    train_float(replace(run, resume=True), Budget(0, 3))
+    assert [step for step, _ in losses(run)] == ["2", "3"]
+
+
+def test_a_start_has_weights_and_no_steps_behind_it(run: Run) -> None:
+    train_float(run, Budget(0, 2))
+    path = run.path(File.FLOAT)
+    path.write_bytes(checkpoint.as_start(path))
+    train_float(replace(run, resume=True), Budget(0, 1))
+    assert [step for step, _ in losses(run)] == ["2", "1"]
+
+
+def test_the_start_is_a_transform_coder(run: Run) -> None:
+    model = float_model(run)
+    grey = np.full((1, 32, 32, 3), 0.75, np.float32)
+    latents = np.asarray(model.encoder(grey))
+    # The first function of the DCT is the block's mean over 768 samples: sqrt(768) times what is above 0.5.
+    assert latents[0, 0, 0, 0] == pytest.approx(0.25 * 768**0.5, rel=1e-4)
+    assert np.abs(latents[..., 1:]).max() < 1e-4
+    shown = np.asarray(model.decoder([latents, np.ones((1, 1), np.float32)]))
+    assert shown == pytest.approx(np.full_like(grey, 0.75), abs=1e-3)

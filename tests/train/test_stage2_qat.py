@@ -1,0 +1,33 @@
+"""Stage qat: the start has room for what no photograph shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from heliograph.errors import TrainingError
+from heliograph.train.run import File, Run
+from heliograph.train.stage2_qat import extremes, pure_colours, quantised_model, trained_model
+
+
+def test_extremes_lie_nearer_to_grey_by_what_ranges_leave() -> None:
+    assert np.unique(pure_colours(8)).tolist() == [0, 1]
+    assert len(np.unique(pure_colours(8)[:, 0, 0], axis=0)) == 8
+    assert np.unique(extremes()) == pytest.approx([0.5 - 0.5 / 1.2, 0.5 + 0.5 / 1.2])
+
+
+def test_pure_colours_fit_the_ranges(finished: Run) -> None:
+    model = quantised_model(finished)
+    colours = np.array([[0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]], np.float32)
+    latents = np.asarray(model.encoder(np.tile(colours[:, None, None], (1, 64, 64, 1))))
+    shown = np.asarray(model.decoder([latents * np.asarray(model.unit), np.ones((4, 1), np.float32)]))
+    assert np.abs(shown.mean(axis=(1, 2)) - colours).max() < 0.05  # without room for them, 0.25
+
+
+def test_the_stage_before_is_named(finished_copy: Run) -> None:
+    finished_copy.path(File.FLOAT).unlink()
+    with pytest.raises(TrainingError, match=r"float\.npz is missing: run stage float first"):
+        quantised_model(finished_copy)
+    finished_copy.path(File.QAT).unlink()
+    with pytest.raises(TrainingError, match=r"qat\.npz is missing: run stage qat first \(--stage qat\)"):
+        trained_model(finished_copy)

@@ -1,0 +1,87 @@
+"""Stage `qat`: the same training on, with the encoder's roundings in place (quantisation-aware training)."""
+
+from __future__ import annotations
+
+import itertools
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.server.network import build_decoder
+from heliograph.train import checkpoint, loop
+from heliograph.train.networks import build_encoder, fold_normalisation
+from heliograph.train.objective import EncoderObjective, make_variables
+from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
+from heliograph.train.run import File, Run
+from heliograph.train.stage1_float import LAYER_SCALES, float_model
+
+
+def pure_colours(side: int) -> npt.NDArray[np.float32]:
+    """Return solid pictures of the colour cube's corners, float32 [8, side, side, 3] in [0, 1]."""
+    corners = np.array(list(itertools.product((0, 1), repeat=3)), np.float32)
+    return np.tile(corners[:, None, None, :], (1, side, side, 1))
+
+
+def extremes() -> npt.NDArray[np.float32]:
+    """Return solid crops of the colour cube's corners, float32 [8, 256, 256, 3] in [0, 1].
+
+    Photographs have no pure colours: ranges that were calibrated on them alone clipped a green of 255 to 187.
+    They lie nearer to grey by what ranges leave for sharper pictures.
+    """
+    return (0.5 + (pure_colours(256) - 0.5) / SHARPER).astype(np.float32)
+
+
+def quantise(model: EncoderObjective, encoder: keras.Model, run: Run) -> EncoderObjective:
+    """Return a float model with its encoder, given in plain form and equalised in place, fake-quantised."""
+    images = np.concatenate([run.calibration(), extremes()])
+    finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
+    unit = equalise(encoder, images, finest)
+    quantised = build_encoder(run.spec, quantised=True)
+    calibrate_ranges(encoder, quantised, images)
+    twin = EncoderObjective(quantised, model.decoder, seed=run.seed)
+    make_variables(twin)
+    twin.log_step.assign(model.log_step)
+    twin.density.assign(model.density)
+    twin.unit.assign(unit)
+    return twin
+
+
+def quantised_model(run: Run) -> EncoderObjective:
+    """Return the stage's model at its start: the float checkpoint, equalised, with calibrated ranges.
+
+    Without further training this is the post-training-quantised baseline. A run that began at a finished codec has
+    that start instead.
+    """
+    if run.begins_at_codec:
+        encoder = build_encoder(run.spec, quantised=True)
+        model = EncoderObjective(encoder, build_decoder(run.decoder, run.spec.latent), seed=run.seed)
+        make_variables(model)
+        checkpoint.load(run.path(File.START), model)
+        return model
+    model = float_model(run)
+    checkpoint.load(run.need(File.FLOAT), model)
+    return quantise(model, fold_normalisation(model.encoder, run.spec), run)
+
+
+def trained_model(run: Run) -> EncoderObjective:
+    """Return the model as the stage left it."""
+    source = run.need(File.QAT)
+    model = quantised_model(run)
+    checkpoint.load(source, model)
+    return model
+
+
+def train_qat(run: Run, budget: loop.Budget) -> EncoderObjective:
+    """Train a run's model with the encoder fake-quantised; leave File.QAT."""
+    model = quantised_model(run)
+    loop.train(
+        model,
+        run.crops("qat"),
+        run.path(File.QAT),
+        budget=budget,
+        peak=run.learning_rate / (2 if run.begins_at_codec else 4),
+        resume=run.resume,
+        scales=LAYER_SCALES,
+    )
+    return model

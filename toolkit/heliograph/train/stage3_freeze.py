@@ -1,0 +1,80 @@
+"""Stage `freeze`: the encoder as int8 .tflite, its steps as integers, the decoder in int8 latent units."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec import quantise
+from heliograph.device import runtime
+from heliograph.device.encoder import LatentEncoder
+from heliograph.files import write_whole
+from heliograph.train import checkpoint
+from heliograph.train.convert import convert_where_possible
+from heliograph.train.networks import without_rounding
+from heliograph.train.quantisation import make_room
+from heliograph.train.run import File, Run
+from heliograph.train.simulated import KerasNetwork
+from heliograph.train.stage2_qat import pure_colours, trained_model
+
+
+def integer_steps(steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
+    """Return trained steps [101, C] in the float encoder's units as sixteenths of an int8 latent unit.
+
+    `unit` [C] is what one int8 latent unit times 128 is worth.
+    """
+    sixteenths = np.round(steps / unit * 128 * quantise.STEP_UNIT)
+    return np.clip(sixteenths, quantise.STEP_UNIT, 65535).astype(np.uint16)
+
+
+def freeze(run: Run) -> None:
+    """Freeze what stage `qat` trained; leave encoder, steps and the decoder's start."""
+    model = trained_model(run)
+    plain = without_rounding(model.encoder, run.spec, np.ones(run.spec.latent, np.float32))
+    model.unit.assign(np.asarray(model.unit) * make_room(plain, pure_colours(64)))
+    for layer in plain.layers:
+        if layer.weights:
+            model.encoder.get_layer(layer.name).set_weights(layer.get_weights())
+    checkpoint.save(run.path(File.ENCODER_WEIGHTS), model.encoder)
+    checkpoint.save(run.path(File.FROZEN), model)
+    unit = np.asarray(model.unit.value, np.float64)
+    quality = np.linspace(0, 1, quantise.QUALITIES, dtype=np.float32)[:, None]
+    write_steps(run, integer_steps(np.asarray(model.steps(quality), np.float64), unit), unit=unit)
+    decoder = model.decoder
+    inverse = decoder.get_layer("inverse")
+    inverse.kernel.assign(np.asarray(inverse.kernel) * unit[:, None])
+    norm = decoder.get_layer("latent_norm")
+    norm.scale.assign(np.asarray(norm.scale) * unit)
+    checkpoint.save(run.path(File.DECODER_START), decoder)
+    convert_where_possible("encoder", run.codec, run.path(File.ENCODER_WEIGHTS), run.path(File.ENCODER))
+
+
+def write_steps(run: Run, steps: npt.NDArray[np.uint16], **more: npt.NDArray[np.float64]) -> None:
+    """Write integer steps uint16 [101, C], and what else belongs to them, to File.STEPS."""
+    buffer = io.BytesIO()
+    np.savez(buffer, steps=steps, **more)  # type: ignore[arg-type]
+    write_whole(run.path(File.STEPS), buffer.getvalue())
+
+
+def frozen_steps(run: Run) -> npt.NDArray[np.uint16]:
+    """Return the integer steps, uint16 [101, C] in the encoder's channel order."""
+    with np.load(run.need(File.STEPS)) as stored:
+        return np.asarray(stored["steps"])
+
+
+def latent_unit(run: Run) -> npt.NDArray[np.float64]:
+    """Return what 128 int8 latent units are worth in joint training's units, float64 [C]."""
+    with np.load(run.need(File.STEPS)) as stored:
+        return np.asarray(stored["unit"])
+
+
+def frozen_encoder(run: Run) -> LatentEncoder:
+    """Return the frozen int8 encoder on the first TFLite runtime, or computed by Keras where there is none."""
+    network: runtime.Model | KerasNetwork
+    if runtime.available():
+        network = runtime.Model(run.need(File.ENCODER).read_bytes(), threads=2)
+    else:
+        network = KerasNetwork.quantised(run.codec, run.need(File.ENCODER_WEIGHTS))
+    return LatentEncoder(network, tile=run.spec.tile, channels=run.spec.latent)

@@ -1,0 +1,34 @@
+"""Stage `decoder`: the server decoder on the frozen encoder's latents, from where joint training left it."""
+
+from __future__ import annotations
+
+import keras
+
+from heliograph.server.network import build_decoder
+from heliograph.train import checkpoint, loop
+from heliograph.train.latents import latent_crops
+from heliograph.train.objective import DecoderObjective
+from heliograph.train.run import File, Run
+
+
+def train_decoder(run: Run, budget: loop.Budget) -> None:
+    """Train a run's server decoder; leave File.DECODER_FITTED."""
+    keras.utils.set_random_seed(run.seed)
+    decoder = build_decoder(run.decoder, run.spec.latent)
+    checkpoint.load(run.need(File.DECODER_START), decoder)
+    loop.train(
+        DecoderObjective(decoder),
+        latent_crops(run, "decoder"),
+        run.path(File.DECODER),
+        budget=budget,
+        peak=run.learning_rate / 2,
+        resume=run.resume,
+    )
+    checkpoint.save(run.path(File.DECODER_FITTED), decoder)
+
+
+def fitted_decoder(run: Run) -> keras.Model:
+    """Return the server decoder as the stage left it."""
+    decoder = build_decoder(run.decoder, run.spec.latent)
+    checkpoint.load(run.need(File.DECODER_FITTED), decoder)
+    return decoder

@@ -13,236 +13,124 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras import layers, ops
 
 from heliograph.codec.tiles import STRIDE
 from heliograph.files import write_whole
 from heliograph.measure.curves import Point, bd_rate
 from heliograph.pictures import load_folder
-from heliograph.server.network import DecoderSpec, build_decoder, decoder_macs_per_pixel
-from heliograph.train import loop, transform
-from heliograph.train.experiments.int8_cost import measure
-from heliograph.train.networks import ENCODERS, EncoderSpec, ZeroSum, build_encoder
-from heliograph.train.objective import Tensor
-from heliograph.train.rate_distortion import LAMBDA_HIGH, LAMBDA_LOW, RateDistortion
-from heliograph.train.stages import LAYER_SCALES, Plan, build
+from heliograph.server.network import build_decoder, decoder_macs_per_pixel
+from heliograph.train import loop
+from heliograph.train.experiments.int8_cost import Latents, Picture, measure
+from heliograph.train.experiments.variants import VARIANTS, Taught, Variant
+from heliograph.train.networks import EncoderSpec
+from heliograph.train.objective import EncoderObjective, make_variables
+from heliograph.train.run import Run
+from heliograph.train.stage1_float import LAYER_SCALES, start_model
 
 QUALITIES = (5, 25, 50, 75, 95)
-SMALL = DecoderSpec(widths=(128, 64, 32, 16), blocks=(2, 1, 1, 1))  # a decoder that trains in minutes
 
 
-class Straight(RateDistortion):
-    """Bits counted where the rounded latents are; gradients pass the rounding as if it were not there."""
-
-    def relax(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
-        rounded = ratio + ops.stop_gradient(ops.round(ratio) - ratio)
-        return rounded, rounded
-
-
-class Noise(RateDistortion):
-    """Uniform noise, one step wide, for the bits and for the decoder (Balle et al. 2017)."""
-
-    def relax(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
-        noisy = ratio + keras.random.uniform(ops.shape(ratio), -0.5, 0.5, seed=self.seeds)
-        return noisy, noisy
-
-
-class NarrowNoise(RateDistortion):
-    """Bits under noise of 0.6 steps, which comes closest to the entropy of a rounded Laplacian."""
-
-    def relax(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
-        noise = keras.random.uniform(ops.shape(ratio), -0.3, 0.3, seed=self.seeds)
-        return ratio + noise, ratio + ops.stop_gradient(ops.round(ratio) - ratio)
-
-
-class Soft(RateDistortion):
-    """Bits counted at softly rounded latents (Agustsson and Theis 2020), rounding for the decoder."""
-
-    SHARPNESS = 4.0
-
-    def relax(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
-        low = ops.stop_gradient(ops.floor(ratio))
-        slope = ops.tanh(self.SHARPNESS * (ratio - low - 0.5)) / (2 * float(np.tanh(self.SHARPNESS / 2)))
-        return low + 0.5 + slope, ratio + ops.stop_gradient(ops.round(ratio) - ratio)
-
-
-def other_branch(spec: EncoderSpec, pool: str) -> keras.Model:
-    """Return the encoder with another way to halve the branch's resolution.
-
-    "average" pools means; "stride" lets the 3x3 convolutions step by two; weights carry the usual names.
-    """
-    usual = build_encoder(spec, normalised=True)
-    u = usual.get_layer("chain4").output
-    linear = usual.get_layer("chain16").output
-    b = layers.Conv2D(
-        spec.branch,
-        3,
-        strides=2 if pool == "stride" else 1,
-        padding="same",
-        kernel_initializer="he_normal",
-        name="branch4",
-    )(u)
-    b = layers.BatchNormalization(center=False, scale=False, momentum=0.98, name="branch4_norm")(b)
-    b = layers.Activation("relu", name="branch4_relu")(b)
-    if pool == "average":
-        b = layers.AveragePooling2D(2, name="pool8")(b)
-    b = layers.Conv2D(spec.latent, 2, strides=2, kernel_constraint=ZeroSum(), name="branch16")(b)
-    return keras.Model(usual.input, layers.Add(name="latent")([linear, b]), name="encoder")
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One row of the table: what differs from the usual recipe."""
-
-    name: str
-    spec: EncoderSpec = ENCODERS["accelerator"]
-    encoder: Callable[[EncoderSpec], keras.Model] = lambda spec: build_encoder(spec, normalised=True)
-    objective: type[RateDistortion] = RateDistortion
-    decoder: DecoderSpec = SMALL
-    lambdas: tuple[float, float] = (LAMBDA_LOW, LAMBDA_HIGH)
-    random_start: bool = False
-    joint: float = 1.0  # share of the steps in which the encoder learns too
-    teacher: EncoderSpec | None = None  # learns for the first half; then its latents are taught for the other
-
-
-ACCELERATOR = ENCODERS["accelerator"]
-BRANCHED = replace(ACCELERATOR, branch=48)
-VARIANTS = (
-    Variant("as shipped"),
-    Variant("rate: noise of 0.6 steps", objective=NarrowNoise),
-    Variant("rate: rounding, straight through", objective=Straight),
-    Variant("rate: soft rounding", objective=Soft),
-    Variant("rate: noise for decoder too", objective=Noise),
-    Variant("branch: max-pool", spec=BRANCHED),
-    Variant("branch: average-pool", spec=BRANCHED, encoder=lambda spec: other_branch(spec, "average")),
-    Variant("branch: stride", spec=BRANCHED, encoder=lambda spec: other_branch(spec, "stride")),
-    Variant("start: random", random_start=True),
-    Variant("latent channels: 128", spec=replace(ACCELERATOR, latent=128)),
-    Variant("latent channels: 192", spec=replace(ACCELERATOR, latent=192)),
-    Variant("lambda: 0.0016 to 0.0512", lambdas=(0.0016, 0.0512)),
-    Variant("lambda: 0.0005 to 0.18", lambdas=(0.0005, 0.18)),
-    Variant("joint for a quarter, then decoder alone", joint=0.25),
-    Variant("encoder taught by one of twice the width", teacher=replace(ACCELERATOR, middle=192)),
-    Variant("decoder: half the width", decoder=DecoderSpec((64, 32, 16, 8), (2, 1, 1, 1))),
-    Variant("decoder: as shipped", decoder=DecoderSpec()),
-    Variant("decoder: deep at 1/16", decoder=DecoderSpec((256, 64, 32, 16), (6, 1, 1, 0))),
-)
-
-
-class Taught(RateDistortion):
-    """The usual objective plus the distance, in steps, from a teacher's latents."""
-
-    WEIGHT = 0.02
-
-    def __init__(
-        self, encoder: keras.Model, decoder: keras.Model, teacher: RateDistortion, *, seed: int
-    ) -> None:
-        super().__init__(encoder, decoder, seed=seed)
-        teacher.trainable = False
-        self.teacher = teacher
-
-    def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        image = ops.cast(inputs["image"], "float32") / 255.0
-        step = self.steps(inputs["quality"])[:, None, None, :]
-        goal = ops.stop_gradient(self.teacher.encoder(image, training=False))
-        found = self.encoder(image, training=training)
-        apart = ops.mean(ops.square((found - goal) / ops.stop_gradient(step)), axis=(1, 2, 3))
-        usual = super().call(inputs, training=training)
-        return ops.concatenate([usual[:, :1] + self.WEIGHT * apart[:, None], usual[:, 1:]], axis=-1)
-
-
-def _start(
-    variant: Variant, plan: Plan, spec: EncoderSpec, images: npt.NDArray[np.float32]
-) -> RateDistortion:
-    keras.utils.set_random_seed(plan.seed)
+def variant_model(
+    variant: Variant, run: Run, spec: EncoderSpec, images: npt.NDArray[np.float32]
+) -> EncoderObjective:
+    """Return a variant's model with an encoder of `spec` at its starting point."""
+    keras.utils.set_random_seed(run.seed)
     encoder, decoder = variant.encoder(spec), build_decoder(variant.decoder, spec.latent)
-    random = [np.asarray(w).copy() for w in encoder.get_weights()]
-    forward = transform.start_chain(encoder, spec)
-    if any(layer.name == "branch16" for layer in encoder.layers):
-        transform.start_branch(encoder, images)
-    usual = decoder.get_weights()
-    latents = np.concatenate([np.asarray(encoder(images[i : i + 8])) for i in range(0, len(images), 8)])
-    deviation = latents.reshape(-1, spec.latent).std(axis=0).astype(np.float32)
-    transform.start_decoder(decoder, forward, deviation)
+    random = encoder.get_weights(), decoder.get_weights()
+    model = start_model(
+        encoder, decoder, spec, images, seed=run.seed, objective=variant.objective, lambdas=variant.lambdas
+    )
     if variant.random_start:
-        encoder.set_weights(random)
-        decoder.set_weights(usual)
-    model = variant.objective(encoder, decoder, seed=plan.seed, lambdas=variant.lambdas)
-    build(model)
-    model.start(deviation)
+        encoder.set_weights(random[0])
+        decoder.set_weights(random[1])
     return model
 
 
-def _train(model: RateDistortion, plan: Plan, stage: str, steps: int) -> float:
+def _train(model: EncoderObjective, run: Run, part: str, steps: int) -> float:
+    """Train for a part of a variant's steps; return seconds per step."""
     began = time.monotonic()
     loop.train(
         model,
-        plan.crops(1),
-        stage=stage,
-        out=plan.out,
+        run.crops("float"),
+        run.folder / f"{part}.npz",
         budget=loop.Budget(0, steps),
-        peak=plan.learning_rate,
+        peak=run.learning_rate,
         resume=False,
         scales=LAYER_SCALES,
     )
     return (time.monotonic() - began) / steps
 
 
-def train_variant(variant: Variant, plan: Plan, steps: int) -> tuple[RateDistortion, float]:
+def train_variant(variant: Variant, run: Run, steps: int) -> tuple[EncoderObjective, float]:
     """Train a variant; return it and its seconds per step."""
-    images = plan.calibration()
+    images = run.calibration()
     if variant.teacher is not None:
-        teacher = _start(variant, plan, variant.teacher, images)
-        first = _train(teacher, plan, "teacher", steps // 2)
-        usual = _start(variant, plan, variant.spec, images)
-        model = Taught(usual.encoder, teacher.decoder, teacher, seed=plan.seed)
-        build(model)
+        teacher = variant_model(variant, run, variant.teacher, images)
+        first = _train(teacher, run, "teacher", steps // 2)
+        usual = variant_model(variant, run, variant.spec, images)
+        model = Taught(usual.encoder, teacher.decoder, teacher, seed=run.seed)
+        make_variables(model)
         for own, learnt in ((model.log_step, teacher.log_step), (model.density, teacher.density)):
             own.assign(learnt)
-        return model, (first + _train(model, plan, "taught", steps - steps // 2)) / 2
-    model = _start(variant, plan, variant.spec, images)
+        return model, (first + _train(model, run, "taught", steps - steps // 2)) / 2
+    usual = variant_model(variant, run, variant.spec, images)
     if variant.joint == 1.0:
-        return model, _train(model, plan, "joint", steps)
-    first = _train(model, plan, "joint", round(steps * variant.joint))
-    model.encoder.trainable = False
-    return model, variant.joint * first + (1 - variant.joint) * _train(
-        model, plan, "decoder", round(steps * (1 - variant.joint))
-    )
+        return usual, _train(usual, run, "joint", steps)
+    first = _train(usual, run, "joint", round(steps * variant.joint))
+    usual.encoder.trainable = False
+    rest = _train(usual, run, "decoder", round(steps * (1 - variant.joint)))
+    return usual, variant.joint * first + (1 - variant.joint) * rest
 
 
-def run_variant(
-    variant: Variant, plan: Plan, steps: int, pictures: Sequence[npt.NDArray[np.uint8]]
-) -> dict[str, Any]:
-    """Train and measure a variant, or read what an earlier run found."""
-    folder = plan.out / "".join(c if c.isalnum() else "-" for c in variant.name)
-    result = folder / "result.json"
-    if result.is_file():
-        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-        return found
-    model, seconds = train_variant(variant, replace(plan, out=folder), steps)
+def measure_variant(variant: Variant, run: Run, steps: int, pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Train and measure a variant, or read what an earlier call wrote to its folder.
 
-    def encode(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    Args:
+        variant: what differs from the recipe.
+        run: the recipe; the variant's own folder lies in the run's.
+        steps: of training.
+        pictures: uint8 [16h, 16w, 3], not among the photographs.
+
+    Returns:
+        `name`, `seconds_per_step`, `decoder_kmac` and `points`, pairs of bits per pixel and decibels by quality.
+    """
+    folder = run.folder / "".join(c if c.isalnum() else "-" for c in variant.name)
+    path = folder / "result.json"
+    if path.is_file():
+        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return earlier
+    model, seconds = train_variant(variant, replace(run, folder=folder), steps)
+
+    def encode(picture: Picture) -> Latents:
         image = picture[None].astype(np.float32) / np.float32(255)
-        found: npt.NDArray[np.float32] = np.asarray(model.encoder(image, training=False), np.float32)
-        return np.asarray(found[0])
+        return np.asarray(model.encoder(image, training=False), np.float32)[0]
 
     points = [measure(model, encode, pictures, quality) for quality in QUALITIES]
-    found = {
+    result = {
         "name": variant.name,
         "seconds_per_step": seconds,
         "decoder_kmac": decoder_macs_per_pixel(variant.decoder, variant.spec.latent) / 1000,
         "points": [[p.bpp, p.db] for p in points],
     }
-    write_whole(result, (json.dumps(found, indent=1) + "\n").encode())
-    return found
+    write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
+    return result
+
+
+def against(anchor: Sequence[Point], points: Sequence[Point]) -> str:
+    """Return in words how a variant's points compare with the anchor's."""
+    try:
+        rate, (low, high) = bd_rate(anchor, points)
+    except ValueError:  # a random start after few steps is not even in reach of the anchor's lowest quality
+        return f"nowhere as good as the anchor: {points[-1].db:.1f} dB at {points[-1].bpp:.2f} bpp"
+    return f"BD-rate {100 * rate:+6.1f} % ({low:.1f} to {high:.1f} dB)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -259,22 +147,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         p[: len(p) // STRIDE * STRIDE, : p.shape[1] // STRIDE * STRIDE] for p in load_folder(a.images)
     ]
     chosen = [v for v in VARIANTS if not a.only or v.name in a.only or v is VARIANTS[0]]
-    plan = Plan(codec="accelerator", photos=a.photos, out=a.out, batch=a.batch)
+    run = Run(codec="accelerator", photos=a.photos, folder=a.out, batch=a.batch)
     anchor: list[Point] = []
     for variant in chosen:
-        found = run_variant(variant, plan, a.steps, pictures)
-        points = [Point(*p) for p in found["points"]]
+        result = measure_variant(variant, run, a.steps, pictures)
+        points = [Point(*p) for p in result["points"]]
         anchor = anchor or points
-        try:
-            rate, (low, high) = bd_rate(anchor, points)
-            against = f"BD-rate {100 * rate:+6.1f} % ({low:.1f} to {high:.1f} dB)"
-        except (
-            ValueError
-        ):  # a random start after few steps is not even in reach of the anchor's lowest quality
-            against = f"nowhere as good as the anchor: {points[-1].db:.1f} dB at {points[-1].bpp:.2f} bpp"
         print(
-            f"{variant.name:<42} {against}  "
-            f"{1000 * found['seconds_per_step']:4.0f} ms a step  decoder {found['decoder_kmac']:.1f} kMAC",
+            f"{variant.name:<42} {against(anchor, points)}  "
+            f"{1000 * result['seconds_per_step']:4.0f} ms a step  decoder {result['decoder_kmac']:.1f} kMAC",
             flush=True,
         )
     return 0

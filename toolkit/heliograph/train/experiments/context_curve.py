@@ -10,24 +10,69 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from heliograph.codec.codec import ENTROPY
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError
-from heliograph.train import fitting
 from heliograph.train.context_fit import PREDICTED, default_layers, fit_contexts, savings
-from heliograph.train.contexts import ContextSpec, macs_per_pixel
-from heliograph.train.fitting import latent_maps, need
+from heliograph.train.context_network import ContextSpec, macs_per_pixel
 from heliograph.train.loop import Budget
 from heliograph.train.networks import ENCODERS
-from heliograph.train.stages import Plan
+from heliograph.train.run import File, Run
+from heliograph.train.stage3_freeze import frozen_steps
+from heliograph.train.stage4_tables import latent_maps
 
 FEATURES = ((4, 8), (8, 16), (12, 24), (16, 32))
 QUALITIES = (10, 30, 50, 70, 90)
 HELD_OUT = 24  # maps that are measured on and not fitted on
+
+
+@dataclass(frozen=True)
+class Size:
+    """A size of context model: `saved` is the share of the bytes under ideal static tables, by quality."""
+
+    features: tuple[int, int]
+    macs_per_pixel: float
+    saved: dict[int, float]
+
+
+def sizes(
+    run: Run,
+    budget: Budget,
+    *,
+    pictures: int,
+    held_out: int = HELD_OUT,
+    features: Sequence[tuple[int, int]] = FEATURES,
+) -> Iterator[Size]:
+    """Fit a context model of each size on a run's latents and yield what it saves.
+
+    Args:
+        run: its stage `tables` is done.
+        budget: of each size's training.
+        pictures: that are fitted on.
+        held_out: pictures that are measured on.
+        features: the sizes.
+    """
+    steps, spec = frozen_steps(run), run.spec
+    rounding = EntropyModel.from_bytes(run.need(File.ENTROPY).read_bytes()).rounding
+    maps = list(latent_maps(run, pictures + held_out))
+    for size in features:
+        contexts = ContextSpec(default_layers(spec.latent), size)
+        with tempfile.TemporaryDirectory() as folder:
+            data = fit_contexts(
+                maps[held_out:],
+                steps,
+                rounding,
+                tile=spec.tile // STRIDE,
+                trained=Path(folder) / File.CONTEXTS.filename,
+                budget=budget,
+                spec=contexts,
+            )
+        macs = macs_per_pixel(contexts, min(PREDICTED, contexts.layers[0]))
+        yield Size(size, macs, savings(data, maps[:held_out], QUALITIES))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,28 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=5.0, help="of training for each size (%(default)s)")
     parser.add_argument("--pictures", type=int, default=240, help="that are fitted on (%(default)s)")
     chosen = parser.parse_args(arguments)
-    plan = Plan(chosen.codec, chosen.photos, chosen.run)
+    run = Run(chosen.codec, chosen.photos, chosen.run)
     try:
-        encoder, steps = ENCODERS[chosen.codec], fitting.steps(plan)
-        rounding = EntropyModel.from_bytes(need(plan.out / ENTROPY, "tables").read_bytes()).rounding
-        maps = list(latent_maps(plan, chosen.pictures + HELD_OUT, stage=3))
         print("features  multiply-adds/pixel  saved at quality " + "  ".join(f"{q:5}" for q in QUALITIES))
-        for features in FEATURES:
-            spec = ContextSpec(default_layers(encoder.latent), features)
-            with tempfile.TemporaryDirectory() as out:
-                data = fit_contexts(
-                    maps[HELD_OUT:],
-                    steps,
-                    rounding,
-                    tile=encoder.tile // STRIDE,
-                    out=Path(out),
-                    budget=Budget(chosen.minutes),
-                    spec=spec,
-                )
-            macs = macs_per_pixel(spec, min(PREDICTED, spec.layers[0]))
-            saved = savings(data, maps[:HELD_OUT], QUALITIES).values()
-            row = "  ".join(f"{s:5.1%}" for s in saved)
-            print(f"{features[0]:3}/{features[1]:<4} {macs:20.1f} {'':17} {row}", flush=True)
+        for size in sizes(run, Budget(chosen.minutes), pictures=chosen.pictures):
+            first, second = size.features
+            row = "  ".join(f"{saved:5.1%}" for saved in size.saved.values())
+            print(f"{first:3}/{second:<4} {size.macs_per_pixel:20.1f} {'':17} {row}", flush=True)
     except HeliographError as error:
         print(f"context_curve: {error}", file=sys.stderr)
         return 2

@@ -23,17 +23,20 @@ import numpy.typing as npt
 
 from heliograph.codec import tiles
 from heliograph.device.encoder import LatentEncoder
+from heliograph.device.runtime import Model
 from heliograph.measure import metrics
 from heliograph.measure.curves import Point, bd_rate
 from heliograph.measure.rate_distortion import baseline_rows, curve, means
 from heliograph.measure.static_tables import ideal_bytes
 from heliograph.pictures import load_folder
 from heliograph.server.decoder import to_pixels
-from heliograph.train import loop, stages
+from heliograph.train import checkpoint
 from heliograph.train.convert import convert
 from heliograph.train.networks import ENCODERS, fold_normalisation, without_rounding
-from heliograph.train.rate_distortion import RateDistortion
-from heliograph.train.stages import Plan
+from heliograph.train.objective import EncoderObjective
+from heliograph.train.run import File, Run
+from heliograph.train.stage1_float import float_model
+from heliograph.train.stage2_qat import quantised_model, trained_model
 
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)
 Picture = npt.NDArray[np.uint8]
@@ -47,25 +50,25 @@ def float_encode(encoder: keras.Model, tile: int, channels: int) -> Encode:
     def encode(picture: Picture) -> Latents:
         out = np.empty((*tiles.latent_shape(picture.shape[1], picture.shape[0]), channels), np.float32)
         for (rows, columns), part in tiles.cut(picture, tile):
-            found = np.asarray(encoder(part[None].astype(np.float32) / np.float32(255)))[0]
-            out[rows, columns] = found[: rows.stop - rows.start, : columns.stop - columns.start]
+            latents = np.asarray(encoder(part[None].astype(np.float32) / np.float32(255)))[0]
+            out[rows, columns] = latents[: rows.stop - rows.start, : columns.stop - columns.start]
         return out
 
     return encode
 
 
-def int8_encode(model: RateDistortion, codec: str) -> Encode:
+def int8_encode(model: EncoderObjective, codec: str) -> Encode:
     """Return a fake-quantised model's encoder, converted and run as int8 .tflite."""
     spec, unit = ENCODERS[codec], np.asarray(model.unit.value)
     with tempfile.TemporaryDirectory() as folder:
-        weights, out = Path(folder) / "encoder.npz", Path(folder) / "encoder.tflite"
-        loop.save_weights(weights, model.encoder)
+        weights, out = (Path(folder) / f.filename for f in (File.ENCODER_WEIGHTS, File.ENCODER))
+        checkpoint.save(weights, model.encoder)
         convert("encoder", codec, weights, out)
-        encoder = LatentEncoder(out.read_bytes(), tile=spec.tile, channels=spec.latent)
+        encoder = LatentEncoder(Model(out.read_bytes()), tile=spec.tile, channels=spec.latent)
     return lambda picture: encoder.latents(picture).astype(np.float32) / np.float32(128) * unit
 
 
-def measure(model: RateDistortion, encode: Encode, pictures: Sequence[Picture], quality: int) -> Point:
+def measure(model: EncoderObjective, encode: Encode, pictures: Sequence[Picture], quality: int) -> Point:
     """Return mean bits per pixel (entropy of the symbols) and mean PSNR of decoded pictures."""
     condition = np.full((1, 1), quality / 100, np.float32)
     step = np.asarray(model.steps(condition))[0]  # [C]
@@ -80,50 +83,43 @@ def measure(model: RateDistortion, encode: Encode, pictures: Sequence[Picture], 
     return Point(8 * ideal_bytes(symbols) / pixels, float(np.mean(decibels)))
 
 
-def variants(plan: Plan) -> dict[str, tuple[RateDistortion, Encode]]:
+def encoders(run: Run) -> dict[str, tuple[EncoderObjective, Encode]]:
     """Return the models of a finished run, each with its encoder, the float one first."""
-    spec = ENCODERS[plan.codec]
-    if stages.begins_at_codec(plan):
-        model = stages.quantised_model(plan)
-        loop.load_weights(plan.out / "qat.npz", model)
-        plain = without_rounding(model.encoder, spec, np.asarray(model.unit.value))
-        return {
-            "float": (model, float_encode(plain, spec.tile, spec.latent)),
-            "int8, trained for it": (model, int8_encode(model, plan.codec)),
-        }
-    trained = stages.float_model(plan)
-    loop.load_weights(plan.out / "float.npz", trained)
-    folded = fold_normalisation(trained.encoder, spec)
-    after = stages.quantised_model(plan)
-    aware = stages.quantised_model(plan)
-    loop.load_weights(plan.out / "qat.npz", aware)
+    spec, aware = run.spec, trained_model(run)
+    last = {"int8, trained for it": (aware, int8_encode(aware, run.codec))}
+    if run.begins_at_codec:
+        plain = without_rounding(aware.encoder, spec, np.asarray(aware.unit.value))
+        return {"float": (aware, float_encode(plain, spec.tile, spec.latent))} | last
+    model = float_model(run)
+    checkpoint.load(run.need(File.FLOAT), model)
+    plain = fold_normalisation(model.encoder, spec)
+    after = quantised_model(run)
     return {
-        "float": (trained, float_encode(folded, spec.tile, spec.latent)),
-        "int8, after training": (after, int8_encode(after, plan.codec)),
-        "int8, trained for it": (aware, int8_encode(aware, plan.codec)),
-    }
+        "float": (model, float_encode(plain, spec.tile, spec.latent)),
+        "int8, after training": (after, int8_encode(after, run.codec)),
+    } | last
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="folder of a training run")
     parser.add_argument("--photos", type=Path, required=True, help="its training photographs")
     parser.add_argument("--images", type=Path, required=True, help="pictures to measure on")
     parser.add_argument("--codec", default="accelerator", choices=sorted(ENCODERS))
-    a = parser.parse_args()
+    a = parser.parse_args(arguments)
     pictures = load_folder(a.images)
     jpeg = curve(means(baseline_rows("jpeg", pictures)))
     curves: dict[str, list[Point]] = {}
-    for name, (model, encode) in variants(Plan(codec=a.codec, photos=a.photos, out=a.run)).items():
+    for name, (model, encode) in encoders(Run(codec=a.codec, photos=a.photos, folder=a.run)).items():
         curves[name] = [measure(model, encode, pictures, quality) for quality in QUALITIES]
         for quality, point in zip(QUALITIES, curves[name], strict=True):
             print(f"{name:<22} quality {quality:>3}  {point.bpp:6.3f} bpp  {point.db:6.2f} dB", flush=True)
-    for name, found in curves.items():
+    for name, points in curves.items():
         against = (
-            "" if name == "float" else f", {100 * bd_rate(curves['float'], found)[0]:+.1f} % against float"
+            "" if name == "float" else f", {100 * bd_rate(curves['float'], points)[0]:+.1f} % against float"
         )
-        print(f"{name:<22} BD-rate {100 * bd_rate(jpeg, found)[0]:+.1f} % against JPEG{against}")
+        print(f"{name:<22} BD-rate {100 * bd_rate(jpeg, points)[0]:+.1f} % against JPEG{against}")
     return 0
 
 

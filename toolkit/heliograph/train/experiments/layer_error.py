@@ -22,11 +22,11 @@ import numpy.typing as npt
 
 from heliograph.codec.tiles import STRIDE
 from heliograph.pictures import load_folder
-from heliograph.train import loop, stages
 from heliograph.train.networks import ENCODERS
+from heliograph.train.objective import EncoderObjective
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
-from heliograph.train.rate_distortion import RateDistortion
-from heliograph.train.stages import Plan
+from heliograph.train.run import Run
+from heliograph.train.stage2_qat import quantised_model, trained_model
 
 Latents = npt.NDArray[np.float32]
 
@@ -52,14 +52,14 @@ def only(encoder: keras.Model, on: Sequence[keras.Layer]) -> Iterator[None]:
     before = [layer.rounds for layer in layers]
     try:
         for layer in layers:
-            layer.rounds = any(layer is one for one in on)
+            layer.rounds = any(layer is chosen for chosen in on)
         yield
     finally:
         for layer, rounds in zip(layers, before, strict=True):
             layer.rounds = rounds
 
 
-def picture_error(difference: Latents, model: RateDistortion) -> float:
+def picture_error(difference: Latents, model: EncoderObjective) -> float:
     """Return the picture's MSE (8-bit units) that a difference of latents [..., C] makes in the linear path."""
     kernel = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]  # [C, 768]
     flat = difference.reshape(-1, difference.shape[-1]).astype(np.float64) * np.asarray(model.unit.value)
@@ -67,19 +67,19 @@ def picture_error(difference: Latents, model: RateDistortion) -> float:
     return float(np.sum((gram @ kernel) * kernel) / kernel.shape[1] * 255**2)
 
 
-def step_error(latents: Latents, model: RateDistortion, quality: float) -> float:
+def step_error(latents: Latents, model: EncoderObjective, quality: float) -> float:
     """Return the picture's MSE (8-bit units) that rounding exact latents to the steps of a quality makes."""
     step = np.asarray(model.steps(np.full((1, 1), quality, np.float32)))[0] / np.asarray(model.unit.value)
     return picture_error(np.round(latents / step) * step - latents, model)
 
 
 def layer_errors(
-    model: RateDistortion, images: npt.NDArray[np.float32]
+    model: EncoderObjective, images: npt.NDArray[np.float32]
 ) -> tuple[list[LayerError], float, Latents]:
     """Measure every rounding of a fake-quantised model's encoder.
 
     Args:
-        model: as `stages.quantised_model` returns it, trained on or not.
+        model: as `quantised_model` returns it, trained on or not.
         images: float32 [N, H, W, 3] in [0, 1].
 
     Returns:
@@ -93,7 +93,7 @@ def layer_errors(
             return np.concatenate([np.asarray(encoder(images[i : i + 4])) for i in range(0, len(images), 4)])
 
     exact = latents([])
-    found = [
+    alone = [
         LayerError(
             layer.name.removeprefix("range_"),
             "weights" if isinstance(layer, QuantisedConv2D) else "activations",
@@ -101,7 +101,7 @@ def layer_errors(
         )
         for layer in layers
     ]
-    return found, picture_error(latents(layers) - exact, model), exact
+    return alone, picture_error(latents(layers) - exact, model), exact
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -115,15 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tile = ENCODERS[a.codec].tile // STRIDE * STRIDE
     cuts = [p[:tile, :tile] for p in load_folder(a.images) if min(p.shape[:2]) >= tile]
     images = np.stack(cuts).astype(np.float32) / np.float32(255)
-    plan = Plan(codec=a.codec, photos=a.photos, out=a.run)
-    for title in ("quantised after training", "trained for it"):
-        model = stages.quantised_model(plan)
-        if title == "trained for it":
-            loop.load_weights(a.run / "qat.npz", model)
-        found, together, exact = layer_errors(model, images)
+    run = Run(codec=a.codec, photos=a.photos, folder=a.run)
+    for title, build in (("quantised after training", quantised_model), ("trained for it", trained_model)):
+        model = build(run)
+        alone, together, exact = layer_errors(model, images)
         finest = step_error(exact, model, 0.95)
         print(f"\n{title}: MSE that each rounding alone adds, and its share of what quality 95 adds")
-        for entry in found:
+        for entry in alone:
             print(f"  {entry.layer:<10} {entry.kind:<12} {entry.mse:8.3f} {100 * entry.mse / finest:7.2f} %")
         print(f"  {'all together':<23} {together:8.3f} {100 * together / finest:7.2f} %")
         print(f"  steps of quality 95: {finest:.2f}, of quality 50: {step_error(exact, model, 0.5):.2f}")

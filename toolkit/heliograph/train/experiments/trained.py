@@ -3,69 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from heliograph.codec.codec import Codec, sha256
+from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
-from heliograph.measure.runner import Latents, Picture, Runner, Tile, tiled
-
-CHECKPOINT = "encoder.npz"  # what stage `freeze` converted
-
-
-class _Trained:
-    """A Keras encoder that is built when first needed, run on the device's tiles."""
-
-    def __init__(self, codec: Codec, checkpoint: Path, *, quantised: bool) -> None:
-        self._codec, self._checkpoint, self._quantised = codec, checkpoint, quantised
-
-    @cached_property
-    def _model(self) -> Any:
-        from heliograph.train import convert, loop
-        from heliograph.train.networks import ENCODERS, build_encoder
-
-        if self._codec.name not in ENCODERS:
-            raise TrainingError(
-                f"codec {self._codec.name} is of no known architecture: expected one of {', '.join(ENCODERS)}"
-            )
-        if self._quantised:
-            return convert.build("encoder", self._codec.name, self._checkpoint)
-        model = build_encoder(ENCODERS[self._codec.name], tile=self._codec.tile)
-        loop.load_weights(self._checkpoint, model)
-        return model
-
-    def _run(self, tile: Tile) -> Latents:
-        from heliograph.train.quantisation import LATENT_SCALE
-
-        pixels = ((tile[None].astype(np.float32) + 128) / np.float32(255)).astype(np.float32)
-        real: npt.NDArray[np.float32] = np.asarray(self._model(pixels))[0]
-        return np.asarray(np.clip(np.round(real / LATENT_SCALE), -128, 127), np.int8)
-
-    def latents(self, picture: Picture) -> Latents:
-        """Return the latents, rounded to int8 at the end."""
-        return tiled(self._codec, self._run, picture)
+from heliograph.measure.runner import Latents, Picture, Runner
+from heliograph.train.existing import architecture
+from heliograph.train.run import File
+from heliograph.train.simulated import KerasNetwork
 
 
-def runners(codec: Codec, run: Path) -> list[Runner]:
+def runners(codec: Codec, folder: Path) -> list[Runner]:
     """Return runners of a run's encoder: fake-quantised, and the same weights in float, rounded at the end only.
+
+    Networks are built when a runner is first used.
 
     Raises:
         TrainingError: the run has no checkpoint; as they run, also of an architecture that is not known here.
     """
-    checkpoint = run / CHECKPOINT
+    checkpoint = folder / File.ENCODER_WEIGHTS.filename
     if not checkpoint.is_file():
         raise TrainingError(f"{checkpoint} is missing: give the folder of a finished training run with --run")
     digest = sha256(checkpoint.read_bytes())[:16]
 
-    def one(name: str, note: str, *, quantised: bool) -> Runner:
-        latents: Callable[[Picture], Latents] = _Trained(codec, checkpoint, quantised=quantised).latents
+    def runner(name: str, note: str, build: Callable[[str, Path], KerasNetwork]) -> Runner:
+        @cache
+        def encoder() -> LatentEncoder:
+            network = build(architecture(codec), checkpoint)
+            return LatentEncoder(network, tile=codec.tile, channels=codec.channels)
+
+        def latents(picture: Picture) -> Latents:
+            return encoder().latents(picture)
+
         return Runner(name, f"{name} {digest}", note, latents)
 
+    quantised = "the trained network as its training saw int8"
+    plain = "the same weights in float32; only the latents are rounded"
     return [
-        one("fake-quantised", "the trained network as its training saw int8", quantised=True),
-        one("float", "the same weights in float32; only the latents are rounded", quantised=False),
+        runner("fake-quantised", quantised, KerasNetwork.quantised),
+        runner("float", plain, KerasNetwork.plain),
     ]

@@ -19,7 +19,7 @@ def test_the_learning_rate_rises_stays_and_falls() -> None:
 
 def test_a_budget_is_split_in_minutes_and_in_steps() -> None:
     first, rest = Budget(30, None, 7.0).split(2 / 3)
-    assert (first.minutes, rest.minutes) == (pytest.approx(20), pytest.approx(10))
+    assert [first.minutes, rest.minutes] == pytest.approx([20, 10])
     assert (first.steps, rest.steps, first.deadline, rest.deadline) == (None, None, 7.0, 7.0)
     first, rest = Budget(0, 4).split(2 / 3)
     assert (first.steps, rest.steps) == (3, 1)

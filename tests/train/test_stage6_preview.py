@@ -27,7 +27,8 @@ def test_hidden_layers_see_latents_of_unit_size(finished: Run) -> None:
     network = preview.build_preview(4, window=3)
     kernel = np.asarray(network.get_layer("hidden1").kernel)
     unit, values = np.array([1.0, 2.0, 3.0, 4.0]), np.ones((1, 3, 3, 4), np.float32)
-    preview.start(network, (np.zeros((1, 1, 4, 768)), np.zeros(768)), unit, values)
+    inverse = np.zeros((1, 1, 4, 768), np.float32), np.zeros(768, np.float32)
+    preview.start(network, inverse, unit, values)
     # The mean of (1 + 4 + 9 + 16) is 7.5 a channel: weights are the units over its root.
     scaled = np.asarray(network.get_layer("hidden1").kernel)
     assert scaled == pytest.approx(kernel * (unit / 7.5**0.5)[:, None], rel=1e-5)

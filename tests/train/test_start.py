@@ -72,7 +72,7 @@ def test_more_channels_help_before_any_training(codec_folder: Path, run: Run, ph
     known = start.codec_model(Codec(codec_folder), run)
     channels = known.encoder.output.shape[-1]
     spec = replace(ENCODERS["accelerator"], latent=channels + 8)
-    wider = start.widen(known, spec, run.decoder, run.crops(8, batch=2, size=256), batches=8)
+    wider = start.widen(known, spec, run.decoder, run.crops("more channels", batch=2, size=256), batches=8)
     image = load_srgb(photos / "astronaut.png")[None, :256, :256].astype(np.float32) / 255
     before, after = np.asarray(known.encoder(image)), np.asarray(wider.encoder(image))
     assert after.shape[-1] == channels + 8

@@ -47,6 +47,16 @@ def quantise(model: EncoderObjective, encoder: keras.Model, run: Run) -> Encoder
     return twin
 
 
+def _stored_model(run: Run, file: File) -> EncoderObjective:
+    """Return the model that a checkpoint of the stage holds, ranges and all."""
+    weights = run.need(file)
+    encoder = build_encoder(run.spec, quantised=True)
+    model = EncoderObjective(encoder, build_decoder(run.decoder, run.spec.latent), seed=run.seed)
+    make_variables(model)
+    checkpoint.load(weights, model)
+    return model
+
+
 def quantised_model(run: Run) -> EncoderObjective:
     """Return the stage's model at its start: the float checkpoint, equalised, with calibrated ranges.
 
@@ -54,22 +64,16 @@ def quantised_model(run: Run) -> EncoderObjective:
     that start instead.
     """
     if run.begins_at_codec:
-        encoder = build_encoder(run.spec, quantised=True)
-        model = EncoderObjective(encoder, build_decoder(run.decoder, run.spec.latent), seed=run.seed)
-        make_variables(model)
-        checkpoint.load(run.path(File.START), model)
-        return model
+        return _stored_model(run, File.START)
+    weights = run.need(File.FLOAT)
     model = float_model(run)
-    checkpoint.load(run.need(File.FLOAT), model)
+    checkpoint.load(weights, model)
     return quantise(model, fold_normalisation(model.encoder, run.spec), run)
 
 
 def trained_model(run: Run) -> EncoderObjective:
     """Return the model as the stage left it."""
-    source = run.need(File.QAT)
-    model = quantised_model(run)
-    checkpoint.load(source, model)
-    return model
+    return _stored_model(run, File.QAT)
 
 
 def train_qat(run: Run, budget: loop.Budget) -> EncoderObjective:

@@ -111,7 +111,8 @@ def measure_variant(variant: Variant, run: Run, steps: int, pictures: Sequence[P
 
     def encode(picture: Picture) -> Latents:
         image = picture[None].astype(np.float32) / np.float32(255)
-        return np.asarray(model.encoder(image, training=False), np.float32)[0]
+        latents: Latents = np.asarray(model.encoder(image, training=False), np.float32)[0]
+        return latents
 
     points = [measure(model, encode, pictures, quality) for quality in QUALITIES]
     result = {

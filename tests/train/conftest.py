@@ -18,6 +18,12 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy_samples(tmp_path_factory.mktemp("photos"))
 
 
+@pytest.fixture(autouse=True)
+def few_calibration_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibrate ranges on an eighth of the usual crops."""
+    monkeypatch.setattr("heliograph.train.run.CALIBRATION_CROPS", 16)
+
+
 @pytest.fixture(scope="session")
 def finished(codec_folder: Path) -> Run:
     """The small codec's run, all of whose stages are done; not to be written to."""

@@ -41,9 +41,8 @@ def picture(finished: Run) -> npt.NDArray[np.uint8]:
 
 
 @pytest.fixture
-def run(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """A run of few small crops, begun on as few."""
-    monkeypatch.setattr("heliograph.train.run.CALIBRATION_CROPS", 8)
+def run(photos: Path, tmp_path: Path) -> Run:
+    """A run of few small crops."""
     return Run(codec="microcontroller", photos=photos, folder=tmp_path, batch=1, size=64)
 
 

@@ -16,8 +16,7 @@ def test_extremes_lie_nearer_to_grey_by_what_ranges_leave() -> None:
     assert np.unique(extremes()) == pytest.approx([0.5 - 0.5 / 1.2, 0.5 + 0.5 / 1.2])
 
 
-def test_pure_colours_fit_the_ranges(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heliograph.train.run.CALIBRATION_CROPS", 16)
+def test_pure_colours_fit_the_ranges(finished: Run) -> None:
     model = quantised_model(finished)
     colours = np.array([[0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]], np.float32)
     latents = np.asarray(model.encoder(np.tile(colours[:, None, None], (1, 64, 64, 1))))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.server.network import build_decoder
-from heliograph.train import loop, transform
+from heliograph.train import checkpoint, loop, transform
 from heliograph.train.networks import EncoderSpec, build_encoder
 from heliograph.train.objective import LAMBDA_HIGH, LAMBDA_LOW, EncoderObjective, make_variables
 from heliograph.train.run import File, Run
@@ -46,12 +46,24 @@ def start_model(
     return model
 
 
+def _networks(run: Run) -> tuple[keras.Model, keras.Model]:
+    """Return encoder and server decoder of a run's shapes, freshly initialised."""
+    keras.utils.set_random_seed(run.seed)
+    return build_encoder(run.spec, normalised=True), build_decoder(run.decoder, run.spec.latent)
+
+
 def float_model(run: Run) -> EncoderObjective:
     """Return a run's model in float at its starting point."""
-    keras.utils.set_random_seed(run.seed)
-    encoder = build_encoder(run.spec, normalised=True)
-    decoder = build_decoder(run.decoder, run.spec.latent)
-    return start_model(encoder, decoder, run.spec, run.calibration(), seed=run.seed)
+    return start_model(*_networks(run), run.spec, run.calibration(), seed=run.seed)
+
+
+def trained_float_model(run: Run) -> EncoderObjective:
+    """Return the model as the stage left it."""
+    weights = run.need(File.FLOAT)
+    model = EncoderObjective(*_networks(run), seed=run.seed)
+    make_variables(model)
+    checkpoint.load(weights, model)
+    return model
 
 
 def train_float(run: Run, budget: loop.Budget) -> EncoderObjective:

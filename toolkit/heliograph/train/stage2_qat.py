@@ -14,7 +14,7 @@ from heliograph.train.networks import build_encoder, fold_normalisation
 from heliograph.train.objective import EncoderObjective, make_variables
 from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
 from heliograph.train.run import File, Run
-from heliograph.train.stage1_float import LAYER_SCALES, float_model
+from heliograph.train.stage1_float import LAYER_SCALES, trained_float_model
 
 
 def pure_colours(side: int) -> npt.NDArray[np.float32]:
@@ -65,9 +65,7 @@ def quantised_model(run: Run) -> EncoderObjective:
     """
     if run.begins_at_codec:
         return _stored_model(run, File.START)
-    weights = run.need(File.FLOAT)
-    model = float_model(run)
-    checkpoint.load(weights, model)
+    model = trained_float_model(run)
     return quantise(model, fold_normalisation(model.encoder, run.spec), run)
 
 

@@ -35,7 +35,7 @@ from heliograph.train.convert import convert
 from heliograph.train.networks import ENCODERS, fold_normalisation, without_rounding
 from heliograph.train.objective import EncoderObjective
 from heliograph.train.run import File, Run
-from heliograph.train.stage1_float import float_model
+from heliograph.train.stage1_float import trained_float_model
 from heliograph.train.stage2_qat import quantised_model, trained_model
 
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)
@@ -90,8 +90,7 @@ def encoders(run: Run) -> dict[str, tuple[EncoderObjective, Encode]]:
     if run.begins_at_codec:
         plain = without_rounding(aware.encoder, spec, np.asarray(aware.unit.value))
         return {"float": (aware, float_encode(plain, spec.tile, spec.latent))} | last
-    model = float_model(run)
-    checkpoint.load(run.need(File.FLOAT), model)
+    model = trained_float_model(run)
     plain = fold_normalisation(model.encoder, spec)
     after = quantised_model(run)
     return {

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heliograph.server.network import DecoderSpec
 from heliograph.train import checkpoint
 from heliograph.train.loop import Budget
 from heliograph.train.run import File, Run
@@ -19,7 +20,8 @@ from heliograph.train.stage1_float import float_model, train_float
 def run(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A small run whose log has no lines but the last: a busy machine takes minutes for its first step."""
     monkeypatch.setattr("heliograph.train.loop.CHECKPOINT_SECONDS", 1e9)
-    return Run(codec="microcontroller", photos=photos, folder=tmp_path / "run", batch=1, size=64)
+    decoder = DecoderSpec(widths=(16, 16, 8, 8), blocks=(1, 1, 1, 1))
+    return Run("microcontroller", photos, tmp_path / "run", batch=1, size=64, decoder=decoder)
 
 
 def losses(run: Run) -> list[tuple[str, str]]:

@@ -28,6 +28,8 @@ def test_as_a_set(steps: list[tuple[bool, tuple[int, int]]], window: tuple[int, 
     assert all(b < c for (_, b), (c, _) in itertools.pairwise(found))
     assert ranges.total == len(plain)
     start, stop = window
+    if start < stop:
+        assert ranges.touches(start, stop) == bool(plain & set(range(start - 1, stop + 1)))
     assert ranges.covers(start, stop) == (set(range(start, stop)) <= plain)
     gaps = {n for a, b in ranges.gaps(start, stop) for n in range(a, b)}
     assert gaps == set(range(start, stop)) - plain

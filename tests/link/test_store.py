@@ -120,7 +120,7 @@ def test_one_receiver_at_a_time(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(
-        OutputError, match=r"cannot keep .*file: File exists; free some space or make the folder"
+        OutputError, match=r"cannot keep .*file: File exists; make the folder writable or give another"
     ):
         Store(tmp_path / "file").shelf("cam")
 

@@ -39,6 +39,10 @@ class OutputError(HeliographError):
     """An output file cannot be written; nothing half-written was left behind."""
 
 
+class NotNowError(OutputError):
+    """A stream cannot be kept at present: the disk is full, a quota is used up, its folder is in use. Others may be."""
+
+
 class LinkError(HeliographError):
     """A port cannot be opened, the other end refuses, a key file is not usable, a package of the link is missing."""
 

@@ -16,7 +16,6 @@ from heliograph.link.wire.session import Trouble
 SYNC = 0.5  # seconds until bytes that have come are on the disk
 MAX_OPEN = 32  # pictures that are arriving
 MAX_ORPHANS = 256 << 10  # bytes kept of pictures whose description has not come yet
-MAX_HELD = 4 << 20  # bytes kept back behind a hole
 _MALFORMED = Trouble("a one-way frame is malformed")
 
 
@@ -94,10 +93,8 @@ class OneWayReceiver:
 
     def _take_runs(self, mark: bytes, runs: Iterable[Run]) -> None:
         if mark in self._open:
-            arriving = self._open[mark]
+            self._open[mark].take(runs)
             self._open.move_to_end(mark)
-            if arriving.held_back < MAX_HELD:
-                arriving.take(runs)
         elif mark not in self._whole:
             self._keep_orphan(mark, runs)
 

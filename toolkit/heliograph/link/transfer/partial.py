@@ -8,49 +8,55 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from crc32c import crc32c
 
-from heliograph.errors import OutputError
+from heliograph.errors import NotNowError, OutputError
 from heliograph.files import sync_folder
 from heliograph.link.transfer.ranges import RangeSet
 
+MAX_RUNS = 4096  # ranges of a stream that are kept apart; a sender that fills the first gap first needs few
+BLOCK = 512  # bytes, in which the system says what a file takes
 _STATE = struct.Struct("<4s32sI")
 _RECORD = struct.Struct("<III")
 _MAGIC = b"HGS1"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextlib.contextmanager
 def keeping(what: Path) -> Iterator[None]:
-    """Turn errors of the file system into OutputErrors that say what could not be kept."""
+    """Turn errors of the file system into OutputErrors that say what could not be kept; NotNowError if it is full."""
     try:
         yield
     except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in _NO_ROOM:
+            raise NotNowError(
+                f"cannot keep {what}: {reason}; free some space: what is there is kept, and the sender tries again"
+            ) from error
         raise OutputError(
-            f"cannot keep {what}: {error.strerror or error}; free some space or make the folder writable, then start "
-            "heliograph receive again: what is there is kept, and the sender goes on from it"
+            f"cannot keep {what}: {reason}; make the folder writable or give another, then start heliograph receive "
+            "again: what is there is kept, and the sender goes on from it"
         ) from error
 
 
-def write_synced(path: Path, flags: int, pieces: list[tuple[int, bytes]]) -> None:
-    """Write bytes at offsets of a file, which is made if it is missing, and flush them; OSError."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o666)
+def write_synced(path: Path, flags: int, pieces: Sequence[tuple[int, bytes | bytearray]]) -> int:
+    """Write bytes at offsets of a file, made if it is missing, and flush them; return its bytes on the disk. OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o666)
     try:
         for offset, data in pieces:
-            view = memoryview(data)
-            while view:
-                count = (
-                    os.pwrite(descriptor, view, offset)
-                    if not flags & os.O_APPEND
-                    else os.write(descriptor, view)
-                )
-                view, offset = view[count:], offset + count
+            with memoryview(data) as view:
+                done = 0
+                while done < len(view):
+                    done += os.pwrite(descriptor, view[done:], offset + done)
         os.fsync(descriptor)
+        return os.fstat(descriptor).st_blocks * BLOCK
     finally:
         os.close(descriptor)
 
@@ -59,8 +65,11 @@ def write_synced(path: Path, flags: int, pieces: list[tuple[int, bytes]]) -> Non
 class Partial:
     """A stream that is arriving; `held` are its bytes on the disk, `pending` those that are not yet.
 
+    Attributes:
+        used: bytes that its files take on the disk.
+
     Raises:
-        OutputError: from every method but `write`, the disk is full or the folder not writable.
+        OutputError: from every method but `write`, the folder is not writable; NotNowError if the disk is full.
     """
 
     folder: Path
@@ -68,8 +77,10 @@ class Partial:
     size: int
     digest: bytes
     held: RangeSet = field(default_factory=RangeSet)
-    pending: list[tuple[int, bytes]] = field(default_factory=list)
+    pending: list[tuple[int, bytearray]] = field(default_factory=list)
     is_new: bool = True
+    used: int = 0
+    _state_end: int = 0
 
     @property
     def data_path(self) -> Path:
@@ -84,65 +95,100 @@ class Partial:
         """Whether all bytes are on the disk."""
         return self.held.covers(0, self.size)
 
-    def write(self, offset: int, data: bytes) -> None:
-        """Take bytes; they are on the disk after `sync`."""
-        last = self.pending[-1] if self.pending else None
-        if last and last[0] + len(last[1]) == offset:
-            self.pending[-1] = (last[0], last[1] + data)
-        else:
-            self.pending.append((offset, data))
+    def write(self, offset: int, data: bytes) -> bool:
+        """Take bytes, which are on the disk after `sync`; return False, and do not, if there are too many holes."""
+        if self.pending and self.pending[-1][0] + len(self.pending[-1][1]) == offset:
+            self.pending[-1][1].extend(data)
+            return True
+        is_apart = not self.held.touches(offset, offset + len(data))
+        if is_apart and len(self.held) + len(self.pending) >= MAX_RUNS:
+            return False
+        self.pending.append((offset, bytearray(data)))
+        return True
 
     def sync(self) -> None:
-        """Bring all bytes taken to the disk."""
+        """Bring all bytes taken to the disk; if that fails they are forgotten, and what was there before is there."""
         if not self.pending:
             return
-        records = [_RECORD.pack(offset, len(data), crc32c(data)) for offset, data in self.pending]
+        taken, self.pending = self.pending, []
+        records = b"".join(_RECORD.pack(offset, len(data), crc32c(data)) for offset, data in taken)
+        flags, end = 0, self._state_end
+        if self.is_new:
+            records, flags, end = _STATE.pack(_MAGIC, self.digest, self.size) + records, os.O_TRUNC, 0
         with keeping(self.data_path):
-            if self.is_new:
-                head = _STATE.pack(_MAGIC, self.digest, self.size)
-                write_synced(self.data_path, os.O_TRUNC, self.pending)
-                write_synced(self.state_path, os.O_TRUNC, [(0, head + b"".join(records))])
-                sync_folder(self.folder)
-                self.is_new = False
-            else:
-                write_synced(self.data_path, 0, self.pending)
-                write_synced(self.state_path, os.O_APPEND, [(0, b"".join(records))])
-        for offset, data in self.pending:
+            try:
+                used = write_synced(self.data_path, flags, taken)
+                used += write_synced(
+                    self.state_path, flags, [(end, records)]
+                )  # over what a failed write left there
+                if self.is_new:
+                    sync_folder(self.folder)
+            except OSError:
+                if self.is_new:  # an empty file, or one that nothing describes
+                    self._unlink()
+                raise
+        for offset, data in taken:
             self.held.add(offset, offset + len(data))
-        self.pending.clear()
+        self.is_new, self.used, self._state_end = False, used, end + len(records)
 
     def load(self) -> None:
-        """Take over what an earlier process left of the same version; anything else counts as nothing."""
+        """Take over what an earlier process left of the same version; anything else counts as nothing.
+
+        Only what has arrived is read: a stream of a few bytes far apart costs no more than these.
+        """
         try:
-            state, data = self.state_path.read_bytes(), self.data_path.read_bytes()
+            state = self.state_path.read_bytes()
+            data = os.open(self.data_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return
-        if len(state) < _STATE.size or _STATE.unpack_from(state) != (_MAGIC, self.digest, self.size):
-            return
-        good = bytearray(state[: _STATE.size])
-        for at in range(_STATE.size, len(state) - _RECORD.size + 1, _RECORD.size):
-            offset, length, crc = _RECORD.unpack_from(state, at)
-            run = data[offset : offset + length]
-            if len(run) == length and offset + length <= self.size and crc32c(run) == crc:
-                self.held.add(offset, offset + length)
-                good += state[at : at + _RECORD.size]
-        if len(good) != len(state):  # a torn record would put all after it out of step
-            with keeping(self.state_path):
-                write_synced(self.state_path, os.O_TRUNC, [(0, bytes(good))])
-        self.is_new = False
+        try:
+            self.used = (
+                os.fstat(data).st_blocks * BLOCK
+            )  # also of another version: what is written takes its place
+            if len(state) < _STATE.size or _STATE.unpack_from(state) != (_MAGIC, self.digest, self.size):
+                return
+            good = bytearray(state[: _STATE.size])
+            for at in range(_STATE.size, len(state) - _RECORD.size + 1, _RECORD.size):
+                offset, length, crc = _RECORD.unpack_from(state, at)
+                if not length or offset + length > self.size:
+                    continue
+                run = os.pread(data, length, offset)
+                if len(run) == length and crc32c(run) == crc:
+                    self.held.add(offset, offset + length)
+                    good += state[at : at + _RECORD.size]
+        finally:
+            os.close(data)
+        self.is_new, self._state_end = False, len(good)
+        with keeping(self.state_path):
+            if len(good) != len(state):  # a torn record would put all after it out of step
+                self.used += write_synced(self.state_path, os.O_TRUNC, [(0, good)])
+            else:
+                self.used += self.state_path.stat().st_blocks * BLOCK
 
     def read(self) -> bytes:
         """Return the file's bytes."""
         with keeping(self.data_path):
             return self.data_path.read_bytes() if not self.is_new else b""
 
+    def read_first(self, stop: int) -> bytes:
+        """Return at most the first `stop` bytes of the file."""
+        if self.is_new:
+            return b""
+        with keeping(self.data_path), self.data_path.open("rb") as file:
+            return os.pread(file.fileno(), stop, 0)
+
     def discard(self) -> None:
         """Remove the files."""
         with keeping(self.data_path):
             self.state_path.unlink(missing_ok=True)
             self.data_path.unlink(missing_ok=True)
-        self.held, self.is_new = RangeSet(), True
+        self.held, self.is_new, self.used = RangeSet(), True, 0
         self.pending.clear()
+
+    def _unlink(self) -> None:
+        for path in (self.state_path, self.data_path):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def arrived(partial: Path) -> tuple[int, int]:

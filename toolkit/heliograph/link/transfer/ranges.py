@@ -66,6 +66,10 @@ class RangeSet:
         at = bisect_right(self._starts, start) - 1
         return at >= 0 and self._stops[at] >= stop
 
+    def touches(self, start: int, stop: int) -> bool:
+        """Return whether the integers from `start` up to before `stop`, added, would be no range of their own."""
+        return bisect_left(self._stops, start) < bisect_right(self._starts, stop)
+
     def __contains__(self, value: int) -> bool:
         return self.covers(value, value + 1)
 

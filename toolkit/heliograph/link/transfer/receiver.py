@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
 from heliograph.link.events import Event, Log
 from heliograph.link.transfer.pace import ACK_DELAY
@@ -30,8 +30,10 @@ from heliograph.link.wire.names import MAX_STREAM
 
 MAX_OPEN = 8192  # announced streams that are not whole
 MAX_ANSWERS = 1024  # that wait to be sent; a flood beyond is not answered
+MAX_KNOWN = 1024  # arriving streams of which is remembered what is on the disk, so that it is read but once
 MAX_UNSYNCED = 16 << 10  # bytes after which an acknowledgement is due at once
 MAX_UNACKNOWLEDGED = 16  # packets, likewise
+MAX_PENDING = 1 << 20  # bytes in memory, while acknowledgements wait for a slow way back
 _REMEMBERED = 4096  # packets below the latest whose arrival is still acknowledged
 _TRIES = 3  # of a stream whose bytes do not match its SHA-256
 
@@ -51,6 +53,7 @@ class Receiver:
         self._shelf: Shelf | None = None
         self._open: dict[int, Partial] = {}
         self._by_name: dict[str, int] = {}
+        self._known: OrderedDict[tuple[str, str], Partial] = OrderedDict()  # by device and name
         self._misses: dict[bytes, int] = {}
         self._dirty: dict[int, Partial] = {}
         self._unsynced = self._unacknowledged = 0
@@ -157,7 +160,7 @@ class Receiver:
             if len(self._open) >= MAX_OPEN:
                 self._send(Reject(message.number, REJECTED_MANY))
                 return
-            partial = self._shelf.open(message.name, message.size, message.digest)
+            partial = self._arriving(message)
             self._open[message.number], self._by_name[message.name] = partial, message.number
             if partial.is_whole:  # an earlier process had all of it and ended before giving it its name
                 self._finish(message.number, partial)
@@ -169,15 +172,30 @@ class Receiver:
                 return
         self._send(Have(message.number, tuple(partial.held)[:MAX_RANGES]))
 
+    def _arriving(self, message: Announce) -> Partial:
+        """Return an arriving stream; what is on the disk is read when it is announced first."""
+        assert self._shelf is not None
+        key = self._shelf.device, message.name
+        partial = self._known.pop(key, None)
+        if partial is None or (partial.size, partial.digest) != (message.size, message.digest):
+            partial = self._shelf.open(message.name, message.size, message.digest)
+        self._known[key] = partial
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+        return partial
+
     def _data(self, message: Data) -> bool:
         partial = self._open.get(message.number)
         if partial is None or message.offset + len(message.data) > partial.size:
             # Of a stream that became whole: sent twice, and nothing is missing. Else nobody sends this.
             return partial is None
         if not partial.held.covers(message.offset, message.offset + len(message.data)):
-            partial.write(message.offset, message.data)
+            if not partial.write(message.offset, message.data):
+                return False
             self._unsynced += len(message.data)
             self._dirty[message.number] = partial
+            if self._unsynced >= MAX_PENDING:
+                self._sync()
         return True
 
     def _forget(self, number: int) -> None:
@@ -198,6 +216,7 @@ class Receiver:
     def _finish(self, number: int, partial: Partial) -> None:
         assert self._shelf is not None
         if self._shelf.finish(partial):
+            self._known.pop((self._shelf.device, partial.name), None)
             self._forget(number)
             self._send(Done(number, partial.digest))
             self._log.tell(

@@ -21,7 +21,7 @@ DEVICE, SESSION, NAME = "river-1", 0x1234, "20260101T000000.000000Z-0badcafe.hel
 DIGEST = bytes(range(100, 132))
 MESSAGES: dict[str, Message] = {
     "announce": Announce(1, 8000, DIGEST, NAME),
-    "announce, replace": Announce(200, 1, DIGEST, "a.helio", replace=True),
+    "announce, another": Announce(200, 1, DIGEST, "a.helio", another=True),
     "data": Data(1, 4096, b"\x00picture\x00"),
     "gone": Gone(16384),
     "ping": Ping(),

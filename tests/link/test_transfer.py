@@ -226,7 +226,9 @@ def test_a_stream_that_is_thinned_on_the_way_is_not_mixed(
         assert thinned[max(thinned)] == found[max(found)]
 
 
-def test_a_held_other_version_is_replaced_only_if_unknown(tmp_path: Path, make_spool: Make) -> None:
+def test_a_held_other_version_is_kept_and_ours_beside_it_if_it_is_unknown(
+    tmp_path: Path, make_spool: Make
+) -> None:
     spool = make_spool(1)
     (name, data), *_ = spool.streams.items()
     (tmp_path / "cam").mkdir()
@@ -242,7 +244,9 @@ def test_a_held_other_version_is_replaced_only_if_unknown(tmp_path: Path, make_s
     spool.streams[name] = data
     finish(spool, (Sender(spool, "cam"), Receiver(Store(other))), lines(115200, 5), limit=60)
     assert not spool.streams
-    assert (other / "cam" / name).read_bytes() == data
+    assert (other / "cam" / name).read_bytes() == b"something else"
+    apart = f"{name.removesuffix('.helio')}.{hashlib.sha256(data).hexdigest()[:8]}.helio"
+    assert (other / "cam" / apart).read_bytes() == data
 
 
 def test_a_stream_that_is_dropped_on_the_way_stops_nothing(tmp_path: Path, make_spool: Make) -> None:

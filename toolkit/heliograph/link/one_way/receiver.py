@@ -11,6 +11,7 @@ from heliograph.link.one_way.bodies import STREAM_BYTES, Description, Piece, Run
 from heliograph.link.one_way.frames import FrameReader, source_of
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder
+from heliograph.link.wire.names import bears
 from heliograph.link.wire.session import Trouble
 
 SYNC = 0.5  # seconds until bytes that have come are on the disk
@@ -110,13 +111,19 @@ class OneWayReceiver:
             return None
         if mark not in self._open:
             shelf = self._store.shelf(body.device)
-            if shelf.holds(body.name) is not None:
+            name, held = body.name, shelf.holds(body.name)
+            if held is not None and not bears(
+                name, held
+            ):  # else it is that picture, and this perhaps a thinner one
+                name = shelf.place(name, body.digest)
+                held = shelf.holds(name)
+            if held is not None:
                 self._whole.append(mark)
                 return None
             while len(self._open) >= MAX_OPEN:
                 self._open.popitem(last=False)[1].sync()
-            self._open[mark] = Arriving(body.device, shelf.open(body.name, body.size, body.digest))
-            self._log.tell("arriving", device=body.device, name=body.name, bytes=body.size)
+            self._open[mark] = Arriving(body.device, shelf.open(name, body.size, body.digest))
+            self._log.tell("arriving", device=body.device, name=name, bytes=body.size)
             orphans = self._orphans.pop(mark, [])
             self._orphaned -= _size(orphans)
             self._open[mark].take(orphans)

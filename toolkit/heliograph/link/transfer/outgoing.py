@@ -11,7 +11,7 @@ from typing import Protocol
 from heliograph.codec import container
 from heliograph.errors import HeliographError, StreamError
 from heliograph.link.transfer.ranges import RangeSet
-from heliograph.link.wire.names import MAX_STREAM, is_stream
+from heliograph.link.wire.names import MAX_STREAM, bears, is_stream
 
 MAX_WAITING = 4096  # streams looked at; the others wait until some of these have gone
 MAX_CACHED = 8 << 20  # bytes of streams kept in memory
@@ -42,6 +42,7 @@ class Outgoing:
         asked_at: when it was announced last, or None.
         is_known: the receiver answered the announcement in this session.
         was_known: it did in this session or an earlier one, so that `held` means something.
+        another: the receiver holds something under this name that is not known here.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Outgoing:
     asked: int = 0
     is_known: bool = False
     was_known: bool = False
-    replace: bool = False
+    another: bool = False
 
     def gap(self, stop: int) -> tuple[int, int] | None:
         """Return the first bytes before `stop` that are neither held nor on the way."""
@@ -164,10 +165,7 @@ class Waiting:
 
     def is_version(self, stream: Outgoing, digest: bytes) -> bool:
         """Return whether a SHA-256 belongs to a version of a stream: announced before, or named by the spool."""
-        named = stream.name.removesuffix(".helio").rpartition("-")[2]
-        return digest in self._versions.get(stream.name, ()) or (
-            len(named) == 8 and digest.hex().startswith(named)
-        )
+        return digest in self._versions.get(stream.name, ()) or bears(stream.name, digest)
 
     def put_back(self, stream: Outgoing) -> None:
         """Bytes of a stream are to be sent (again)."""

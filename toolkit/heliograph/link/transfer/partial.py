@@ -47,7 +47,7 @@ def keeping(what: Path) -> Iterator[None]:
 
 
 def write_synced(path: Path, flags: int, pieces: Sequence[tuple[int, bytes | bytearray]]) -> int:
-    """Write bytes at offsets of a file, made if it is missing, and flush them; return its bytes on the disk. OSError."""
+    """Write bytes at offsets of a file, made if missing, and flush them; return its bytes on the disk. OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o666)
     try:
         for offset, data in pieces:

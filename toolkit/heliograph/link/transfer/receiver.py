@@ -142,8 +142,11 @@ class Receiver:
 
     def _announced(self, message: Announce) -> None:
         assert self._shelf is not None
-        held = self._shelf.holds(message.name)
-        if held is not None and (held == message.digest or not message.replace):
+        name, held = message.name, self._shelf.holds(message.name)
+        if held is None or (held != message.digest and message.another):
+            name = self._shelf.place(message.name, message.digest)
+            held = self._shelf.holds(name)
+        if held is not None:
             self._forget(message.number)
             self._send(Done(message.number, held))
             return
@@ -151,17 +154,17 @@ class Receiver:
             reason = REJECTED_SIZE if message.size > MAX_STREAM else REJECTED_HASH
             self._send(Reject(message.number, reason))
             return
-        older = self._by_name.get(message.name)
+        older = self._by_name.get(name)
         if older is not None and older != message.number:
             self._forget(older)
         partial = self._open.get(message.number)
-        if partial is None or (partial.name, partial.digest) != (message.name, message.digest):
+        if partial is None or (partial.name, partial.digest) != (name, message.digest):
             self._forget(message.number)
             if len(self._open) >= MAX_OPEN:
                 self._send(Reject(message.number, REJECTED_MANY))
                 return
-            partial = self._arriving(message)
-            self._open[message.number], self._by_name[message.name] = partial, message.number
+            partial = self._arriving(name, message)
+            self._open[message.number], self._by_name[name] = partial, message.number
             if partial.is_whole:  # an earlier process had all of it and ended before giving it its name
                 self._finish(message.number, partial)
                 if message.number not in self._open:
@@ -172,13 +175,13 @@ class Receiver:
                 return
         self._send(Have(message.number, tuple(partial.held)[:MAX_RANGES]))
 
-    def _arriving(self, message: Announce) -> Partial:
+    def _arriving(self, name: str, message: Announce) -> Partial:
         """Return an arriving stream; what is on the disk is read when it is announced first."""
         assert self._shelf is not None
-        key = self._shelf.device, message.name
+        key = self._shelf.device, name
         partial = self._known.pop(key, None)
         if partial is None or (partial.size, partial.digest) != (message.size, message.digest):
-            partial = self._shelf.open(message.name, message.size, message.digest)
+            partial = self._shelf.open(name, message.size, message.digest)
         self._known[key] = partial
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)

@@ -248,7 +248,7 @@ class Sender:
             self._numbers[stream.number] = stream
         stream.asked = 0 if stream.asked_at is None else stream.asked + 1
         stream.asked_at = now
-        message = Announce(stream.number, stream.size, stream.digest, stream.name, stream.replace)
+        message = Announce(stream.number, stream.size, stream.digest, stream.name, stream.another)
         return self._pack(message, now, stream)
 
     def _data(self, stream: Outgoing, data: bytes, phase: int, now: float) -> bytes:
@@ -288,8 +288,8 @@ class Sender:
 
     def _confirmed(self, stream: Outgoing, message: Done) -> None:
         if message.digest != stream.digest and not self._waiting.is_version(stream, message.digest):
-            # The receiver holds another version, of which it is not known here that it is as good.
-            stream.replace, stream.asked_at = True, None
+            # The receiver holds another version, of which it is not known here that it is the same picture.
+            stream.another, stream.asked_at = True, None
             return
         self._numbers.pop(message.number)
         self._waiting.remove(stream.name)

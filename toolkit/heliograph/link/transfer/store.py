@@ -2,65 +2,68 @@
 
 In OUT/<device>/ lie
 
-- `<name>`: a whole stream; it takes this name when its SHA-256 was checked and it is on the disk;
+- `<name>`: a whole stream; it takes this name when its SHA-256 was checked and it is on the disk, and keeps it. What
+  comes under the name with another SHA-256 is another picture, `<name less .helio>.<digits of its SHA-256>.helio`;
 - `<name>.partial` and `<name>.state`: one that is arriving, see `heliograph.link.transfer.partial`;
-- `.received`: a line for each whole stream, so that none comes again when it was moved away.
+- `.received`: a line for each whole stream, see `heliograph.link.transfer.ledger`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import errno
 import hashlib
 import os
+import stat
 from pathlib import Path
 
-from heliograph.errors import OutputError
+from heliograph.errors import NotNowError
 from heliograph.files import make_folder, sync_folder
-from heliograph.link.transfer.partial import Partial, keeping, write_synced
+from heliograph.link.transfer.ledger import Ledger
+from heliograph.link.transfer.partial import Partial, keeping
+from heliograph.link.wire.names import apart
 
 _SHELVES = 64  # open at a time
-_REMEMBERED = 20000  # lines of `.received` that are kept
 
 
 class Shelf:
     """The folder of one device, made when it is opened, and used by one process at a time.
 
     Raises:
-        OutputError: it cannot be made or written, or another receiver uses it; this holds for every method.
+        OutputError: it cannot be made or written; NotNowError if the disk is full or another receiver uses it; this
+            holds for every method.
     """
 
     def __init__(self, folder: Path, device: str) -> None:
         self.folder, self.device = folder / device, device
-        ledger = self.folder / ".received"
         with keeping(self.folder):
             make_folder(self.folder)
-            self._ledger = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            try:
-                fcntl.flock(self._ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(self._ledger)
-                raise OutputError(
-                    f"{self.folder} is in use by another heliograph receive; stop it, or give another --out"
-                ) from error
-            self._received = self._read_ledger()
+        self._ledger = Ledger(self.folder)
+        with keeping(self.folder):
             self._tidy()
 
     def close(self) -> None:
         """Let other processes use the folder."""
-        os.close(self._ledger)
+        self._ledger.close()
 
     def holds(self, name: str) -> bytes | None:
         """Return the SHA-256 of the whole stream of a name, also of one that was moved away; None without one."""
-        if name in self._received:
-            return self._received[name]
+        if (held := self._ledger.get(name)) is not None:
+            return held
         with keeping(self.folder / name):
-            try:
-                digest = hashlib.sha256((self.folder / name).read_bytes()).digest()
-            except FileNotFoundError:
-                return None
-            self._note(name, digest)
+            data = _read_file(self.folder / name)
+        if data is None:
+            return None
+        digest = hashlib.sha256(data).digest()
+        self._ledger.note(name, digest)
         return digest
+
+    def place(self, name: str, digest: bytes) -> str:
+        """Return the name to keep a stream under: its own, or one apart where that was given to anything else."""
+        for candidate in apart(name, digest):
+            held = self.holds(candidate)
+            if held == digest or (held is None and not os.path.lexists(self.folder / candidate)):
+                return candidate
+        raise NotNowError(f"{self.folder / name} cannot be kept: all names for it are taken; move them away")
 
     def open(self, name: str, size: int, digest: bytes) -> Partial:
         """Return a stream to be received, with what an earlier process has of it."""
@@ -75,9 +78,13 @@ class Shelf:
             partial.discard()
             return False
         with keeping(partial.data_path):
-            partial.data_path.replace(self.folder / partial.name)
+            if os.path.lexists(self.folder / partial.name):
+                raise NotNowError(
+                    f"{self.folder / partial.name} was put there by something else; move it away"
+                )
+            partial.data_path.rename(self.folder / partial.name)
             sync_folder(self.folder)
-            self._note(partial.name, partial.digest)
+            self._ledger.note(partial.name, partial.digest)
             partial.state_path.unlink(missing_ok=True)
         return True
 
@@ -85,36 +92,9 @@ class Shelf:
         """Remove what is left of streams that are whole: the process ended between giving the name and tidying up."""
         for state in self.folder.glob("*.state"):
             name = state.name.removesuffix(".state")
-            if name in self._received or (self.folder / name).exists():
+            if name in self._ledger or (self.folder / name).exists():
                 state.unlink()
                 (self.folder / f"{name}.partial").unlink(missing_ok=True)
-
-    def _note(self, name: str, digest: bytes) -> None:
-        os.write(self._ledger, f"{digest.hex()} {name}\n".encode())
-        os.fsync(self._ledger)
-        self._received[name] = digest
-
-    def _read_ledger(self) -> dict[str, bytes]:
-        """Return what was received; what a power cut left of a line is closed, and old lines are let go."""
-        size = os.fstat(self._ledger).st_size
-        text = os.pread(self._ledger, size, 0).decode("ascii", "replace")
-        lines = text.splitlines()
-        received = {}
-        for line in lines[-_REMEMBERED:]:
-            digest, _, name = line.partition(" ")
-            with contextlib.suppress(ValueError):
-                if len(digest) == 64 and name.endswith(".helio"):
-                    received[name] = bytes.fromhex(digest)
-        if (text and not text.endswith("\n")) or len(lines) > 2 * _REMEMBERED:
-            whole = "".join(f"{digest.hex()} {name}\n" for name, digest in received.items())
-            fresh = self.folder / ".received.partial"
-            write_synced(fresh, os.O_TRUNC, [(0, whole.encode())])
-            fresh.replace(self.folder / ".received")
-            sync_folder(self.folder)
-            os.close(self._ledger)
-            self._ledger = os.open(self.folder / ".received", os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            fcntl.flock(self._ledger, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return received
 
 
 class Store:
@@ -140,3 +120,20 @@ class Store:
         for shelf in self._shelves.values():
             shelf.close()
         self._shelves.clear()
+
+
+def _read_file(path: Path) -> bytes | None:
+    """Return the bytes of a file; None if there is none, or a link, a folder or a device; OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO, errno.ENODEV):
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()

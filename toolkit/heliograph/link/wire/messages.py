@@ -23,16 +23,16 @@ REJECTIONS = {
 
 @dataclass(frozen=True)
 class Announce:
-    """A stream that waits: `number` names it in this session; `replace`: even if another version is held."""
+    """A stream that waits: `number` names it in this session; `another`: it is another picture than what is held."""
 
     number: int
     size: int
     digest: bytes
     name: str
-    replace: bool = False
+    another: bool = False
 
     def to_bytes(self) -> bytes:
-        head = bytes([ANNOUNCE, int(self.replace)]) + varint(self.number) + varint(self.size)
+        head = bytes([ANNOUNCE, int(self.another)]) + varint(self.number) + varint(self.size)
         return head + self.digest + self.name.encode("ascii")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from heliograph.errors import LinkError
 
@@ -25,6 +26,20 @@ def is_device(name: str) -> bool:
 def is_stream(name: str) -> bool:
     """Return whether a text may name a stream: characters as for a device, `.helio` last."""
     return len(name) <= MAX_NAME and _STREAM.fullmatch(name) is not None
+
+
+def bears(name: str, digest: bytes) -> bool:
+    """Return whether a stream's name ends in the first 8 hexadecimal digits of a SHA-256, as a spool names them."""
+    digits = name.removesuffix(".helio").rpartition("-")[2]
+    return len(digits) == 8 and digest.hex().startswith(digits)
+
+
+def apart(name: str, digest: bytes) -> Iterator[str]:
+    """Yield names to keep a stream under: its own; if another has that, ones with digits of its SHA-256, ever more."""
+    yield name
+    for digits in (8, 16, 32, 64):
+        end = f".{digest.hex()[:digits]}.helio"
+        yield name.removesuffix(".helio")[: MAX_NAME - len(end)] + end
 
 
 def check_device(name: str) -> str:

@@ -118,6 +118,22 @@ def test_another_key_ends_with_a_clear_error(folder: Path, line: SimulatedLine) 
     assert len(Spool(folder / "spool").names()) == 1
 
 
+def test_a_quota_is_said_at_both_ends_and_loses_nothing(folder: Path, line: SimulatedLine) -> None:
+    streams = fill(folder, 4, 9000, seed=1)
+    receiving = Receiving(line.ends[1], folder, "--device-quota", "32k")
+    done = send(line.ends[0], folder)
+    code, events, errors = receiving.end()
+    assert (done.returncode, code, errors) == (2, 0, "")
+    assert done.stderr.splitlines()[-1] == (
+        "heliograph: error: the receiver cannot keep it now: no room on its disk or in a quota, or no folder for this "
+        "device; make room there, then send again: what waits is kept"
+    )
+    assert any("of 32000 bytes (--device-quota)" in str(e.get("reason")) for e in events)
+    whole = received(folder)
+    assert 1 <= len(whole) < 4
+    assert sorted([*whole, *Spool(folder / "spool").names()]) == sorted(streams)
+
+
 @pytest.mark.parametrize("is_keyed", [False, True])
 def test_one_way(folder: Path, is_keyed: bool) -> None:
     options = ["--one-way", "--baud", "460800"]

@@ -19,9 +19,10 @@ class Speaker:
         self._decoder = FrameDecoder(self._coder)
         self.session = Initiator(device, None)
         self.say_body(self.session.hello)
-        for body in self._decoder.feed(receiver.send(now)):
-            assert isinstance(body, bytes)
-            self.session.take(body)
+        while data := receiver.send(now):
+            for body in self._decoder.feed(data):
+                assert isinstance(body, bytes)
+                self.session.take(body)
         assert self.session.is_open
 
     def say_body(self, body: bytes) -> None:

@@ -31,6 +31,7 @@ MESSAGES: dict[str, Message] = {
     "acknowledge, one packet": Ack(((0, 1),)),
     "acknowledge, three ranges": Ack(((300, 310), (200, 201), (0, 100))),
     "reject": Reject(7, 1),
+    "reject, not now": Reject(7, 4),
 }
 ILLEGAL = {
     "empty": "",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.errors import OutputError
+from heliograph.errors import NotNowError, OutputError
 from heliograph.link.transfer.store import Shelf, Store
 
 DATA = bytes(range(256)) * 8
@@ -106,15 +106,31 @@ def test_what_was_moved_away_is_remembered_and_a_torn_line_forgotten(tmp_path: P
     shelf.close()
 
 
+def keep(store: Store, device: str) -> None:
+    partial = store.open(device, "a.helio", len(DATA), DIGEST)
+    partial.write(0, DATA)
+    store.sync(device, partial)
+
+
 def test_one_receiver_at_a_time(tmp_path: Path) -> None:
     first = Store(tmp_path)
-    first.shelf("cam")
+    keep(first, "cam")
     second = Store(tmp_path)
-    with pytest.raises(OutputError, match="is in use by another heliograph receive; stop it"):
+    with pytest.raises(NotNowError, match="is in use by another heliograph receive; stop it"):
         second.shelf("cam")
-    second.shelf("other")
+    keep(second, "other")
     first.close()
-    second.shelf("cam")
+    keep(second, "cam")
+
+
+def test_a_device_gets_its_folder_with_its_first_bytes(tmp_path: Path) -> None:
+    store = Store(tmp_path / "out")
+    assert store.shelf("cam") is None
+    partial = store.open("cam", "a.helio", len(DATA), DIGEST)
+    store.sync("cam", partial)
+    assert not (tmp_path / "out").exists()
+    keep(store, "cam")
+    assert store.shelf("cam") is not None
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
@@ -122,15 +138,15 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     with pytest.raises(
         OutputError, match=r"cannot keep .*file: File exists; make the folder writable or give another"
     ):
-        Store(tmp_path / "file").shelf("cam")
+        keep(Store(tmp_path / "file"), "cam")
 
 
 def test_many_devices_do_not_use_up_descriptors(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for n in range(100):
-        store.shelf(f"cam-{n}")
+        keep(store, f"cam-{n}")
     assert len(store._shelves) == 64
-    store.shelf("cam-0")
+    keep(store, "cam-0")
     store.close()
 
 

@@ -147,8 +147,9 @@ def test_whatever_the_line_does_and_whoever_dies(
                 store.close()  # as the system does with a killed process; nothing is flushed
                 store = Store(folder)
                 shelf = store.shelf("cam")
+                assert shelf is not None or not any(held.values())
                 for name, ranges in held.items():
-                    if shelf.holds(name) is None:
+                    if shelf is not None and shelf.holds(name) is None:
                         stream = sent[name]
                         found = shelf.open(name, len(stream), hashlib.sha256(stream).digest())
                         assert all(found.held.covers(a, b) for a, b in ranges)
@@ -315,7 +316,7 @@ def test_hostile_messages_leave_no_trace(tmp_path: Path) -> None:
         answers += [messages.parse(body[7:]) for body in decoder.feed(data) if isinstance(body, bytes)]
     assert messages.Reject(1, messages.REJECTED_SIZE) in answers
     assert messages.Have(2, ()) in answers
-    assert sorted(p.name for p in tmp_path.rglob("*")) == [".received", "cam"]
+    assert not list(tmp_path.iterdir())
 
 
 def test_bytes_that_never_match_their_hash_are_given_up(tmp_path: Path, make_spool: Make) -> None:

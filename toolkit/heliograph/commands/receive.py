@@ -12,14 +12,16 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
+from heliograph.commands.capture import byte_count
 from heliograph.commands.console import Console, report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
-from heliograph.commands.send import add_link_options, required, teller
+from heliograph.commands.send import add_link_options, count, required, teller
 from heliograph.errors import HeliographError, LinkError
 from heliograph.link.drive import drive
 from heliograph.link.events import Event
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.port import Port
+from heliograph.link.transfer.quota import Quotas
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import keys
@@ -49,6 +51,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="decode what comes as DIR/<device>/<name>.png, and as .partial.png while it arrives",
     )
+    parser.add_argument(
+        "--device-quota",
+        type=byte_count,
+        default=Quotas.device,
+        metavar="BYTES",
+        help="that one device may take in the inbox, such as 500M (4G)",
+    )
+    parser.add_argument(
+        "--quota", type=byte_count, default=Quotas.total, metavar="BYTES", help="that all may take (32G)"
+    )
+    parser.add_argument(
+        "--max-devices",
+        type=count,
+        default=Quotas.devices,
+        metavar="N",
+        help="that get a folder (%(default)s)",
+    )
     add_decoder_options(parser, kinds=KINDS)
 
 
@@ -63,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         return decode_what_comes(arguments)
     required(arguments, "port", "out")
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
-    store = Store(arguments.out)
+    store = Store(arguments.out, Quotas(arguments.device_quota, arguments.quota, arguments.max_devices))
     end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)
     tell = teller(Console.of(arguments))
     with _decoding(arguments), Stop() as stop:

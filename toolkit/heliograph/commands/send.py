@@ -20,6 +20,7 @@ from heliograph.link.one_way.sender import OneWaySender
 from heliograph.link.port import BITS_PER_BYTE, DEFAULT_BAUD, Port
 from heliograph.link.transfer.sender import Sender
 from heliograph.link.wire import keys, names, session
+from heliograph.link.wire.messages import REJECTED_NOW, REJECTIONS
 from heliograph.stop import Stop
 
 NAME = "send"
@@ -124,6 +125,10 @@ def run(arguments: argparse.Namespace) -> int:
     def is_over() -> bool:
         if arguments.once and isinstance(end, Sender) and end.refusal is not None:
             raise LinkError(f"the receiver refuses: {session.REFUSALS[end.refusal]}")
+        if arguments.once and isinstance(end, Sender) and end.is_paused:
+            raise LinkError(
+                f"{REJECTIONS[REJECTED_NOW]}; make room there, then send again: what waits is kept"
+            )
         return bool(arguments.once and end.is_empty)
 
     tell, is_bare = teller(Console.of(arguments)), not spool.names()

@@ -10,7 +10,7 @@ from heliograph.link.one_way.bodies import Run
 from heliograph.link.transfer.partial import MAX_RUNS, Partial
 from heliograph.link.transfer.ranges import RangeSet
 
-MAX_HELD = 4 << 20  # bytes of a stream kept back behind a hole
+MAX_HELD = 4 << 20  # bytes of a stream in memory: behind a hole, or while the disk is full
 MAX_HEADER = 64 << 10  # bytes in which the header of a stream of several slices is looked for
 
 
@@ -21,7 +21,7 @@ class Arriving:
         partial: its files, with what an earlier process has of it.
 
     Attributes:
-        held_back: bytes that are in memory only.
+        held_back: bytes that are in memory only, those that wait for the disk left out.
     """
 
     def __init__(self, device: str, partial: Partial) -> None:
@@ -40,7 +40,7 @@ class Arriving:
             if (
                 stop > self.partial.size
                 or (is_apart and len(self._there) >= MAX_RUNS)
-                or self.held_back >= MAX_HELD
+                or self.held_back + self.partial.unsynced >= MAX_HELD
             ):
                 continue
             for start, end in list(self._there.gaps(offset, stop)):
@@ -50,8 +50,8 @@ class Arriving:
         if len(self._runs) > 2 * MAX_RUNS:
             self._runs = _joined(self._runs)
 
-    def sync(self) -> None:
-        """Bring what serves a decoder to the disk; OutputError if that fails.
+    def write(self) -> None:
+        """Give `partial` what serves a decoder.
 
         Of a stream of one slice nothing behind a hole can be used, and its file ends at the hole, so that what is
         before it counts to the last byte. In a stream of several slices a hole harms one.
@@ -73,7 +73,6 @@ class Arriving:
                 kept.append((offset + cut, data[cut:]))
         self._runs = kept
         self.held_back = sum(len(data) for _, data in kept)
-        self.partial.sync()
 
     def _first(self, stop: int) -> bytes:
         """Return the bytes before the first hole, some of which an earlier process may have left on the disk."""

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 
 from heliograph.errors import LinkError
-from heliograph.files import write_whole
+from heliograph.files import make_folder, replace_whole, write_whole
+from heliograph.link.transfer.partial import keeping
 
 COUNTER_BYTES = 6
 BLOCK = 1 << 12  # numbers reserved by a write; a restart skips what is left of them
@@ -54,7 +55,7 @@ class SeenCounters:
 
     Raises:
         LinkError: the file is damaged.
-        OutputError: from `save`, it cannot be written.
+        OutputError: from `save`, it cannot be written; NotNowError if the disk is full.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,6 +84,7 @@ class SeenCounters:
         """Bring the numbers to the disk."""
         if not self._is_saved:
             text = json.dumps({source.hex(): number for source, number in sorted(self._seen.items())})
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, text.encode())
+            with keeping(self._path):
+                make_folder(self._path.parent)
+                replace_whole(self._path, text.encode())
             self._is_saved = True

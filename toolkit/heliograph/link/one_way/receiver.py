@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 
+from heliograph.errors import NotNowError
 from heliograph.link.events import Event, Log
 from heliograph.link.one_way.arriving import Arriving
 from heliograph.link.one_way.bodies import STREAM_BYTES, Description, Piece, Run, parse
@@ -27,7 +28,7 @@ class OneWayReceiver:
 
     Raises:
         LinkError: the key or the counter file cannot be used.
-        OutputError: from `receive` and `send`: the disk is full, the folder not writable.
+        OutputError: from `receive` and `send`: the folder is not writable. What has no room now waits.
     """
 
     def __init__(self, store: Store, *, key: bytes | None = None) -> None:
@@ -40,6 +41,7 @@ class OneWayReceiver:
         self._orphaned = 0
         self._log = Log()
         self._due: float | None = None
+        self._now = 0.0
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call."""
@@ -51,6 +53,7 @@ class OneWayReceiver:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes that came from the line."""
+        self._now = now
         for frame in self._decoder.feed(data):
             if isinstance(frame, Corrupt):
                 self._log.tell_seldom(now, "noise", frame.reason)
@@ -61,9 +64,10 @@ class OneWayReceiver:
 
     def send(self, now: float) -> bytes:
         """Return nothing: nobody listens. Bring what is due to the disk."""
+        self._now = now
         if self._due is not None and now >= self._due:
-            self.close()
             self._due = None
+            self.close()
         return b""
 
     def deadline(self) -> float:
@@ -71,12 +75,28 @@ class OneWayReceiver:
         return float("inf") if self._due is None else self._due
 
     def close(self) -> None:
-        """Bring what has come to the disk."""
-        self._reader.save()  # first: what is kept must not be accepted again after a crash
-        for mark, arriving in list(self._open.items()):
-            arriving.sync()
+        """Bring what has come to the disk; what it has no room for is tried again."""
+        try:
+            self._reader.save()  # first: what is kept must not be accepted again after a crash
+        except NotNowError as error:
+            self._wait(error)
+            return
+        for mark in list(self._open):
+            self._sync(mark)
+
+    def _sync(self, mark: bytes) -> None:
+        arriving = self._open[mark]
+        arriving.write()
+        try:
+            self._store.sync(arriving.device, arriving.partial)
             if arriving.partial.is_whole:
                 self._finish(mark, arriving)
+        except NotNowError as error:
+            self._wait(error)
+
+    def _wait(self, error: NotNowError) -> None:
+        self._log.tell_seldom(self._now, "full", str(error))
+        self._due = self._now + SYNC
 
     def _take(self, frame: bytes) -> Trouble | None:
         """Take a frame; return why not, if it is not taken."""
@@ -90,7 +110,10 @@ class OneWayReceiver:
             return None
         if body is None or source_of(body.device) != source:
             return _MALFORMED
-        return self._take_description(source + body.digest[:STREAM_BYTES], body)
+        try:
+            return self._take_description(source + body.digest[:STREAM_BYTES], body)
+        except NotNowError as error:
+            return Trouble(str(error))
 
     def _take_runs(self, mark: bytes, runs: Iterable[Run]) -> None:
         if mark in self._open:
@@ -110,19 +133,16 @@ class OneWayReceiver:
         if mark in self._whole:
             return None
         if mark not in self._open:
-            shelf = self._store.shelf(body.device)
-            name, held = body.name, shelf.holds(body.name)
-            if held is not None and not bears(
-                name, held
-            ):  # else it is that picture, and this perhaps a thinner one
-                name = shelf.place(name, body.digest)
-                held = shelf.holds(name)
-            if held is not None:
+            name, is_held = self._place(body)
+            if is_held:
                 self._whole.append(mark)
                 return None
+            arriving = Arriving(body.device, self._store.open(body.device, name, body.size, body.digest))
             while len(self._open) >= MAX_OPEN:
-                self._open.popitem(last=False)[1].sync()
-            self._open[mark] = Arriving(body.device, shelf.open(name, body.size, body.digest))
+                oldest = next(iter(self._open))
+                self._sync(oldest)
+                self._open.pop(oldest, None)
+            self._open[mark] = arriving
             self._log.tell("arriving", device=body.device, name=name, bytes=body.size)
             orphans = self._orphans.pop(mark, [])
             self._orphaned -= _size(orphans)
@@ -133,12 +153,23 @@ class OneWayReceiver:
             self._open[mark].take([(0, body.head)])
         return None
 
+    def _place(self, body: Description) -> tuple[str, bool]:
+        """Return the name that a stream is kept under, and whether it is there, or the picture it is named for."""
+        if (shelf := self._store.shelf(body.device)) is None:
+            return body.name, False
+        held = shelf.holds(body.name)
+        if held is not None and bears(body.name, held):  # and this is perhaps a thinner one
+            return body.name, True
+        name = shelf.place(body.name, body.digest)
+        return name, shelf.holds(name) is not None
+
     def _finish(self, mark: bytes, arriving: Arriving) -> None:
-        partial, shelf = arriving.partial, self._store.shelf(arriving.device)
+        partial = arriving.partial
+        is_right = self._store.finish(arriving.device, partial)
         del self._open[mark]
-        if shelf.finish(partial):
+        if is_right:
             self._whole.append(mark)
-            path = str(shelf.folder / partial.name)
+            path = str(partial.folder / partial.name)
             self._log.tell(
                 "received", device=arriving.device, name=partial.name, bytes=partial.size, path=path
             )

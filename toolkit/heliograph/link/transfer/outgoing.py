@@ -42,6 +42,7 @@ class Outgoing:
         asked_at: when it was announced last, or None.
         is_known: the receiver answered the announcement in this session.
         was_known: it did in this session or an earlier one, so that `held` means something.
+        pauses: how often the receiver could not keep it.
         another: the receiver holds something under this name that is not known here.
     """
 
@@ -57,6 +58,7 @@ class Outgoing:
     is_known: bool = False
     was_known: bool = False
     another: bool = False
+    pauses: int = 0
 
     def gap(self, stop: int) -> tuple[int, int] | None:
         """Return the first bytes before `stop` that are neither held nor on the way."""
@@ -97,12 +99,20 @@ class Waiting:
         self._cached = 0
         self._work: tuple[list[str], list[str]] = ([], [])  # names with bytes to send: base, all
         self._unusable: set[str] = set()
+        self._paused: dict[
+            str, float
+        ] = {}  # names that the receiver cannot keep now, and until when they wait
         self._versions: dict[str, set[bytes]] = {}  # hashes under which a name was announced
         self.finishing: set[str] = set()  # names of which all is held or on the way, not confirmed yet
         self.vanished: list[Outgoing] = []  # announced ones that are no longer to be sent
 
     def __len__(self) -> int:
         return len(self._streams)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether all that waits is paused."""
+        return 0 < len(self._paused) == len(self._streams)
 
     def get(self, name: str) -> Outgoing | None:
         """Return the stream of a name, if it waits."""
@@ -149,19 +159,30 @@ class Waiting:
     def forget(self, name: str, *, versions: bool = True) -> None:
         """Forget what is known of a stream; the spool is not touched."""
         self._streams.pop(name, None)
-        self.finishing.discard(name)
+        self._paused.pop(name, None)
+        self._leave_out(name)
         self._cached -= len(self._cache.pop(name, b""))
         if versions:
             self._versions.pop(name, None)
-        for work in self._work:
-            at = bisect_left(work, name)
-            if at < len(work) and work[at] == name:
-                del work[at]
 
     def set_aside(self, name: str) -> None:
         """Leave a stream in the spool and do not try it again in this process."""
         self.forget(name)
         self._unusable.add(name)
+
+    def pause(self, stream: Outgoing, until: float) -> None:
+        """The receiver cannot keep a stream now: leave it out until a time, and forget what was said of it."""
+        stream.end_session()
+        stream.was_known, stream.held = False, RangeSet()
+        stream.pauses += 1
+        self._paused[stream.name] = until
+        self._leave_out(stream.name)
+
+    def resume(self, now: float) -> None:
+        """Take in again what was paused until now."""
+        for name in [name for name, until in self._paused.items() if until <= now]:
+            del self._paused[name]
+            self.put_back(self._streams[name])
 
     def is_version(self, stream: Outgoing, digest: bytes) -> bool:
         """Return whether a SHA-256 belongs to a version of a stream: announced before, or named by the spool."""
@@ -169,7 +190,7 @@ class Waiting:
 
     def put_back(self, stream: Outgoing) -> None:
         """Bytes of a stream are to be sent (again)."""
-        if self._streams.get(stream.name) is not stream:
+        if self._streams.get(stream.name) is not stream or stream.name in self._paused:
             return
         for work, stop in zip(self._work, (stream.base, stream.size), strict=True):
             at = bisect_left(work, stream.name)
@@ -204,6 +225,13 @@ class Waiting:
         for stream in self._streams.values():
             stream.end_session()
             self.put_back(stream)
+
+    def _leave_out(self, name: str) -> None:
+        self.finishing.discard(name)
+        for work in self._work:
+            at = bisect_left(work, name)
+            if at < len(work) and work[at] == name:
+                del work[at]
 
     def _take_in(self, name: str, data: bytes | None = None) -> bool:
         if data is None:

@@ -91,6 +91,11 @@ class Partial:
         return self.folder / f"{self.name}.state"
 
     @property
+    def unsynced(self) -> int:
+        """Bytes that wait for `sync`."""
+        return sum(len(data) for _, data in self.pending)
+
+    @property
     def is_whole(self) -> bool:
         """Whether all bytes are on the disk."""
         return self.held.covers(0, self.size)
@@ -107,17 +112,16 @@ class Partial:
         return True
 
     def sync(self) -> None:
-        """Bring all bytes taken to the disk; if that fails they are forgotten, and what was there before is there."""
+        """Bring all bytes taken to the disk; if that fails they still wait, and what was there before is there."""
         if not self.pending:
             return
-        taken, self.pending = self.pending, []
-        records = b"".join(_RECORD.pack(offset, len(data), crc32c(data)) for offset, data in taken)
+        records = b"".join(_RECORD.pack(offset, len(data), crc32c(data)) for offset, data in self.pending)
         flags, end = 0, self._state_end
         if self.is_new:
             records, flags, end = _STATE.pack(_MAGIC, self.digest, self.size) + records, os.O_TRUNC, 0
         with keeping(self.data_path):
             try:
-                used = write_synced(self.data_path, flags, taken)
+                used = write_synced(self.data_path, flags, self.pending)
                 used += write_synced(
                     self.state_path, flags, [(end, records)]
                 )  # over what a failed write left there
@@ -127,8 +131,9 @@ class Partial:
                 if self.is_new:  # an empty file, or one that nothing describes
                     self._unlink()
                 raise
-        for offset, data in taken:
+        for offset, data in self.pending:
             self.held.add(offset, offset + len(data))
+        self.pending = []
         self.is_new, self.used, self._state_end = False, used, end + len(records)
 
     def load(self) -> None:

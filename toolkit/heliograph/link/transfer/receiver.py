@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 
+from heliograph.errors import NotNowError
 from heliograph.link.events import Event, Log
 from heliograph.link.transfer.pace import ACK_DELAY
 from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
-from heliograph.link.transfer.store import Shelf, Store
+from heliograph.link.transfer.store import Store
 from heliograph.link.wire import session
 from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder, FrameEncoder
 from heliograph.link.wire.messages import (
     MAX_RANGES,
     REJECTED_HASH,
     REJECTED_MANY,
+    REJECTED_NOW,
     REJECTED_SIZE,
     Ack,
     Announce,
@@ -42,7 +44,7 @@ class Receiver:
     """Receives streams into a store, and acknowledges what is on the disk; calls as of `Sender`.
 
     Raises:
-        OutputError: from `receive` and `send`: the disk is full, the folder not writable.
+        OutputError: from `receive` and `send`: the folder is not writable. What cannot be kept only now is refused.
     """
 
     def __init__(self, store: Store, *, key: bytes | None = None) -> None:
@@ -50,9 +52,11 @@ class Receiver:
         self._session = session.Responder(key)
         coder = FrameCoder()
         self._encoder, self._decoder = FrameEncoder(coder), FrameDecoder(coder)
-        self._shelf: Shelf | None = None
+        self._device = ""
+        self._now = 0.0
         self._open: dict[int, Partial] = {}
         self._by_name: dict[str, int] = {}
+        self._refused: dict[str, Partial] = {}  # by name, of which bytes are on the disk
         self._known: OrderedDict[tuple[str, str], Partial] = OrderedDict()  # by device and name
         self._misses: dict[bytes, int] = {}
         self._dirty: dict[int, Partial] = {}
@@ -73,6 +77,7 @@ class Receiver:
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes that came from the line."""
+        self._now = now
         for frame in self._decoder.feed(data):
             if isinstance(frame, Corrupt):
                 self._log.tell_seldom(now, "noise", frame.reason)
@@ -89,6 +94,7 @@ class Receiver:
 
     def send(self, now: float) -> bytes:
         """Return the next bytes to write, or none."""
+        self._now = now
         if not self._answers and self._due is not None and now >= self._due:
             self._acknowledge()
         if not self._answers:
@@ -111,11 +117,12 @@ class Receiver:
         self._sync()
         self._open.clear()
         self._by_name.clear()
+        self._refused.clear()
         self._arrived, self._latest, self._due = RangeSet(), -1, None
         self._unacknowledged = 0
         self._answers.clear()
-        self._shelf = self._store.shelf(self._session.device)
-        self._log.tell("connected", device=self._session.device)
+        self._device = self._session.device
+        self._log.tell("connected", device=self._device)
 
     def _hear(self, packet: session.Packet, now: float) -> None:
         message, is_urgent = packet.message, packet.counter != self._latest + 1
@@ -141,11 +148,17 @@ class Receiver:
             self._due = now + ACK_DELAY
 
     def _announced(self, message: Announce) -> None:
-        assert self._shelf is not None
-        name, held = message.name, self._shelf.holds(message.name)
-        if held is None or (held != message.digest and message.another):
-            name = self._shelf.place(message.name, message.digest)
-            held = self._shelf.holds(name)
+        try:
+            self._answer_announcement(message)
+        except NotNowError as error:
+            self._refuse(message.number, error)
+
+    def _answer_announcement(self, message: Announce) -> None:
+        shelf = self._store.shelf(self._device)
+        name, held = message.name, shelf.holds(message.name) if shelf else None
+        if shelf and (held is None or (held != message.digest and message.another)):
+            name = shelf.place(message.name, message.digest)
+            held = shelf.holds(name)
         if held is not None:
             self._forget(message.number)
             self._send(Done(message.number, held))
@@ -165,23 +178,20 @@ class Receiver:
                 return
             partial = self._arriving(name, message)
             self._open[message.number], self._by_name[name] = partial, message.number
+            self._refused.pop(name, None)
             if partial.is_whole:  # an earlier process had all of it and ended before giving it its name
                 self._finish(message.number, partial)
-                if message.number not in self._open:
-                    return
         elif partial.pending:
             self._sync()
-            if message.number not in self._open:
-                return
-        self._send(Have(message.number, tuple(partial.held)[:MAX_RANGES]))
+        if message.number in self._open:
+            self._send(Have(message.number, tuple(partial.held)[:MAX_RANGES]))
 
     def _arriving(self, name: str, message: Announce) -> Partial:
         """Return an arriving stream; what is on the disk is read when it is announced first."""
-        assert self._shelf is not None
-        key = self._shelf.device, name
+        key = self._device, name
         partial = self._known.pop(key, None)
         if partial is None or (partial.size, partial.digest) != (message.size, message.digest):
-            partial = self._shelf.open(name, message.size, message.digest)
+            partial = self._store.open(self._device, name, message.size, message.digest)
         self._known[key] = partial
         if len(self._known) > MAX_KNOWN:
             self._known.popitem(last=False)
@@ -212,22 +222,46 @@ class Receiver:
     def _sync(self) -> None:
         dirty, self._dirty, self._unsynced = self._dirty, {}, 0
         for number, partial in dirty.items():
-            partial.sync()
-            if partial.is_whole:
-                self._finish(number, partial)
+            while self._open.get(number) is partial:
+                try:
+                    self._store.sync(self._device, partial)
+                    if partial.is_whole:
+                        self._finish(number, partial)
+                    break
+                except NotNowError as error:
+                    self._make_room(number, partial, error)
+
+    def _make_room(self, number: int, partial: Partial, error: NotNowError) -> None:
+        """Give up the youngest stream that is arriving, which its sender still has: else none would ever be whole.
+
+        Where a stream is the youngest itself, what is on the disk of it stays, and its sender waits.
+        """
+        arriving = self._refused | {other.name: other for other in self._open.values()}
+        youngest = max((name for name, other in arriving.items() if other.used), default="")
+        if youngest <= partial.name:
+            self._refused[partial.name] = partial
+            self._refuse(number, error)
+            return
+        self._store.discard(self._device, arriving[youngest])
+        if self._refused.pop(youngest, None) is None:
+            self._refuse(self._by_name[youngest], error)
+
+    def _refuse(self, number: int, error: NotNowError) -> None:
+        self._forget(number)
+        self._log.tell_seldom(self._now, "full", str(error))
+        self._send(Reject(number, REJECTED_NOW))
 
     def _finish(self, number: int, partial: Partial) -> None:
-        assert self._shelf is not None
-        if self._shelf.finish(partial):
-            self._known.pop((self._shelf.device, partial.name), None)
+        if self._store.finish(self._device, partial):
+            self._known.pop((self._device, partial.name), None)
             self._forget(number)
             self._send(Done(number, partial.digest))
             self._log.tell(
                 "received",
-                device=self._shelf.device,
+                device=self._device,
                 name=partial.name,
                 bytes=partial.size,
-                path=str(self._shelf.folder / partial.name),
+                path=str(partial.folder / partial.name),
             )
             return
         if len(self._misses) >= MAX_OPEN:

@@ -10,6 +10,7 @@ from heliograph.link.transfer.pace import Pace, Sent
 from heliograph.link.wire import session
 from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder, FrameEncoder
 from heliograph.link.wire.messages import (
+    REJECTED_NOW,
     REJECTIONS,
     Ack,
     Announce,
@@ -26,6 +27,11 @@ from heliograph.link.wire.names import CANNOT_GO, check_device
 POLL = 1.0  # seconds between looks into the spool
 FIRST_HELLO, LAST_HELLO = 1.0, 5.0  # seconds between hellos, doubling
 GIVE_UP_AFTER = 4  # timeouts without an answer that end a session
+FIRST_PAUSE, LAST_PAUSE = (
+    10.0,
+    300.0,
+)  # seconds until what the receiver could not keep is announced again, doubling
+LAST_SPACING = 60.0  # seconds at most between announcements while it can keep none; from 1, doubling
 LOOK_AHEAD = 64  # streams announced before their bytes are due
 
 
@@ -66,6 +72,7 @@ class Sender:
         self._last_heard = -1e9
         self._silences = 0
         self._was_connected = False
+        self._spacing = self._next_announcement = 0.0
         self.refusal: int | None = None
 
     @property
@@ -79,6 +86,12 @@ class Sender:
         if not len(self._waiting):
             self._refresh()
         return not len(self._waiting)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the receiver can keep nothing now of what waits."""
+        is_refused = self._waiting.is_paused or self._spacing >= LAST_SPACING / 4
+        return is_refused and not any(stream.is_known for stream in self._numbers.values())
 
     def take_events(self) -> list[Event]:
         """Return what happened since the last call."""
@@ -115,6 +128,7 @@ class Sender:
         if now >= self._next_poll:
             self._next_poll = now + POLL
             self._refresh()
+            self._waiting.resume(now)
         if not self._session.is_open:
             return self._hello(now)
         if self._flying and now >= self._silent_at:
@@ -221,7 +235,7 @@ class Sender:
                 if not stream.is_known:
                     if self._may_ask(stream, now):
                         return self._ask(stream, now)
-                    is_expecting |= stream.asked == 0
+                    is_expecting |= stream.asked == 0 and stream.asked_at is not None
                 elif ready is None:
                     ready = stream
                 ahead += (stream.size if phase else stream.base) - stream.held.total
@@ -238,8 +252,9 @@ class Sender:
         return b""
 
     def _may_ask(self, stream: Outgoing, now: float) -> bool:
-        wait = self.pace.timeout * 2 ** min(stream.asked, 6)
-        return stream.asked_at is None or now >= stream.asked_at + wait
+        if stream.asked_at is None:
+            return now >= self._next_announcement
+        return now >= stream.asked_at + self.pace.timeout * 2 ** min(stream.asked, 6)
 
     def _ask(self, stream: Outgoing, now: float) -> bytes:
         if stream.number is None:
@@ -269,13 +284,24 @@ class Sender:
         if stream is None:
             return
         if isinstance(message, Have):
+            self._spacing = self._next_announcement = 0.0
             self._learn(stream, message)
         elif isinstance(message, Done):
             self._confirmed(stream, message)
         elif isinstance(message, Reject):
+            self._rejected(stream, message, now)
+
+    def _rejected(self, stream: Outgoing, message: Reject, now: float) -> None:
+        self._numbers.pop(message.number)
+        if message.reason != REJECTED_NOW:
             self._log.tell("rejected", name=stream.name, reason=REJECTIONS[message.reason])
-            self._numbers.pop(message.number)
             self._waiting.set_aside(stream.name)
+            return
+        self._log.tell_seldom(now, "paused", REJECTIONS[message.reason])
+        self._waiting.pause(stream, now + min(FIRST_PAUSE * 2 ** min(stream.pauses, 8), LAST_PAUSE))
+        if now >= self._next_announcement:  # else it was announced before that was known
+            self._spacing = min(max(2 * self._spacing, 1.0), LAST_SPACING)
+            self._next_announcement = now + self._spacing
 
     def _learn(self, stream: Outgoing, message: Have) -> None:
         held = [(start, min(stop, stream.size)) for start, stop in message.ranges]
@@ -283,7 +309,7 @@ class Sender:
         for start, stop in held:
             stream.flying.remove(start, stop)
         stream.is_known = stream.was_known = True
-        stream.asked = 0
+        stream.asked = stream.pauses = 0
         self._waiting.put_back(stream)
 
     def _confirmed(self, stream: Outgoing, message: Done) -> None:

@@ -10,16 +10,19 @@ In OUT/<device>/ lie
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from heliograph.errors import NotNowError
 from heliograph.files import make_folder, sync_folder
 from heliograph.link.transfer.ledger import Ledger
-from heliograph.link.transfer.partial import Partial, keeping
+from heliograph.link.transfer.partial import BLOCK, Partial, keeping
+from heliograph.link.transfer.quota import Quotas, Usage
 from heliograph.link.wire.names import apart
 
 _SHELVES = 64  # open at a time
@@ -84,6 +87,7 @@ class Shelf:
                 )
             partial.data_path.rename(self.folder / partial.name)
             sync_folder(self.folder)
+            partial.used = (self.folder / partial.name).stat().st_blocks * BLOCK
             self._ledger.note(partial.name, partial.digest)
             partial.state_path.unlink(missing_ok=True)
         return True
@@ -98,28 +102,79 @@ class Shelf:
 
 
 class Store:
-    """The folder of all devices; a shelf is opened when its device first has something to keep."""
+    """The folder of all devices; a device gets its folder, the shelf, when the first bytes of it are kept.
 
-    def __init__(self, folder: Path) -> None:
+    Raises:
+        OutputError: a folder cannot be written; NotNowError if the disk is full, a quota is used up, there are too many
+            devices, or another receiver uses the folder: others may still have room. This holds for every method.
+    """
+
+    def __init__(self, folder: Path, quotas: Quotas | None = None) -> None:
         self.folder = folder
         self._shelves: dict[str, Shelf] = {}
+        self._usage = Usage(folder, quotas or Quotas())
 
-    def shelf(self, device: str) -> Shelf:
-        """Return the shelf of a device, whose name was checked; OutputError if it cannot be used."""
-        if device not in self._shelves:
-            with keeping(self.folder):
-                make_folder(self.folder)
-            if len(self._shelves) >= _SHELVES:
-                self._shelves.pop(next(iter(self._shelves))).close()
-            self._shelves[device] = Shelf(self.folder, device)
-        self._shelves[device] = self._shelves.pop(device)  # now the one used last
-        return self._shelves[device]
+    def shelf(self, device: str) -> Shelf | None:
+        """Return the shelf of a device, whose name was checked; None if it has none yet."""
+        if device not in self._shelves and not (self.folder / device).is_dir():
+            return None
+        return self._open(device)
+
+    def open(self, device: str, name: str, size: int, digest: bytes) -> Partial:
+        """Return a stream to be received, with what is there of it; nothing is made yet."""
+        shelf = self.shelf(device)
+        partial = (
+            shelf.open(name, size, digest) if shelf else Partial(self.folder / device, name, size, digest)
+        )
+        if shelf is None:
+            self._usage.admit(device)
+        self._usage.check(device, size - partial.held.total)
+        return partial
+
+    def sync(self, device: str, partial: Partial) -> None:
+        """Bring what a stream has taken to the disk; if that fails it still waits."""
+        if partial.pending:
+            self._open(device)
+            self._usage.check(device, partial.unsynced)
+            with self._counting(device, partial):
+                partial.sync()
+
+    def finish(self, device: str, partial: Partial) -> bool:
+        """Give a stream its name if its SHA-256 fits, and remove what is there if not; return whether it did."""
+        with self._counting(device, partial):
+            return self._open(device).finish(partial)
+
+    def discard(self, device: str, partial: Partial) -> None:
+        """Remove what has arrived of a stream."""
+        with self._counting(device, partial):
+            partial.discard()
 
     def close(self) -> None:
         """Let other processes use the folders."""
         for shelf in self._shelves.values():
             shelf.close()
         self._shelves.clear()
+
+    @contextlib.contextmanager
+    def _counting(self, device: str, partial: Partial) -> Iterator[None]:
+        before = partial.used
+        try:
+            yield
+        finally:
+            self._usage.count(device, partial.used - before)
+
+    def _open(self, device: str) -> Shelf:
+        shelf = self._shelves.pop(device, None)
+        if shelf is None:
+            with keeping(self.folder):
+                make_folder(self.folder)
+            self._usage.admit(device)
+            if len(self._shelves) >= _SHELVES:
+                self._shelves.pop(next(iter(self._shelves))).close()
+            shelf = Shelf(self.folder, device)
+            self._usage.count(device, 0)
+        self._shelves[device] = shelf  # now the one used last
+        return shelf
 
 
 def _read_file(path: Path) -> bytes | None:

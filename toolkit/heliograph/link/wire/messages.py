@@ -13,11 +13,12 @@ HASH_BYTES = 32
 MAX_RANGES = 64  # in one message; what is left out is sent again, which does no harm
 ANNOUNCE, DATA, GONE, PING = 0x01, 0x02, 0x03, 0x04
 HAVE, DONE, ACK, REJECT = 0x81, 0x82, 0x83, 0x84
-REJECTED_SIZE, REJECTED_MANY, REJECTED_HASH = 1, 2, 3
+REJECTED_SIZE, REJECTED_MANY, REJECTED_HASH, REJECTED_NOW = 1, 2, 3, 4
 REJECTIONS = {
     REJECTED_SIZE: "the stream is larger than the receiver takes",
     REJECTED_MANY: "the receiver has too many streams open",
     REJECTED_HASH: "the bytes never matched the announced SHA-256",
+    REJECTED_NOW: "the receiver cannot keep it now: no room on its disk or in a quota, or no folder for this device",
 }
 
 

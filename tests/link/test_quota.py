@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from heliograph.link.one_way.frames import PLAIN, source_of
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.one_way.sender import OneWaySender
 from heliograph.link.simulate.line import Line, run
-from heliograph.link.transfer import ledger, partial, quota
+from heliograph.link.transfer import quota
 from heliograph.link.transfer.quota import Quotas
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.sender import Sender
@@ -35,7 +36,7 @@ DIGEST = hashlib.sha256(WHOLE).digest()
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds by which folders are measured again."""
     now = [1000.0]
-    monkeypatch.setattr(quota.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
     return now
 
 
@@ -176,7 +177,7 @@ def test_the_disk_may_fill_at_any_write(
     tmp_path: Path, make_spool: Make, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Each write of a transfer fails once; nothing is lost, and nothing is confirmed that is not there."""
-    pwrite, write = partial.os.pwrite, ledger.os.write
+    pwrite, write = os.pwrite, os.write
     failing, count = -1, 0
 
     def may_fail(real: Callable[..., int]) -> Callable[..., int]:
@@ -190,15 +191,16 @@ def test_the_disk_may_fill_at_any_write(
 
         return call
 
-    monkeypatch.setattr(partial.os, "pwrite", may_fail(pwrite))
-    monkeypatch.setattr(ledger.os, "write", may_fail(write))
+    monkeypatch.setattr("os.pwrite", may_fail(pwrite))
+    monkeypatch.setattr("os.write", may_fail(write))
     while failing < 20:
         failing, count = failing + 1, 0
         spool, folder = make_spool(2, (800, 900), seed=failing), tmp_path / str(failing)
         sent = dict(spool.streams)
         store = Store(folder)
         ends = Sender(spool, "cam"), Receiver(store)
-        run(ends, lines(), until=600, is_over=lambda at, spool=spool: not spool.streams)
+        waiting = spool.streams
+        run(ends, lines(), until=600, is_over=lambda at, waiting=waiting: not waiting)  # type: ignore[misc]
         assert {path.name: path.read_bytes() for path in folder.glob("cam/*.helio")} == sent
         store.close()
         for name in sent:
@@ -219,7 +221,7 @@ def test_one_way_what_comes_while_the_disk_is_full_waits(
     sent = dict(spool.streams)
     sender = OneWaySender(spool, "cam", key=key, counter_file=tmp_path / "counter", rate=1e9)
     receiver = OneWayReceiver(Store(tmp_path / "out"), key=key)
-    sync = partial.os.fsync
+    sync = os.fsync
 
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "no room")
@@ -228,10 +230,10 @@ def test_one_way_what_comes_while_the_disk_is_full_waits(
     while not sender.is_empty:
         now += 0.1
         receiver.receive(sender.send(now), now)
-        monkeypatch.setattr(partial.os, "fsync", full if now < 2 else sync)
+        monkeypatch.setattr("os.fsync", full if now < 2 else sync)
         receiver.send(now)
     assert now > 2
-    monkeypatch.setattr(partial.os, "fsync", sync)
+    monkeypatch.setattr("os.fsync", sync)
     receiver.send(now + 1)
     assert {path.name: path.read_bytes() for path in tmp_path.glob("out/cam/*.helio")} == sent
     assert "full" in [event.what for event in receiver.take_events()]

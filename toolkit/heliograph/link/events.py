@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-SELDOM = 10.0  # seconds between two events of one kind that noise or an attacker can cause
+SELDOM = 10.0  # seconds between two events that are alike and that noise or an attacker can cause
+MOST = 16  # of a kind in that time
+Details = tuple[tuple[str, object], ...]
 
 
 @dataclass(frozen=True)
@@ -28,27 +30,45 @@ class Event:
         return f"{self.what}: " + ", ".join(f"{name} {value}" for name, value in self.details.items())
 
 
+@dataclass
+class _Kind:
+    """What was told of a kind of events since `began`, and how often what was not, or not yet."""
+
+    began: float = float("-inf")
+    told: set[Details] = field(default_factory=set)
+    counts: dict[Details, int] = field(default_factory=dict)
+    untold: int = 0
+
+
 class Log:
     """Events until they are taken."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
-        self._counts: dict[str, int] = {}
-        self._told: dict[str, float] = {}
+        self._kinds: dict[str, _Kind] = {}
 
     def tell(self, what: str, **details: object) -> None:
         """Add an event."""
         self._events.append(Event(what, details))
 
-    def tell_seldom(self, now: float, what: str, reason: str) -> None:
-        """Count something that may come often, and tell it once in SELDOM seconds with the count since."""
-        if reason not in self._counts and len(self._counts) >= 64:  # reasons hold names from the line
-            self._counts.clear()
-            self._told.clear()
-        self._counts[reason] = self._counts.get(reason, 0) + 1
-        if now - self._told.get(reason, -1e9) >= SELDOM:
-            self.tell(what, reason=reason, times=self._counts.pop(reason))
-            self._told[reason] = now
+    def tell_seldom(self, now: float, what: str, **details: object) -> None:
+        """Add an event that noise or an attacker can cause: of a kind MOST at most in SELDOM seconds, each once.
+
+        It has `times` it happened since it was told before, and `untold` events of its kind that were too many.
+        """
+        kind, key = self._kinds.setdefault(what, _Kind()), tuple(details.items())
+        if now - kind.began >= SELDOM:
+            kind.began, kind.told = now, set()
+        if key not in kind.counts and len(kind.counts) >= MOST:
+            kind.untold += sum(kind.counts.values())
+            kind.counts.clear()
+        kind.counts[key] = kind.counts.get(key, 0) + 1
+        if key in kind.told or len(kind.told) >= MOST:
+            return
+        kind.told.add(key)
+        untold = {"untold": kind.untold} if kind.untold else {}
+        self.tell(what, **details, times=kind.counts.pop(key), **untold)
+        kind.untold = 0
 
     def take(self) -> list[Event]:
         """Return the events since the last call."""

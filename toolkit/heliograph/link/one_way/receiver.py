@@ -56,9 +56,9 @@ class OneWayReceiver:
         self._now = now
         for frame in self._decoder.feed(data):
             if isinstance(frame, Corrupt):
-                self._log.tell_seldom(now, "noise", frame.reason)
+                self._log.tell_seldom(now, "noise", reason=frame.reason)
             elif (trouble := self._take(frame)) is not None:
-                self._log.tell_seldom(now, "suspect", trouble.reason)
+                self._log.tell_seldom(now, "suspect", reason=trouble.reason)
             elif self._due is None:
                 self._due = now + SYNC
 
@@ -95,7 +95,7 @@ class OneWayReceiver:
             self._wait(error)
 
     def _wait(self, error: NotNowError) -> None:
-        self._log.tell_seldom(self._now, "full", str(error))
+        self._log.tell_seldom(self._now, "full", reason=str(error))
         self._due = self._now + SYNC
 
     def _take(self, frame: bytes) -> Trouble | None:
@@ -143,7 +143,7 @@ class OneWayReceiver:
                 self._sync(oldest)
                 self._open.pop(oldest, None)
             self._open[mark] = arriving
-            self._log.tell("arriving", device=body.device, name=name, bytes=body.size)
+            self._log.tell_seldom(self._now, "arriving", device=body.device, name=name, bytes=body.size)
             orphans = self._orphans.pop(mark, [])
             self._orphaned -= _size(orphans)
             self._open[mark].take(orphans)
@@ -174,7 +174,8 @@ class OneWayReceiver:
                 "received", device=arriving.device, name=partial.name, bytes=partial.size, path=path
             )
         else:
-            self._log.tell("suspect", reason=f"{partial.name} did not match its SHA-256 and was let go")
+            reason = f"{partial.name} did not match its SHA-256 and was let go"
+            self._log.tell_seldom(self._now, "suspect", reason=reason)
 
 
 def _size(runs: Iterable[Run]) -> int:

@@ -80,7 +80,7 @@ class Receiver:
         self._now = now
         for frame in self._decoder.feed(data):
             if isinstance(frame, Corrupt):
-                self._log.tell_seldom(now, "noise", frame.reason)
+                self._log.tell_seldom(now, "noise", reason=frame.reason)
                 continue
             answer, content, is_new = self._session.take(frame)
             if answer is not None:
@@ -90,7 +90,7 @@ class Receiver:
             if isinstance(content, session.Packet):
                 self._hear(content, now)
             elif isinstance(content, session.Trouble):
-                self._log.tell_seldom(now, "suspect", content.reason)
+                self._suspect(content.reason)
 
     def send(self, now: float) -> bytes:
         """Return the next bytes to write, or none."""
@@ -122,7 +122,7 @@ class Receiver:
         self._unacknowledged = 0
         self._answers.clear()
         self._device = self._session.device
-        self._log.tell("connected", device=self._device)
+        self._log.tell_seldom(self._now, "connected", device=self._device)
 
     def _hear(self, packet: session.Packet, now: float) -> None:
         message, is_urgent = packet.message, packet.counter != self._latest + 1
@@ -248,7 +248,7 @@ class Receiver:
 
     def _refuse(self, number: int, error: NotNowError) -> None:
         self._forget(number)
-        self._log.tell_seldom(self._now, "full", str(error))
+        self._log.tell_seldom(self._now, "full", reason=str(error))
         self._send(Reject(number, REJECTED_NOW))
 
     def _finish(self, number: int, partial: Partial) -> None:
@@ -268,12 +268,15 @@ class Receiver:
             self._misses.clear()
         misses = self._misses[partial.digest] = self._misses.get(partial.digest, 0) + 1
         if misses < _TRIES:
-            self._log.tell("suspect", reason=f"{partial.name} did not match its SHA-256 and is fetched again")
+            self._suspect(f"{partial.name} did not match its SHA-256 and is fetched again")
             self._send(Have(number, ()))
             return
-        self._log.tell("suspect", reason=f"{partial.name} never matched its SHA-256 and is refused")
+        self._suspect(f"{partial.name} never matched its SHA-256 and is refused")
         self._forget(number)
         self._send(Reject(number, REJECTED_HASH))
+
+    def _suspect(self, reason: str) -> None:
+        self._log.tell_seldom(self._now, "suspect", reason=reason)
 
     def _send(self, message: Message) -> None:
         self._answer(self._session.pack(message))

@@ -106,7 +106,7 @@ class Sender:
         """Take bytes that came from the line."""
         for frame in self._decoder.feed(data):
             if isinstance(frame, Corrupt):
-                self._log.tell_seldom(now, "noise", frame.reason)
+                self._log.tell_seldom(now, "noise", reason=frame.reason)
                 continue
             content = self._session.take(frame)
             if isinstance(content, session.Packet):
@@ -114,14 +114,14 @@ class Sender:
             elif isinstance(content, session.Welcomed):
                 self._begin_session(now)
             elif isinstance(content, session.Reset):
-                self._log.tell("reset", reason="the receiver was restarted")
+                self._log.tell_seldom(now, "reset", reason="the receiver was restarted")
                 self._end_session(now)
             elif isinstance(content, session.Refused):
                 self.refusal = content.reason
                 why = f"the receiver refuses: {session.REFUSALS[content.reason]}"
-                self._log.tell_seldom(now, "refused", why)
+                self._log.tell_seldom(now, "refused", reason=why)
             elif isinstance(content, session.Trouble):
-                self._log.tell_seldom(now, "suspect", content.reason)
+                self._log.tell_seldom(now, "suspect", reason=content.reason)
 
     def send(self, now: float) -> bytes:
         """Return the next bytes to write, one frame or a few small ones; none if it is not the time."""
@@ -254,7 +254,8 @@ class Sender:
     def _may_ask(self, stream: Outgoing, now: float) -> bool:
         if stream.asked_at is None:
             return now >= self._next_announcement
-        return now >= stream.asked_at + self.pace.timeout * 2 ** min(stream.asked, 6)
+        wait: float = self.pace.timeout * 2 ** min(stream.asked, 6)
+        return now >= stream.asked_at + wait
 
     def _ask(self, stream: Outgoing, now: float) -> bytes:
         if stream.number is None:
@@ -297,7 +298,7 @@ class Sender:
             self._log.tell("rejected", name=stream.name, reason=REJECTIONS[message.reason])
             self._waiting.set_aside(stream.name)
             return
-        self._log.tell_seldom(now, "paused", REJECTIONS[message.reason])
+        self._log.tell_seldom(now, "paused", reason=REJECTIONS[message.reason])
         self._waiting.pause(stream, now + min(FIRST_PAUSE * 2 ** min(stream.pauses, 8), LAST_PAUSE))
         if now >= self._next_announcement:  # else it was announced before that was known
             self._spacing = min(max(2 * self._spacing, 1.0), LAST_SPACING)

@@ -334,6 +334,50 @@ def test_bytes_that_never_match_their_hash_are_given_up(tmp_path: Path, make_spo
     assert not list(tmp_path.glob("cam/*.partial"))
 
 
+class Forger:
+    """A sender on whose line somebody says again and again that its session is unknown."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.sender, self._coder = sender, FrameCoder()
+
+    def receive(self, data: bytes, now: float) -> None:
+        self.sender.receive(data, now)
+        if (session := self.sender._session._session) is not None:
+            self.sender.receive(self._coder.encode(b"\x04" + session.number.to_bytes(2, "little")), now)
+
+    def send(self, now: float) -> bytes:
+        return self.sender.send(now)
+
+    def deadline(self) -> float:
+        return self.sender.deadline()
+
+    def disconnected(self, now: float) -> None:
+        self.sender.disconnected(now)
+
+    def take_events(self) -> list[Event]:
+        return self.sender.take_events()
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_that_the_session_is_unknown_counts_only_in_silence(
+    tmp_path: Path, make_spool: Make, key: bytes | None
+) -> None:
+    undisturbed = make_spool(20, (3000, 2000, 3000))
+    undisturbed_ends = Sender(undisturbed, "cam", key=key), Receiver(Store(tmp_path / "undisturbed"), key=key)
+    finish(undisturbed, undisturbed_ends, lines(115200, 0), limit=8)
+    spool = make_spool(20, (3000, 2000, 3000))
+    store, line = Store(tmp_path), lines(115200, 0)
+    forger = Forger(Sender(spool, "cam", key=key))
+    now = finish(spool, (forger, Receiver(store, key=key)), line, limit=8)
+    assert spool.streams.keys() == undisturbed.streams.keys()
+    assert 0 < len(spool.streams) < 20
+    assert [e.what for e in forger.take_events()].count("connected") == 1
+    seconds = finish(spool, (forger, Receiver(store, key=key)), line, start=now, limit=now + 60) - now
+    assert not spool.streams
+    assert seconds < 12  # another receiver: the session is indeed unknown, and a new one begins soon
+    assert {e.what for e in forger.take_events()} == {"reset", "connected", "sent"}
+
+
 def test_noise_alone_does_nothing(tmp_path: Path) -> None:
     receiver = Receiver(Store(tmp_path))
     draw = random.Random(0)

@@ -114,8 +114,7 @@ class Sender:
             elif isinstance(content, session.Welcomed):
                 self._begin_session(now)
             elif isinstance(content, session.Reset):
-                self._log.tell_seldom(now, "reset", reason="the receiver was restarted")
-                self._end_session(now)
+                self._was_reset(now)
             elif isinstance(content, session.Refused):
                 self.refusal = content.reason
                 why = f"the receiver refuses: {session.REFUSALS[content.reason]}"
@@ -205,6 +204,17 @@ class Sender:
         self._on_the_way = self._next_number = 0
         self._waiting.end_session()
         self._next_hello = now
+
+    def _was_reset(self, now: float) -> None:
+        """End the session if the receiver has been silent in it for a timeout.
+
+        Nobody without the session can prove that it is unknown to him, so anybody may say so. But a receiver that knows
+        it answers, and is heard.
+        """
+        if not self._silences:
+            return
+        self._log.tell_seldom(now, "reset", reason="the receiver was restarted")
+        self._end_session(now)
 
     def _break_silence(self, now: float) -> bytes:
         self._silences += 1

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from heliograph.link.one_way import frames as one_way
 from heliograph.link.one_way.bodies import Description, Piece
-from heliograph.link.wire import keys, messages, session
+from heliograph.link.wire import keys, messages, proofs, session
 from heliograph.link.wire.frames import MAX_BODY, FrameCoder
 from heliograph.link.wire.messages import Ack, Announce, Data, Done, Gone, Have, Message, Ping, Reject
 
 KEY, SENDER, RECEIVER = bytes(range(32)), bytes(range(16, 32)), bytes(range(48, 64))
 DEVICE, SESSION, NAME = "river-1", 0x1234, "20260101T000000.000000Z-0badcafe.helio"
 DIGEST = bytes(range(100, 132))
+STREAM = b"\x00picture\x00"
+PROOF = proofs.proof_of(proofs.witness_of(STREAM), SENDER)
 MESSAGES: dict[str, Message] = {
     "announce": Announce(1, 8000, DIGEST, NAME),
     "announce, another": Announce(200, 1, DIGEST, "a.helio", another=True),
@@ -27,7 +29,7 @@ MESSAGES: dict[str, Message] = {
     "ping": Ping(),
     "have, nothing": Have(1, ()),
     "have, two ranges": Have(1, ((0, 128), (300, 8000))),
-    "done": Done(1, DIGEST),
+    "done": Done(1, DIGEST, PROOF),
     "acknowledge, one packet": Ack(((0, 1),)),
     "acknowledge, three ranges": Ack(((300, 310), (200, 201), (0, 100))),
     "reject": Reject(7, 1),
@@ -44,6 +46,8 @@ ILLEGAL = {
     "gone: cut": "03",
     "gone: byte added": "030100",
     "done: hash cut": "8201" + DIGEST[:-1].hex(),
+    "done: proof cut": "8201" + (DIGEST + PROOF[:-1]).hex(),
+    "done: byte added": "8201" + (DIGEST + PROOF).hex() + "00",
     "have: range of no bytes": "81010500",
     "have: ranges that touch": "810100050005",
     "have: beyond the largest stream": "8101808080206f",
@@ -99,6 +103,9 @@ def build() -> dict[str, object]:
             "session": SESSION,
             "handshake_key": handshake.hex(),
             **hellos,
+            "stream": STREAM.hex(),
+            "witness": proofs.witness_of(STREAM).hex(),
+            "proof": PROOF.hex(),
             "sealed_from_sender": {
                 "counter": 5,
                 "message": data.hex(),

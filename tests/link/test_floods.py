@@ -20,6 +20,7 @@ from heliograph.link.transfer.store import Store
 from heliograph.link.wire import messages
 from heliograph.link.wire.frames import FrameCoder
 from heliograph.link.wire.messages import Announce, Data, Have
+from heliograph.link.wire.proofs import proof_of, witness_of
 
 SIZE = 1 << 26
 DIGEST = hashlib.sha256(b"never to come").digest()
@@ -81,7 +82,7 @@ def test_the_runs_of_a_stream_are_bounded_and_it_still_becomes_whole(tmp_path: P
     assert len(receiver._open[1].held) == MAX_RUNS
     for at in range(0, size, 1000):
         sender.say(Data(1, at, whole[at : at + 1000]))
-    assert messages.Done(1, digest) in sender.hear()
+    assert messages.Done(1, digest, proof_of(witness_of(whole), sender.session.nonce)) in sender.hear()
     assert (tmp_path / "cam/a.helio").read_bytes() == whole
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.errors import NotNowError, OutputError
+from heliograph.link.transfer.ledger import Held
 from heliograph.link.transfer.store import Shelf, Store
 
 DATA = bytes(range(256)) * 8
@@ -34,7 +35,7 @@ def test_a_partial_stream_is_found_again(shelf: Shelf) -> None:
     assert shelf.finish(again)
     assert sorted(p.name for p in shelf.folder.iterdir()) == [".received", "a.helio"]
     assert (shelf.folder / "a.helio").read_bytes() == DATA
-    assert shelf.holds("a.helio") == DIGEST
+    assert shelf.holds("a.helio") == Held.of(DATA)
 
 
 def test_any_cut_of_the_state_loses_the_end_only(shelf: Shelf) -> None:
@@ -98,11 +99,11 @@ def test_what_was_moved_away_is_remembered_and_a_torn_line_forgotten(tmp_path: P
     ledger = tmp_path / "cam/.received"
     ledger.write_bytes(ledger.read_bytes()[:-5])
     shelf = Shelf(tmp_path, "cam")
-    assert shelf.holds("a.helio") == DIGEST
+    assert shelf.holds("a.helio") == Held.of(DATA)
     assert shelf.holds("b.helio") is None
     assert ledger.read_bytes().endswith(b"a.helio\n")
     (shelf.folder / "c.helio").write_bytes(DATA)  # the power went between its name and its line
-    assert shelf.holds("c.helio") == DIGEST
+    assert shelf.holds("c.helio") == Held.of(DATA)
     shelf.close()
 
 

@@ -19,8 +19,9 @@ from heliograph.link.transfer.outgoing import base_end
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.sender import Sender
 from heliograph.link.transfer.store import Store
-from heliograph.link.wire import messages
+from heliograph.link.wire import messages, session
 from heliograph.link.wire.frames import FrameCoder, FrameDecoder
+from heliograph.link.wire.proofs import proof_of, witness_of
 
 KEY = bytes(range(32))
 Make = Callable[..., Any]
@@ -68,7 +69,7 @@ def finish(spool: Any, ends: Any, line: tuple[Line, Line], *, limit: float, star
 def check_folder(folder: Path, expected: dict[str, bytes]) -> None:
     found = {p.name: p.read_bytes() for p in folder.iterdir() if not p.name.startswith(".")}
     assert found == expected
-    ledger = [line.split()[1] for line in (folder / ".received").read_text().splitlines()]
+    ledger = [line.split()[2] for line in (folder / ".received").read_text().splitlines()]
     assert sorted(ledger) == sorted(expected)  # each once
 
 
@@ -235,8 +236,10 @@ def test_a_held_other_version_is_kept_and_ours_beside_it_if_it_is_unknown(
     (tmp_path / "cam").mkdir()
     (tmp_path / "cam" / name).write_bytes(data)  # the version that the name's hash is of
     spool.streams[name] = make_spool(1, (300,)).streams.popitem()[1]
-    finish(spool, (Sender(spool, "cam"), Receiver(Store(tmp_path))), lines(115200, 5), limit=60)
+    ends = Sender(spool, "cam", key=KEY), Receiver(Store(tmp_path), key=KEY)
+    finish(spool, ends, lines(115200, 5), limit=60)
     assert not spool.streams
+    assert list(tmp_path.glob("cam/*.helio")) == [tmp_path / "cam" / name]
     assert (tmp_path / "cam" / name).read_bytes() == data  # fuller, and known to be the same picture
 
     other = Path(str(tmp_path) + "-2")
@@ -248,6 +251,51 @@ def test_a_held_other_version_is_kept_and_ours_beside_it_if_it_is_unknown(
     assert (other / "cam" / name).read_bytes() == b"something else"
     apart = f"{name.removesuffix('.helio')}.{hashlib.sha256(data).hexdigest()[:8]}.helio"
     assert (other / "cam" / apart).read_bytes() == data
+
+
+def test_without_a_key_a_name_proves_nothing_and_a_thinner_stream_is_kept_too(
+    tmp_path: Path, make_spool: Make
+) -> None:
+    spool = make_spool(1)
+    (name, data), *_ = spool.streams.items()
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "cam" / name).write_bytes(data)
+    spool.streams[name] = thinner = make_spool(1, (300,)).streams.popitem()[1]
+    finish(spool, (Sender(spool, "cam"), Receiver(Store(tmp_path))), lines(115200, 5), limit=60)
+    assert not spool.streams
+    assert sorted(path.read_bytes() for path in tmp_path.glob("cam/*.helio")) == sorted([data, thinner])
+
+
+def connected(spool: Any, folder: Path) -> tuple[Sender, Receiver]:
+    """Return ends with a session, in which the first stream was announced and nothing answered."""
+    sender, receiver = Sender(spool, "cam"), Receiver(Store(folder))
+    receiver.receive(sender.send(0.0), 0.0)
+    sender.receive(receiver.send(0.0), 0.0)
+    sender.send(0.0)
+    assert 1 in sender._numbers
+    return sender, receiver
+
+
+def test_forged_confirmations_delete_nothing(tmp_path: Path, make_spool: Make) -> None:
+    spool = make_spool(1)
+    ((name, data),) = spool.streams.items()
+    digest, old = hashlib.sha256(data).digest(), connected(spool, tmp_path / "old")[0]._session.nonce
+    sender, _ = connected(spool, tmp_path)
+    half = sender._session._session
+    assert half is not None
+    witness, nonce = witness_of(data), sender._session.nonce
+    forged = [
+        messages.Done(1, digest, bytes(16)),
+        messages.Done(1, digest, proof_of(digest, nonce)),  # who has seen the announcement
+        messages.Done(1, digest, proof_of(witness, old)),  # who has seen another session
+        messages.Done(1, digest[:4] + bytes(28), bytes(16)),  # whose digits are those of the name
+    ]
+    other_end = session._Half(half.number, None, None, up=False)
+    for message in [*forged, messages.Done(1, digest, proof_of(witness, nonce))]:
+        assert list(spool.streams) == [name]
+        sender.receive(FrameCoder().encode(other_end.pack(message)), 1.0)
+    assert not spool.streams
+    assert [event.what for event in sender.take_events()] == ["connected", "suspect", "sent"]
 
 
 def test_a_stream_that_is_dropped_on_the_way_stops_nothing(tmp_path: Path, make_spool: Make) -> None:
@@ -294,7 +342,7 @@ def test_hostile_messages_leave_no_trace(tmp_path: Path) -> None:
         messages.Data(2, 95, b"beyond the end"),
         messages.Data(3, 0, b"of nothing announced"),
         messages.Have(2, ((0, 100),)),
-        messages.Done(2, digest),
+        messages.Done(2, digest, bytes(16)),
     ]
     for message in hostile:
         receiver.receive(coder.encode(sender.pack(message)), 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,15 @@ def test_sealed_packets_open_with_the_derived_keys(vectors: Any) -> None:
         nonce = counter.to_bytes(12, "little")
         opened = aead.ChaCha20Poly1305(half).decrypt(nonce, body[7:], body[:7])
         assert opened.hex() == given_[name]["message"]
+
+
+def test_a_proof_is_the_standard_s_hmac_of_the_nonce(vectors: Any) -> None:
+    given_ = vectors["sessions"]
+    witness = hashlib.sha256(b"heliograph link 1 witness" + bytes.fromhex(given_["stream"])).digest()
+    assert witness.hex() == given_["witness"]
+    proof = hmac.new(witness, bytes.fromhex(given_["sender_nonce"]), "sha256").digest()[:16]
+    assert proof.hex() == given_["proof"]
+    assert vectors["messages"]["done"].endswith(given_["proof"])
 
 
 def test_one_way(vectors: Any, tmp_path: Path) -> None:

@@ -158,16 +158,16 @@ class OneWayReceiver:
         if (shelf := self._store.shelf(body.device)) is None:
             return body.name, False
         held = shelf.holds(body.name)
-        if held is not None and bears(body.name, held):  # and this is perhaps a thinner one
+        if held is not None and bears(body.name, held.digest):  # and this is perhaps a thinner one
             return body.name, True
         name = shelf.place(body.name, body.digest)
         return name, shelf.holds(name) is not None
 
     def _finish(self, mark: bytes, arriving: Arriving) -> None:
         partial = arriving.partial
-        is_right = self._store.finish(arriving.device, partial)
+        held = self._store.finish(arriving.device, partial)
         del self._open[mark]
-        if is_right:
+        if held is not None:
             self._whole.append(mark)
             path = str(partial.folder / partial.name)
             self._log.tell(

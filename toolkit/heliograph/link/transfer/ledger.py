@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from heliograph.errors import NotNowError
 from heliograph.files import sync_folder
 from heliograph.link.transfer.partial import keeping, write_synced
+from heliograph.link.wire.proofs import witness_of
 
 NAME = ".received"
 _REMEMBERED = 20000  # lines that are kept
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+class Held(NamedTuple):
+    """A whole stream: its SHA-256, and the witness that proves to its sender that it is here."""
+
+    digest: bytes
+    witness: bytes
+
+    @classmethod
+    def of(cls, data: bytes) -> Held:
+        return cls(hashlib.sha256(data).digest(), witness_of(data))
+
+
 class Ledger:
-    """A line for each whole stream, its SHA-256 and its name; who has it open has the folder for himself.
+    """A line for each whole stream, its SHA-256, its witness and its name; who has it open has the folder for himself.
 
     Raises:
         OutputError: it cannot be read or written; NotNowError if another process has it.
@@ -25,7 +39,7 @@ class Ledger:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
-        self._received: dict[str, bytes] = {}
+        self._received: dict[str, Held] = {}
         self._unwritten = b""  # lines for which the disk had no room
         with keeping(self._path):
             self._file = os.open(self._path, _FLAGS, 0o666)
@@ -44,14 +58,14 @@ class Ledger:
         """Let other processes use the folder."""
         os.close(self._file)
 
-    def get(self, name: str) -> bytes | None:
-        """Return the SHA-256 of what was received under a name."""
+    def get(self, name: str) -> Held | None:
+        """Return what was received under a name."""
         return self._received.get(name)
 
-    def note(self, name: str, digest: bytes) -> None:
+    def note(self, name: str, held: Held) -> None:
         """Remember a stream; on a full disk its line is written with the next one, and until then its file tells."""
-        self._received[name] = digest
-        self._unwritten += f"{digest.hex()} {name}\n".encode()
+        self._received[name] = held
+        self._unwritten += _line(name, held)
         with contextlib.suppress(NotNowError), keeping(self._path):
             size = os.fstat(self._file).st_size
             try:
@@ -81,20 +95,24 @@ class Ledger:
             os.ftruncate(self._file, whole)
         lines = data[:whole].decode("ascii", "replace").splitlines()
         for line in lines[-_REMEMBERED:]:
-            digest, _, name = line.partition(" ")
             with contextlib.suppress(ValueError):
-                if len(digest) == 64 and name.endswith(".helio"):
-                    self._received[name] = bytes.fromhex(digest)
+                digest, witness, name = line.split(" ")
+                if len(digest) == len(witness) == 64 and name.endswith(".helio"):
+                    self._received[name] = Held(bytes.fromhex(digest), bytes.fromhex(witness))
         if len(lines) > 2 * _REMEMBERED:
             with contextlib.suppress(NotNowError), keeping(self._path):
                 self._rewrite()
 
     def _rewrite(self) -> None:
-        text = "".join(f"{digest.hex()} {name}\n" for name, digest in self._received.items())
+        lines = b"".join(_line(name, held) for name, held in self._received.items())
         fresh = self._path.with_name(f"{NAME}.partial")
-        write_synced(fresh, os.O_TRUNC, [(0, text.encode())])
+        write_synced(fresh, os.O_TRUNC, [(0, lines)])
         fresh.replace(self._path)
         sync_folder(self._path.parent)
         os.close(self._file)
         self._file = os.open(self._path, _FLAGS)
         self._lock()
+
+
+def _line(name: str, held: Held) -> bytes:
+    return f"{held.digest.hex()} {held.witness.hex()} {name}\n".encode()

@@ -11,7 +11,8 @@ from typing import Protocol
 from heliograph.codec import container
 from heliograph.errors import HeliographError, StreamError
 from heliograph.link.transfer.ranges import RangeSet
-from heliograph.link.wire.names import MAX_STREAM, bears, is_stream
+from heliograph.link.wire.names import MAX_STREAM, is_stream
+from heliograph.link.wire.proofs import witness_of
 
 MAX_WAITING = 4096  # streams looked at; the others wait until some of these have gone
 MAX_CACHED = 8 << 20  # bytes of streams kept in memory
@@ -102,7 +103,9 @@ class Waiting:
         self._paused: dict[
             str, float
         ] = {}  # names that the receiver cannot keep now, and until when they wait
-        self._versions: dict[str, set[bytes]] = {}  # hashes under which a name was announced
+        self._versions: dict[
+            str, dict[bytes, bytes]
+        ] = {}  # witnesses of what was announced under a name, by SHA-256
         self.finishing: set[str] = set()  # names of which all is held or on the way, not confirmed yet
         self.vanished: list[Outgoing] = []  # announced ones that are no longer to be sent
 
@@ -184,9 +187,9 @@ class Waiting:
             del self._paused[name]
             self.put_back(self._streams[name])
 
-    def is_version(self, stream: Outgoing, digest: bytes) -> bool:
-        """Return whether a SHA-256 belongs to a version of a stream: announced before, or named by the spool."""
-        return digest in self._versions.get(stream.name, ()) or bears(stream.name, digest)
+    def witness(self, stream: Outgoing, digest: bytes) -> bytes | None:
+        """Return the witness of a version of a stream, by its SHA-256; None if this process never had it."""
+        return self._versions.get(stream.name, {}).get(digest)
 
     def put_back(self, stream: Outgoing) -> None:
         """Bytes of a stream are to be sent (again)."""
@@ -244,7 +247,7 @@ class Waiting:
             return False
         stream = Outgoing(name, len(data), hashlib.sha256(data).digest(), base_end(data))
         self._streams[name] = stream
-        self._versions.setdefault(name, set()).add(stream.digest)
+        self._versions.setdefault(name, {})[stream.digest] = witness_of(data)
         self._keep(name, data)
         self.put_back(stream)
         return True

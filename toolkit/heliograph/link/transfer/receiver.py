@@ -6,6 +6,7 @@ from collections import OrderedDict, deque
 
 from heliograph.errors import NotNowError
 from heliograph.link.events import Event, Log
+from heliograph.link.transfer.ledger import Held
 from heliograph.link.transfer.pace import ACK_DELAY
 from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
@@ -29,6 +30,7 @@ from heliograph.link.wire.messages import (
     Reject,
 )
 from heliograph.link.wire.names import MAX_STREAM
+from heliograph.link.wire.proofs import proof_of
 
 MAX_OPEN = 8192  # announced streams that are not whole
 MAX_ANSWERS = 1024  # that wait to be sent; a flood beyond is not answered
@@ -156,12 +158,12 @@ class Receiver:
     def _answer_announcement(self, message: Announce) -> None:
         shelf = self._store.shelf(self._device)
         name, held = message.name, shelf.holds(message.name) if shelf else None
-        if shelf and (held is None or (held != message.digest and message.another)):
+        if shelf and (held is None or (held.digest != message.digest and message.another)):
             name = shelf.place(message.name, message.digest)
             held = shelf.holds(name)
         if held is not None:
             self._forget(message.number)
-            self._send(Done(message.number, held))
+            self._confirm(message.number, held)
             return
         if message.size > MAX_STREAM or self._misses.get(message.digest, 0) >= _TRIES:
             reason = REJECTED_SIZE if message.size > MAX_STREAM else REJECTED_HASH
@@ -252,10 +254,10 @@ class Receiver:
         self._send(Reject(number, REJECTED_NOW))
 
     def _finish(self, number: int, partial: Partial) -> None:
-        if self._store.finish(self._device, partial):
+        if held := self._store.finish(self._device, partial):
             self._known.pop((self._device, partial.name), None)
             self._forget(number)
-            self._send(Done(number, partial.digest))
+            self._confirm(number, held)
             self._log.tell(
                 "received",
                 device=self._device,
@@ -274,6 +276,9 @@ class Receiver:
         self._suspect(f"{partial.name} never matched its SHA-256 and is refused")
         self._forget(number)
         self._send(Reject(number, REJECTED_HASH))
+
+    def _confirm(self, number: int, held: Held) -> None:
+        self._send(Done(number, held.digest, proof_of(held.witness, self._session.nonce)))
 
     def _suspect(self, reason: str) -> None:
         self._log.tell_seldom(self._now, "suspect", reason=reason)

@@ -22,7 +22,8 @@ from heliograph.link.wire.messages import (
     Ping,
     Reject,
 )
-from heliograph.link.wire.names import CANNOT_GO, check_device
+from heliograph.link.wire.names import CANNOT_GO, bears, check_device
+from heliograph.link.wire.proofs import is_proof
 
 POLL = 1.0  # seconds between looks into the spool
 FIRST_HELLO, LAST_HELLO = 1.0, 5.0  # seconds between hellos, doubling
@@ -298,7 +299,7 @@ class Sender:
             self._spacing = self._next_announcement = 0.0
             self._learn(stream, message)
         elif isinstance(message, Done):
-            self._confirmed(stream, message)
+            self._confirmed(stream, message, now)
         elif isinstance(message, Reject):
             self._rejected(stream, message, now)
 
@@ -323,10 +324,17 @@ class Sender:
         stream.asked = stream.pauses = 0
         self._waiting.put_back(stream)
 
-    def _confirmed(self, stream: Outgoing, message: Done) -> None:
-        if message.digest != stream.digest and not self._waiting.is_version(stream, message.digest):
-            # The receiver holds another version, of which it is not known here that it is the same picture.
-            stream.another, stream.asked_at = True, None
+    def _confirmed(self, stream: Outgoing, message: Done, now: float) -> None:
+        witness = self._waiting.witness(stream, message.digest)
+        if witness is None and not (self._session.is_keyed and bears(stream.name, message.digest)):
+            # The receiver holds something else, of which it is not known here that it is the same picture.
+            if not stream.another:
+                stream.another, stream.asked_at = True, None
+            return
+        if witness is not None and not is_proof(witness, self._session.nonce, message.proof):
+            self._log.tell_seldom(
+                now, "suspect", reason="a picture was confirmed by somebody who does not have it"
+            )
             return
         self._numbers.pop(message.number)
         self._waiting.remove(stream.name)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from heliograph.errors import NotNowError
 from heliograph.files import make_folder, sync_folder
-from heliograph.link.transfer.ledger import Ledger
+from heliograph.link.transfer.ledger import Held, Ledger
 from heliograph.link.transfer.partial import BLOCK, Partial, keeping
 from heliograph.link.transfer.quota import Quotas, Usage
 from heliograph.link.wire.names import apart
@@ -48,23 +48,24 @@ class Shelf:
         """Let other processes use the folder."""
         self._ledger.close()
 
-    def holds(self, name: str) -> bytes | None:
-        """Return the SHA-256 of the whole stream of a name, also of one that was moved away; None without one."""
+    def holds(self, name: str) -> Held | None:
+        """Return what is held under a name, also if it was moved away; None without a whole stream."""
         if (held := self._ledger.get(name)) is not None:
             return held
         with keeping(self.folder / name):
             data = _read_file(self.folder / name)
         if data is None:
             return None
-        digest = hashlib.sha256(data).digest()
-        self._ledger.note(name, digest)
-        return digest
+        self._ledger.note(name, held := Held.of(data))
+        return held
 
     def place(self, name: str, digest: bytes) -> str:
         """Return the name to keep a stream under: its own, or one apart where that was given to anything else."""
         for candidate in apart(name, digest):
             held = self.holds(candidate)
-            if held == digest or (held is None and not os.path.lexists(self.folder / candidate)):
+            if (held and held.digest == digest) or (
+                held is None and not os.path.lexists(self.folder / candidate)
+            ):
                 return candidate
         raise NotNowError(f"{self.folder / name} cannot be kept: all names for it are taken; move them away")
 
@@ -74,12 +75,13 @@ class Shelf:
         partial.load()
         return partial
 
-    def finish(self, partial: Partial) -> bool:
-        """Give a stream its name if its SHA-256 fits, and remove what is there if not; return whether it did."""
+    def finish(self, partial: Partial) -> Held | None:
+        """Give a stream its name if its SHA-256 fits and return what is held; remove it and return None if not."""
         data = partial.read()
         if len(data) != partial.size or hashlib.sha256(data).digest() != partial.digest:
             partial.discard()
-            return False
+            return None
+        held = Held.of(data)
         with keeping(partial.data_path):
             if os.path.lexists(self.folder / partial.name):
                 raise NotNowError(
@@ -88,9 +90,9 @@ class Shelf:
             partial.data_path.rename(self.folder / partial.name)
             sync_folder(self.folder)
             partial.used = (self.folder / partial.name).stat().st_blocks * BLOCK
-            self._ledger.note(partial.name, partial.digest)
+            self._ledger.note(partial.name, held)
             partial.state_path.unlink(missing_ok=True)
-        return True
+        return held
 
     def _tidy(self) -> None:
         """Remove what is left of streams that are whole: the process ended between giving the name and tidying up."""
@@ -139,8 +141,8 @@ class Store:
             with self._counting(device, partial):
                 partial.sync()
 
-    def finish(self, device: str, partial: Partial) -> bool:
-        """Give a stream its name if its SHA-256 fits, and remove what is there if not; return whether it did."""
+    def finish(self, device: str, partial: Partial) -> Held | None:
+        """Give a stream its name if its SHA-256 fits and return what is held; remove it and return None if not."""
         with self._counting(device, partial):
             return self._open(device).finish(partial)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from heliograph.codec.varint import read_varint, varint
 from heliograph.link.wire.names import MAX_STREAM, is_stream
+from heliograph.link.wire.proofs import PROOF_BYTES
 
 Range = tuple[int, int]  # first, one after the last
 HASH_BYTES = 32
@@ -84,13 +85,14 @@ class Have:
 
 @dataclass(frozen=True)
 class Done:
-    """A whole stream is on the receiver's disk under the announced name, with this SHA-256."""
+    """A whole stream is on the receiver's disk for the announced name, with this SHA-256, and he can prove it."""
 
     number: int
     digest: bytes
+    proof: bytes
 
     def to_bytes(self) -> bytes:
-        return bytes([DONE]) + varint(self.number) + self.digest
+        return bytes([DONE]) + varint(self.number) + self.digest + self.proof
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def _parse(data: bytes) -> Message:
     if kind == GONE:
         return _exactly(data, at, Gone(number))
     if kind == DONE:
-        return _exactly(data, at + HASH_BYTES, Done(number, data[at:]))
+        end = at + HASH_BYTES
+        return _exactly(data, end + PROOF_BYTES, Done(number, data[at:end], data[end:]))
     if kind == REJECT:
         message = Reject(number, data[at] if at < len(data) else 0)
         if message.reason not in REJECTIONS:

@@ -142,6 +142,10 @@ class Initiator:
         return self._session is not None
 
     @property
+    def is_keyed(self) -> bool:
+        return self._key is not None
+
+    @property
     def next_counter(self) -> int:
         """Number of the packet that `pack` makes next."""
         return self._session.next_counter if self._session else 0
@@ -149,8 +153,8 @@ class Initiator:
     def begin(self) -> None:
         """Forget the session; the next hello asks for a new one."""
         self._session = None
-        self._nonce = secrets.token_bytes(NONCE_BYTES)
-        self.hello = hello_body(self._device, self._nonce, self._handshake_key)
+        self.nonce = secrets.token_bytes(NONCE_BYTES)
+        self.hello = hello_body(self._device, self.nonce, self._handshake_key)
 
     def pack(self, message: Message) -> bytes:
         """Return the frame body of a message; ValueError without a session."""
@@ -167,7 +171,7 @@ class Initiator:
             return self._welcomed(body)
         if kind == REFUSE and len(body) == _REFUSE.size:
             _, _, reason, nonce = _REFUSE.unpack(body)
-            is_ours = nonce == self._nonce and not self.is_open and reason in REFUSALS
+            is_ours = nonce == self.nonce and not self.is_open and reason in REFUSALS
             return Refused(reason) if is_ours else None
         if kind == UNKNOWN and len(body) == _UNKNOWN.size:
             is_ours = self._session is not None and _UNKNOWN.unpack(body)[1] == self._session.number
@@ -179,7 +183,7 @@ class Initiator:
         if self.is_open or len(core) < _WELCOME.size:
             return None
         _, version, keyed, echoed, nonce, number = _WELCOME.unpack(core)
-        if echoed != self._nonce:
+        if echoed != self.nonce:
             return None  # an answer to an older hello
         if version != VERSION or keyed != (self._key is not None):
             return Trouble("the receiver's welcome is of another version or mode")
@@ -190,7 +194,7 @@ class Initiator:
             return Welcomed()
         if not keys.is_tag(self._handshake_key, core + self.hello, body[_WELCOME.size :]):
             return Trouble("the receiver's welcome was not made with this key file")
-        up, down = seals(self._key, self._nonce + nonce, self._device)
+        up, down = seals(self._key, self.nonce + nonce, self._device)
         self._session = _Half(number, up, down, up=True)
         return Welcomed()
 
@@ -214,7 +218,7 @@ class Responder:
         self._handshake_key = None if key is None else keys.derive(key, b"", "heliograph link 1 handshake")
         self._pending: dict[bytes, _Pending] = {}
         self._current: _Half | None = None
-        self.device = ""
+        self.device, self.nonce = "", b""  # of the sender, in the session that is
 
     def pack(self, message: Message) -> bytes:
         """Return the frame body of a message; ValueError without a session."""
@@ -237,7 +241,7 @@ class Responder:
         for nonce, waiting in self._pending.items():
             content = waiting.half.take(body)
             if isinstance(content, Packet):
-                self._current, self.device = waiting.half, waiting.device
+                self._current, self.device, self.nonce = waiting.half, waiting.device, nonce
                 del self._pending[nonce]
                 return None, content, True
             if content is not None:

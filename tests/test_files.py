@@ -40,6 +40,18 @@ def test_a_file_is_written(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("letter", ["a", "ä", "\U0001d11e"])
+def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path, letter: str) -> None:
+    size = len(letter.encode())
+    write_whole(tmp_path / (letter * (255 // size)), b"content")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"content"]
+    longer = letter * (255 // size + 1)
+    said = rf"its name has {len(longer.encode())} bytes, expected at most 255; give a shorter one"
+    with pytest.raises(OutputError, match=said):
+        write_whole(tmp_path / longer, b"content")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_full_disk_leaves_the_old_file(small_disk: Path) -> None:
     path = small_disk / "picture.png"
     write_whole(path, b"old")

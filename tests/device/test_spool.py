@@ -387,3 +387,61 @@ def test_killed_hundreds_of_times(arguments: tuple[int, ...], tmp_path: Path) ->
     if len(arguments) > 2:
         assert found["thinned seen"] >= 20
         assert found["dropped for room"] >= 1
+
+
+def foreign(folder: Path) -> dict[str, Path]:
+    """Put things that are no plain files under names of streams, older than any; return what they are."""
+    names = {
+        what: f"20200101T000000.00000{n}Z-0badcafe.helio" for n, what in enumerate(("link", "folder", "pipe"))
+    }
+    (folder / names["link"]).symlink_to("/dev/zero")
+    (folder / names["folder"]).mkdir()
+    os.mkfifo(folder / names["pipe"])
+    (folder / ".x.partial").mkdir()
+    (folder / ".y.partial").symlink_to("/etc/passwd")
+    return {what: folder / name for what, name in names.items()}
+
+
+def test_links_folders_and_pipes_are_passed_by(tmp_path: Path) -> None:
+    put = foreign(tmp_path)
+    spool = Spool(tmp_path, max_bytes=2000)
+    names = [spool.add(make_stream(n, 200, 300)) for n in range(8)]
+    assert spool.names() == names[-len(spool.names()) :]
+    assert sum(len(spool.read(name)) for name in spool.names()) <= 2000
+    assert Spool(tmp_path).names() == spool.names()
+    assert put["link"].is_symlink()
+    assert put["folder"].is_dir()
+    assert put["pipe"].is_fifo()
+    assert (tmp_path / ".y.partial").is_symlink()
+    with pytest.raises(SpoolError, match="is a link, which is never followed; remove it"):
+        spool.read(put["link"].name)
+
+
+def test_a_full_disk_passes_them_by_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = foreign(tmp_path)
+    spool = Spool(tmp_path, max_bytes=1 << 20)
+    names = [spool.add(bytes(10_000)) for _ in range(4)]
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "replace_whole", full)
+    with pytest.raises(SpoolError, match="and 2 streams were given up"):
+        spool.add(bytes(1000))
+    assert spool.names() == names[2:]
+    assert all(os.path.lexists(path) for path in put.values())
+
+
+def test_a_link_in_place_of_the_last_time_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_bytes(b"a file of somebody else")
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool/.spool").symlink_to(tmp_path / "mine")
+    with pytest.raises(
+        SpoolError, match=r"cannot open the spool .*\.spool is a link, which is never followed; remove"
+    ):
+        Spool(tmp_path / "spool")
+    assert (tmp_path / "mine").read_bytes() == b"a file of somebody else"
+    (tmp_path / "spool/.spool").unlink()
+    os.mkfifo(tmp_path / "spool/.spool")
+    with pytest.raises(SpoolError, match=r"\.spool is no plain file; remove it"):
+        Spool(tmp_path / "spool")

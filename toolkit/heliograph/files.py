@@ -23,19 +23,20 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         replace_whole(path, data)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(
-            f"cannot write {path} ({len(data)} bytes): {reason}; free some space or write elsewhere"
-        ) from error
+        reason, way = error.strerror or str(error), "free some space or write elsewhere"
+        if error.errno == errno.ENAMETOOLONG:
+            reason = f"its name has {len(os.fsencode(path.name))} bytes, expected at most {_longest_name(path.parent)}"
+            way = "give a shorter one"
+        raise OutputError(f"cannot write {path} ({len(data)} bytes): {reason}; {way}") from error
 
 
 def replace_whole(path: Path, data: bytes) -> None:
     """Do what `write_whole` does, for callers that look at the reason: the OSError itself is raised.
 
-    The bytes go into `.NAME.*.partial` in the same folder, which is flushed before it takes the name. Only a process
-    that dies leaves such a file behind.
+    The bytes go into `.NAME.*.partial` in the same folder, NAME cut after 48 characters, which is flushed before it
+    takes the name. Only a process that dies leaves such a file behind.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name[:48]}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("xb") as handle:
             handle.write(data)
@@ -47,6 +48,13 @@ def replace_whole(path: Path, data: bytes) -> None:
             partial.unlink()
         raise
     sync_folder(path.parent)
+
+
+def _longest_name(folder: Path) -> int:
+    try:
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except OSError:
+        return 255
 
 
 def make_folder(folder: Path) -> None:

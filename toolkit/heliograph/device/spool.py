@@ -23,6 +23,7 @@ program eats, the spool does not feed. Without `max_bytes` step 2 is never taken
 Safety. A stream is written under another name in the same folder, flushed to the disk, renamed, and the folder
 flushed; thinning likewise under the same name. Whoever changes the folder holds a lock on `.spool`, which the
 system takes from a process that dies; so an unfinished file found under that lock has no writer, and is removed.
+A link, a folder or a pipe is not the spool's, whatever it is called: it is passed by, and none is ever followed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ import hashlib
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -83,7 +85,7 @@ class Spool:
         with self._errors("open"):
             make_folder(folder)
             with self._locked() as lock:
-                for entry in os.scandir(folder):
+                for entry in self._files():
                     if entry.name.startswith(".") and entry.name.endswith(_UNFINISHED):
                         Path(entry.path).unlink()
                 # The folder may know a later time than the file: it was copied, or the file was lost.
@@ -108,7 +110,7 @@ class Spool:
     def names(self) -> list[str]:
         """Return the names of all streams in order, those that `add` named oldest first; see above for the others."""
         with self._errors("read"):
-            return sorted(e.name for e in os.scandir(self.folder) if _is_stream(e.name) and e.is_file())
+            return sorted(e.name for e in self._files() if _is_stream(e.name))
 
     def read(self, name: str) -> bytes:
         """Return a stream, perhaps thinned since it was added.
@@ -118,7 +120,7 @@ class Spool:
         """
         with self._errors("read"):
             try:
-                return self._path(name).read_bytes()
+                return _read(self._path(name))
             except FileNotFoundError:
                 raise SpoolError(
                     f"{name} is not in the spool {self.folder} any more: it was removed, or dropped to make room; "
@@ -138,6 +140,9 @@ class Spool:
             raise SpoolError(f"{name!r} is no name of a stream in a spool; take one from names()")
         return self.folder / name
 
+    def _files(self) -> list[os.DirEntry[str]]:
+        return [entry for entry in os.scandir(self.folder) if entry.is_file(follow_symlinks=False)]
+
     def _newest(self) -> str:
         return max((name[:_TIME_CHARACTERS] for name in self._added()), default="")
 
@@ -150,7 +155,11 @@ class Spool:
         try:
             yield
         except OSError as error:
-            way = "free some space" if error.errno in _NO_ROOM else "check the disk and who may write there"
+            way = "check the disk and who may write there"
+            if error.errno in _NO_ROOM:
+                way = "free some space"
+            elif error.errno == errno.ELOOP:
+                way = f"{error.filename or _LOCK} is a link, which is never followed; remove it"
             raise SpoolError(
                 f"cannot {what} the spool {self.folder}: {error.strerror or error}; {way}"
             ) from error
@@ -158,8 +167,11 @@ class Spool:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[int]:
         # Opened each time: flock() belongs to an open file, so this excludes threads and forks as well.
-        lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        lock = os.open(self.folder / _LOCK, flags, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(lock).st_mode):
+                raise SpoolError(f"{self.folder / _LOCK} is no plain file; remove it")
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield lock
         finally:
@@ -217,7 +229,7 @@ class Spool:
         return next(v for v in versions if total + len(v) <= bound)
 
     def _sizes(self) -> dict[str, int]:
-        return {e.name: e.stat().st_size for e in os.scandir(self.folder) if _NAME.fullmatch(e.name)}
+        return {e.name: e.stat().st_size for e in self._files() if _NAME.fullmatch(e.name)}
 
     def _give_up_one(self, need: int, given: _Given) -> bool:
         """Thin the oldest stream that can be, or drop the oldest of all; return whether there was anything."""
@@ -242,7 +254,7 @@ class Spool:
 
     def _thin(self, name: str, need: int, given: _Given) -> int:
         """Take layers off a stream until that saves `need` bytes or its base is left; return what it saves."""
-        data = kept = (self.folder / name).read_bytes()
+        data = kept = _read(self.folder / name)
         layers = 0
         while len(data) - len(kept) < need:
             lighter = _without_top(kept)
@@ -280,6 +292,14 @@ class Spool:
 
 def _is_stream(name: str) -> bool:
     return name.endswith(SUFFIX) and not name.startswith(".") and "/" not in name
+
+
+def _read(path: Path) -> bytes:
+    def plain(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+    with open(path, "rb", opener=plain) as file:
+        return file.read()
 
 
 def _without_top(data: bytes) -> bytes | None:

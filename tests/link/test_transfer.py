@@ -309,6 +309,18 @@ def test_a_stream_that_is_dropped_on_the_way_stops_nothing(tmp_path: Path, make_
     assert {p.name for p in tmp_path.glob("cam/*.helio")} == set(full) - {oldest}
 
 
+def test_a_name_that_is_too_long_is_told_with_the_limit_and_left(tmp_path: Path, make_spool: Make) -> None:
+    spool = make_spool(2)
+    long = "a" * 91 + ".helio"
+    spool.streams[long] = b"of a name of 97 characters"
+    sender = Sender(spool, "cam")
+    run((sender, Receiver(Store(tmp_path))), lines(115200, 5), until=5)
+    assert list(spool.streams) == [long]
+    (told,) = (event.details for event in sender.take_events() if event.what == "skipped")
+    assert told["name"] == long
+    assert "up to 96 letters, digits" in told["reason"]
+
+
 def test_new_streams_come_first_with_their_base(tmp_path: Path, make_spool: Make) -> None:
     spool = make_spool(2, (500, 60000))
     sender, line = Recorder(Sender(spool, "cam")), lines(115200, 1)

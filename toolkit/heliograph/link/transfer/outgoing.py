@@ -10,6 +10,7 @@ from typing import Protocol
 
 from heliograph.codec import container
 from heliograph.errors import HeliographError, StreamError
+from heliograph.link.transfer.pace import Sent
 from heliograph.link.transfer.ranges import RangeSet
 from heliograph.link.wire.names import MAX_STREAM, is_stream
 from heliograph.link.wire.proofs import witness_of
@@ -72,6 +73,16 @@ class Outgoing:
         """Forget what only the session knew."""
         self.number = self.asked_at = None
         self.is_known, self.asked, self.flying = False, 0, RangeSet()
+
+
+@dataclass
+class Flight:
+    """A packet on the way and the bytes of a stream in it."""
+
+    sent: Sent
+    stream: Outgoing | None = None
+    start: int = 0
+    stop: int = 0
 
 
 def base_end(data: bytes) -> int:

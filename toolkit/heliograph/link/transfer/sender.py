@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from heliograph.link.events import Event, Log
-from heliograph.link.transfer.outgoing import Outgoing, Spool, Waiting
-from heliograph.link.transfer.pace import Pace, Sent
+from heliograph.link.transfer.outgoing import Flight, Outgoing, Spool, Waiting
+from heliograph.link.transfer.pace import Pace
+from heliograph.link.transfer.patience import Patience
 from heliograph.link.wire import session
 from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder, FrameEncoder
 from heliograph.link.wire.messages import (
@@ -28,22 +27,7 @@ from heliograph.link.wire.proofs import is_proof
 POLL = 1.0  # seconds between looks into the spool
 FIRST_HELLO, LAST_HELLO = 1.0, 5.0  # seconds between hellos, doubling
 GIVE_UP_AFTER = 4  # timeouts without an answer that end a session
-FIRST_PAUSE, LAST_PAUSE = (
-    10.0,
-    300.0,
-)  # seconds until what the receiver could not keep is announced again, doubling
-LAST_SPACING = 60.0  # seconds at most between announcements while it can keep none; from 1, doubling
 LOOK_AHEAD = 64  # streams announced before their bytes are due
-
-
-@dataclass
-class _Flight:
-    """A packet on the way and the bytes of a stream in it."""
-
-    sent: Sent
-    stream: Outgoing | None = None
-    start: int = 0
-    stop: int = 0
 
 
 class Sender:
@@ -62,7 +46,7 @@ class Sender:
         self._encoder, self._decoder = FrameEncoder(coder), FrameDecoder(coder)
         self._waiting = Waiting(spool)
         self.pace = Pace()
-        self._flying: dict[int, _Flight] = {}
+        self._flying: dict[int, Flight] = {}
         self._on_the_way = 0
         self._numbers: dict[int, Outgoing] = {}
         self._next_number = 0
@@ -73,7 +57,7 @@ class Sender:
         self._last_heard = -1e9
         self._silences = 0
         self._was_connected = False
-        self._spacing = self._next_announcement = 0.0
+        self._patience = Patience()
         self.refusal: int | None = None
 
     @property
@@ -91,7 +75,7 @@ class Sender:
     @property
     def is_paused(self) -> bool:
         """Whether the receiver can keep nothing now of what waits."""
-        is_refused = self._waiting.is_paused or self._spacing >= LAST_SPACING / 4
+        is_refused = self._waiting.is_paused or self._patience.is_long
         return is_refused and not any(stream.is_known for stream in self._numbers.values())
 
     def take_events(self) -> list[Event]:
@@ -176,7 +160,7 @@ class Sender:
             self._end_session(now)
             return self._hello(now)
         encoded = self._encoder.encode(self._session.pack(message), now)
-        flight = _Flight(self.pace.sent(len(encoded), self._on_the_way, now), stream, start, stop)
+        flight = Flight(self.pace.sent(len(encoded), self._on_the_way, now), stream, start, stop)
         self._flying[counter] = flight
         self._on_the_way += len(encoded)
         if stream is not None:
@@ -264,7 +248,7 @@ class Sender:
 
     def _may_ask(self, stream: Outgoing, now: float) -> bool:
         if stream.asked_at is None:
-            return now >= self._next_announcement
+            return self._patience.may_announce(now)
         wait: float = self.pace.timeout * 2 ** min(stream.asked, 6)
         return now >= stream.asked_at + wait
 
@@ -296,7 +280,7 @@ class Sender:
         if stream is None:
             return
         if isinstance(message, Have):
-            self._spacing = self._next_announcement = 0.0
+            self._patience.taken()
             self._learn(stream, message)
         elif isinstance(message, Done):
             self._confirmed(stream, message, now)
@@ -310,10 +294,7 @@ class Sender:
             self._waiting.set_aside(stream.name)
             return
         self._log.tell_seldom(now, "paused", reason=REJECTIONS[message.reason])
-        self._waiting.pause(stream, now + min(FIRST_PAUSE * 2 ** min(stream.pauses, 8), LAST_PAUSE))
-        if now >= self._next_announcement:  # else it was announced before that was known
-            self._spacing = min(max(2 * self._spacing, 1.0), LAST_SPACING)
-            self._next_announcement = now + self._spacing
+        self._waiting.pause(stream, self._patience.refused(stream.pauses, now))
 
     def _learn(self, stream: Outgoing, message: Have) -> None:
         held = [(start, min(stop, stream.size)) for start, stop in message.ranges]

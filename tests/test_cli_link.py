@@ -184,10 +184,15 @@ def test_signals_end_it_at_once_and_nothing_is_lost(folder: Path) -> None:
         (["send", "--port", "x", "--spool", "/does/not/exist"], "spool /does/not/exist is not a folder"),
         (["send", "--port", "/dev/none", "--spool", "{}", "--once"], "cannot open port /dev/none: "),
         (["send", "--port", "x", "--spool", "{}", "--device", "../x"], "device name '../x' cannot be used"),
+        (
+            ["receive", "--port", "x", "--out", "{}/file"],
+            "file is no folder that this user can write to; give another",
+        ),
         (["receive", "--port", "x", "--out", "{}", "--key-file", "/none"], "cannot read key file /none"),
     ],
 )
 def test_errors(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(b"")
     assert main([argument.format(tmp_path) for argument in arguments]) == 2
     errors = capsys.readouterr().err
     assert errors.startswith("heliograph: error: ")

@@ -239,6 +239,25 @@ def test_one_way_what_comes_while_the_disk_is_full_waits(
     assert "full" in [event.what for event in receiver.take_events()]
 
 
+def test_what_a_device_or_a_picture_is_called_may_be_there_already(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_bytes(b"mine")
+    (tmp_path / "cam").mkdir()
+    (tmp_path / "cam/a.helio.partial").symlink_to(tmp_path / "notes")
+    (tmp_path / "cam/b.helio.partial").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/.received").symlink_to(tmp_path / "notes")
+    receiver = Receiver(Store(tmp_path))
+    for device, name in (("notes", "a.helio"), ("cam", "a.helio"), ("cam", "b.helio"), ("other", "a.helio")):
+        assert put(Speaker(receiver, device), 1, name)[-1] == Reject(1, REJECTED_NOW)
+    assert isinstance(put(Speaker(receiver), 1, "c.helio")[-1], Done)
+    one_way = OneWayReceiver(Store(tmp_path))
+    body = Description("a.helio", "notes", len(WHOLE), DIGEST, WHOLE[:100]).to_bytes()
+    one_way.receive(FrameCoder().encode(bytes([PLAIN]) + source_of("notes") + body), 0.0)
+    one_way.close()
+    assert [event.what for event in one_way.take_events()] == ["arriving", "full"]
+    assert (tmp_path / "notes").read_bytes() == b"mine"
+
+
 def test_a_folder_in_use_elsewhere_stops_its_device_only(tmp_path: Path) -> None:
     first, second = Receiver(Store(tmp_path)), Receiver(Store(tmp_path))
     assert isinstance(put(Speaker(first), 1, "a.helio")[-1], Done)

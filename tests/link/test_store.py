@@ -136,9 +136,7 @@ def test_a_device_gets_its_folder_with_its_first_bytes(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(
-        OutputError, match=r"cannot keep .*file: File exists; make the folder writable or give another"
-    ):
+    with pytest.raises(OutputError, match=r"cannot keep .*file: File exists; move away what is there"):
         keep(Store(tmp_path / "file"), "cam")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from heliograph.commands.capture import byte_count
 from heliograph.commands.console import Console, report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.commands.send import add_link_options, count, required, teller
-from heliograph.errors import HeliographError, LinkError
+from heliograph.errors import HeliographError, LinkError, OutputError
 from heliograph.link.drive import drive
 from heliograph.link.events import Event
 from heliograph.link.one_way.receiver import OneWayReceiver
@@ -81,6 +82,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise LinkError(f"{arguments.watch} is not a folder; give the one that streams come into")
         return decode_what_comes(arguments)
     required(arguments, "port", "out")
+    if arguments.out.exists() and not (
+        arguments.out.is_dir() and os.access(arguments.out, os.W_OK | os.X_OK)
+    ):
+        raise OutputError(
+            f"{arguments.out} is no folder that this user can write to; give another with --out"
+        )
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
     store = Store(arguments.out, Quotas(arguments.device_quota, arguments.quota, arguments.max_devices))
     end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)

@@ -113,7 +113,8 @@ class OneWayReceiver:
         try:
             return self._take_description(source + body.digest[:STREAM_BYTES], body)
         except NotNowError as error:
-            return Trouble(str(error))
+            self._wait(error)
+            return None
 
     def _take_runs(self, mark: bytes, runs: Iterable[Run]) -> None:
         if mark in self._open:

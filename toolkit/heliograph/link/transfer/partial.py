@@ -27,11 +27,16 @@ _STATE = struct.Struct("<4s32sI")
 _RECORD = struct.Struct("<III")
 _MAGIC = b"HGS1"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+# Of one place, which a device may have named: others are kept.
+_TAKEN = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM}
 
 
 @contextlib.contextmanager
 def keeping(what: Path) -> Iterator[None]:
-    """Turn errors of the file system into OutputErrors that say what could not be kept; NotNowError if it is full."""
+    """Turn errors of the file system into OutputErrors that say what could not be kept.
+
+    NotNowError if the disk is full, or the place is taken by something that is not ours.
+    """
     try:
         yield
     except OSError as error:
@@ -40,9 +45,13 @@ def keeping(what: Path) -> Iterator[None]:
             raise NotNowError(
                 f"cannot keep {what}: {reason}; free some space: what is there is kept, and the sender tries again"
             ) from error
+        if error.errno in _TAKEN:
+            raise NotNowError(
+                f"cannot keep {what}: {reason}; move away what is there, or let this user write to it"
+            ) from error
         raise OutputError(
-            f"cannot keep {what}: {reason}; make the folder writable or give another, then start heliograph receive "
-            "again: what is there is kept, and the sender goes on from it"
+            f"cannot keep {what}: {reason}; check the disk, then start heliograph receive again: what is there is "
+            "kept, and the sender goes on from it"
         ) from error
 
 

@@ -57,8 +57,8 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         "--key-file",
         type=Path,
         metavar="FILE",
-        help="key of both ends: encrypt, take nothing that others made; without it whoever writes to the line can send in "
-        "a device's name, and who also heard a picture can confirm it, so that it is deleted though it never arrived",
+        help="key of both ends: encrypt, take nothing that others made; without it whoever writes to the line can "
+        "send in a device's name, and who also heard a picture can confirm it, so that it is deleted unreceived",
     )
     parser.add_argument(
         "--one-way",

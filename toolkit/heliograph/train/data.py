@@ -32,11 +32,13 @@ def _weights(folder: Path, files: list[Path]) -> npt.NDArray[np.float64]:
     return np.asarray(weight / weight.sum())
 
 
-def _resize(picture: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+def resized(picture: npt.NDArray[np.uint8], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """Return a picture uint8 [H, W, 3] at another size."""
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _flip(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def flipped(picture: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Return a picture uint8 [H, W, 3] mirrored in half of cases, and transposed in half of cases."""
     if rng.random() < 0.5:
         picture = picture[:, ::-1]
     if rng.random() < 0.5:
@@ -114,8 +116,8 @@ class Crops(Supply):
         scale = max(least / short, float(rng.uniform(0.5, 1.0)) if rng.random() < 0.5 else 1.0)
         if scale != 1.0:
             height, width = (max(least, round(n * scale)) for n in picture.shape[:2])
-            picture = _resize(picture, width, height)
-        return _flip(picture, rng)
+            picture = resized(picture, width, height)
+        return flipped(picture, rng)
 
     def crop(self, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         """Return one random crop uint8 [size, size, 3]: random scale, place and flips, detail preferred."""
@@ -133,7 +135,7 @@ class Crops(Supply):
         ]
         y, x = self.prefer(rng, [((y, x), picture[y : y + side, x : x + side]) for y, x in places])
         cut = picture[y : y + side, x : x + side]
-        return _flip(_resize(cut, self.size, self.size) if side != self.size else cut, rng)
+        return flipped(resized(cut, self.size, self.size) if side != self.size else cut, rng)
 
     def __getitem__(self, index: int) -> Batch:
         rng = self.generator(index)

@@ -5,6 +5,7 @@ All qualities are in one model; every objective is a model whose output is its o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,6 +18,15 @@ LAMBDA_LOW, LAMBDA_HIGH = 0.001, 0.09  # Lagrangian at quality 0 and 1, of MSE i
 ANCHORS = 8  # gain vectors; qualities between two anchors interpolate their logarithms
 MIXTURE = 3
 _FAST = 10.0  # densities are few scalars that must move faster than convolution weights
+
+
+def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Return a function of many small operations compiled by XLA, where the backend does not do so anyway."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True)  # type: ignore[no-any-return]
 
 
 class Objective(keras.Model):  # type: ignore[misc]

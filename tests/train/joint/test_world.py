@@ -1,0 +1,70 @@
+"""Crops of the world: what is drawn, what is changed, what is held out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from heliograph.train.joint import scenes
+from heliograph.train.joint.world import World, is_held_out
+
+SIDE = 96
+
+
+@pytest.fixture(scope="module")
+def crop() -> npt.NDArray[np.uint8]:
+    """A crop with slopes, edges and colours, uint8 [96, 96, 3]."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    return np.stack([2 * x, 255 - 2 * y, (x // 16 + y // 16) % 2 * 200], axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("scene", [scene for _, scene in scenes.DRAWN])
+def test_a_drawn_scene_follows_from_its_seed_and_is_not_flat(scene: scenes.Scene) -> None:
+    first, again = (scene(np.random.default_rng(5), SIDE) for _ in range(2))
+    assert first.shape == (SIDE, SIDE, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert first.std() > 1
+    assert not np.array_equal(first, scene(np.random.default_rng(6), SIDE))
+
+
+@pytest.mark.parametrize("made", [*(made for _, made in scenes.CHANGES), scenes.stamped])
+def test_a_change_keeps_the_shape_and_the_given_pixels(
+    made: scenes.Change, crop: npt.NDArray[np.uint8]
+) -> None:
+    before = crop.copy()
+    after = made(crop, np.random.default_rng(2))
+    assert np.array_equal(crop, before)
+    assert after.shape == crop.shape
+    assert after.dtype == np.uint8
+    assert not np.array_equal(after, crop)
+
+
+def test_infrared_is_grey_and_darkness_dark(crop: npt.NDArray[np.uint8]) -> None:
+    seen = scenes.infrared(crop, np.random.default_rng(1))
+    assert (seen == seen[..., :1]).all()
+    dim = [scenes.dark(crop, np.random.default_rng(n)).mean() for n in range(8)]
+    assert np.mean(dim) < crop.mean()
+
+
+def test_one_photograph_in_sixteen_is_held_out_with_all_its_crops() -> None:
+    held = [number for number in range(640) if is_held_out(Path(f"{number:04d}a.avif"))]
+    assert len(held) == 40
+    assert all(is_held_out(Path(f"{number:04d}c.avif")) for number in held)
+    assert not is_held_out(Path("night-0020.webp"))
+
+
+def test_crops_come_from_every_folder_and_never_from_what_is_held_out(tmp_path: Path) -> None:
+    for folder, name, value in (("a", "0000a", 40), ("a", "0020a", 90), ("b", "site", 200)):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        Image.new("RGB", (200, 180), (value, value, value)).save(tmp_path / folder / f"{name}.png")
+    world = World({tmp_path / "a": 0.5, tmp_path / "b": 0.5}, batch=4, size=64, steps=8, seed=1)
+    drawn = {int(world.picture(world.draw(np.random.default_rng(n)))[0, 0, 0]) for n in range(60)}
+    assert drawn == {40, 200}
+    batch = world[0][0]
+    assert batch["image"].shape == (4, 64, 64, 3)
+    assert np.array_equal(batch["image"], world[0][0]["image"])

@@ -1,0 +1,1 @@
+"""Encoder, contexts and decoder trained together for the eye: what the next codecs come from, a room in the making."""

@@ -63,7 +63,7 @@ def test_contexts_see_only_what_was_coded_before() -> None:
     assert changed[112:].any()
 
 
-@pytest.mark.filterwarnings("ignore:.*PyDataset:UserWarning")
+@pytest.mark.slow
 def test_a_few_steps_train_it_and_its_checkpoint_goes_on(tmp_path: Path) -> None:
     from heliograph.samples import copy_samples
 

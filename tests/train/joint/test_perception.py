@@ -34,7 +34,7 @@ def test_the_error_is_ssimulacra2s(paint: Paint, noise: float) -> None:
 
 
 def test_equal_pictures_lose_nothing(paint: Paint) -> None:
-    picture = (paint(160, 160)[None] / np.float32(255)).astype(np.float32)
+    picture = (paint(96, 96)[None] / np.float32(255)).astype(np.float32)
     assert np.asarray(perception.distortion(picture, picture)) == pytest.approx([0], abs=0.2)
 
 
@@ -42,7 +42,7 @@ def test_a_grey_error_counts_by_hand() -> None:
     error = np.zeros((2, 64, 64, 3), np.float32)
     error[0, ..., 0] = 0.1  # luminance: each pixel, and the mean of each 32x32 area three times
     error[1, ..., 1] = 0.1  # Cb: each pixel 0.2, areas of 8x8 0.7, of 32x32 3
-    assert np.asarray(perception.squared(error)) == pytest.approx([0.01 * 4, 0.01 * 3.9], rel=1e-5)
+    assert np.asarray(perception.squared(error)) == pytest.approx([0.01 * 4, 0.01 * 3.9], rel=1e-4)
 
 
 def test_fine_colour_costs_a_fraction_of_a_drifting_hue() -> None:
@@ -51,8 +51,8 @@ def test_fine_colour_costs_a_fraction_of_a_drifting_hue() -> None:
     error[0, ..., 2] = 0.1 * board
     error[1, ..., 2] = 0.1
     fine, drift = np.asarray(perception.squared(error))
-    assert fine == pytest.approx(0.2 * 0.01)
-    assert drift == pytest.approx(3.9 * 0.01)
+    assert fine == pytest.approx(0.2 * 0.01, rel=1e-4)
+    assert drift == pytest.approx(3.9 * 0.01, rel=1e-4)
 
 
 def test_gradients_stay_bounded_in_dark_noise() -> None:
@@ -61,7 +61,7 @@ def test_gradients_stay_bounded_in_dark_noise() -> None:
     import tensorflow as tf
 
     rng = np.random.default_rng(1)
-    image = np.clip(rng.normal(0.02, 0.01, (2, 160, 160, 3)), 0, 1).astype(np.float32)
+    image = np.clip(rng.normal(0.02, 0.01, (2, 96, 96, 3)), 0, 1).astype(np.float32)
     shown = tf.Variable(np.full_like(image, 0.02))
     with tf.GradientTape() as tape:
         lost = ops.sum(perception.distortion(shown, image))

@@ -153,7 +153,7 @@ def _xyb(linear: Tensor) -> Tensor:
 def _norms(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean and fourth norm, float [B, C], of maps float [B, C, H, W] that are at least 0."""
     fourth = ops.mean(ops.square(ops.square(x)), axis=(2, 3))
-    return ops.mean(x, axis=(2, 3)), ops.power(fourth + 1e-12, 0.25)
+    return ops.mean(x, axis=(2, 3)), ops.power(fourth + 1e-20, 0.25)
 
 
 def seen_error(a: Tensor, b: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ def seen_error(a: Tensor, b: Tensor) -> Tensor:
 def distortion(picture: Tensor, image: Tensor) -> Tensor:
     """Return what is lost to the eye, float [B], in units near those of squared error of 8-bit values.
 
-    Both float [B, H, W, 3], sRGB in [0, 1], sides multiples of 32; `picture` may go beyond.
+    Both float [B, H, W, 3], sRGB in [0, 1], sides multiples of 32, at least 96; `picture` may go beyond.
     """
     error = ops.tensordot(picture - image, YCBCR.T, axes=1)
     shown, whole = (ops.transpose(x, (0, 3, 1, 2)) for x in (ops.clip(picture, 0.0, 1.0), image))

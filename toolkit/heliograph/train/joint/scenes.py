@@ -129,14 +129,14 @@ def gradient(rng: Random, side: int) -> Picture:
     rows = corners[0][None] * (1 - t)[:, None, None] + corners[1][None] * t[:, None, None]  # [side, 2, 3]
     plane = rows[:, :1] * (1 - t)[None, :, None] + rows[:, 1:] * t[None, :, None]
     grain = rng.normal(0, rng.choice([0.4, 1.0, 2.0]), (side, side, 1))
-    return np.clip(plane + grain + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(plane + grain + 0.5, 0, 255).astype(np.uint8))
 
 
 def saturated(picture: Picture, rng: Random) -> Picture:
     """Pull colours away from grey."""
     x = picture.astype(np.float32)
     grey = x.mean(axis=2, keepdims=True)
-    return np.clip(grey + (x - grey) * rng.uniform(1.2, 2.2), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(grey + (x - grey) * rng.uniform(1.2, 2.2), 0, 255).astype(np.uint8))
 
 
 def exchanged(picture: Picture, rng: Random) -> Picture:
@@ -147,7 +147,7 @@ def exchanged(picture: Picture, rng: Random) -> Picture:
 def cast(picture: Picture, rng: Random) -> Picture:
     """Give the channels other gains and the picture another gamma."""
     x = (picture / 255.0) ** rng.uniform(0.6, 1.6) * rng.uniform(0.7, 1.2, 3)
-    return (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return np.asarray((np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def dark(picture: Picture, rng: Random) -> Picture:

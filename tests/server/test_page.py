@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,7 @@ def serving(folder: Path, codec: Codec, token: str | None = None) -> Iterator[in
             listening.close()
 
 
-def ask(port: int, path: str, method: str = "GET", **headers: str) -> Answer:
+def ask(port: int, path: str, method: str = "GET", **headers: str | bytes) -> Answer:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     connection.request(method, path, headers=named)
@@ -188,6 +189,47 @@ def test_a_token_is_asked_for(tmp_path: Path, codec: Codec) -> None:
         cookie = headers["set-cookie"].partition(";")[0]
         assert ask(port, "/", cookie=cookie, host="cameras.example")[0] == 200
         assert ask(port, "/page.js", authorization="Bearer s3cret")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b"a/b=1",
+        b'state={"tab": 1, "open": [2, 3]}',
+        "name=J\u00fcrgen".encode(),
+        b"\xff\xfe=\x80",
+        b"flag",
+        b"=",
+        b'quoted="a;b',
+        b"heliograph_token=of-another-day",
+    ],
+)
+def test_cookies_of_other_programs_are_passed_over(tmp_path: Path, codec: Codec, foreign: bytes) -> None:
+    with serving(tmp_path, codec, token="s3cret") as port:
+        for cookie in (b"%b; heliograph_token=s3cret", b"heliograph_token=s3cret;%b"):
+            assert ask(port, "/", cookie=cookie % foreign)[0] == 200
+        assert ask(port, "/", authorization="Bearer s3cret", cookie=foreign)[0] == 200
+        assert ask(port, "/?token=s3cret", cookie=foreign)[0] == 303
+        assert ask(port, "/", cookie=foreign)[0] == 401
+
+
+@pytest.mark.parametrize("token", ['a b;c=%d, "e"', "schl\u00fcssel", "\udcff\udc80"])
+def test_a_token_may_be_any_text(tmp_path: Path, codec: Codec, token: str) -> None:
+    data = token.encode("utf-8", "surrogateescape")  # as the environment and the command line have it
+    with serving(tmp_path, codec, token=token) as port:
+        status, headers, _ = ask(port, f"/?token={quote_from_bytes(data, safe='')}")
+        assert status == 303
+        assert ask(port, "/", cookie=headers["set-cookie"].partition(";")[0])[0] == 200
+        assert ask(port, "/", authorization=b"Bearer " + data)[0] == 200
+        assert ask(port, "/", authorization=b"Bearer " + data[:-1])[0] == 401
+
+
+@pytest.mark.parametrize("host", ["[", "[::2", "a b", "\u00fc", ":"])
+def test_a_host_that_is_none_is_no_error(tmp_path: Path, codec: Codec, host: str) -> None:
+    with serving(tmp_path, codec, token="s3cret") as port:
+        assert ask(port, "/", host=host.encode())[0] in (400, 401)  # the server itself refuses some
+    with serving(tmp_path, codec) as port:
+        assert ask(port, "/", host=host.encode())[0] in (400, 403)
 
 
 def test_loopback_addresses_are_known() -> None:

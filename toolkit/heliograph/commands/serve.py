@@ -10,6 +10,7 @@ import secrets
 import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from heliograph.commands.console import Console
 from heliograph.commands.decode import add_decoder_options, make_decoder
@@ -76,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
         listening = listen(arguments.host, arguments.port)
         host, port = listening.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
-            f"?token={token}" if token else ""
+            f"?token={quote(token, safe='', errors='surrogateescape')}" if token else ""
         )
         if console.as_json:
             console.result({"url": where}, where)

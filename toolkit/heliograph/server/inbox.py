@@ -76,11 +76,8 @@ class Inbox:
     def look(self) -> list[Entry]:
         """Return the streams that are there, latest first; a folder that is not there yet is empty."""
         try:
-            devices = [
-                e.name
-                for e in os.scandir(self.folder)
-                if is_device(e.name) and e.is_dir(follow_symlinks=False)
-            ]
+            with os.scandir(self.folder) as found:
+                devices = [e.name for e in found if is_device(e.name) and e.is_dir(follow_symlinks=False)]
         except OSError:
             return []
         entries: list[Entry] = []

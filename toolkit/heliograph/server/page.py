@@ -11,11 +11,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from http.cookies import SimpleCookie
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -82,19 +81,31 @@ class Guard:
             if name not in LOOPBACK:
                 return PlainTextResponse("this page is for this machine only; start it with a token\n", 403)
             return None
-        query = parse_qs(request.url.query).get("token", [""])[0]
-        if request.url.path == "/" and self._fits(query):
+        # Of the address the parts are taken as they came: put together with a Host from outside it may be none.
+        query = parse_qs(request.scope["query_string"].decode("latin-1"), errors="surrogateescape")
+        given = query.get("token", [""])[0].encode("utf-8", "surrogateescape")
+        if request.scope["path"] == "/" and self._fits(given):
             answer = RedirectResponse("/", 303)  # the token must not stay in the address
-            answer.set_cookie(COOKIE, self._token, httponly=True, samesite="lax")
+            answer.set_cookie(
+                COOKIE, quote(self._token, safe="", errors="surrogateescape"), httponly=True, samesite="lax"
+            )
             return answer
-        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        cookie = SimpleCookie(request.headers.get("cookie", "")).get(COOKIE)
-        if self._fits(bearer) or (cookie is not None and self._fits(cookie.value)):
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
+        if self._fits(bearer) or any(self._fits(cookie) for cookie in _cookies(request)):
             return None
         return PlainTextResponse("a token is needed: open /?token=TOKEN\n", 401)
 
-    def _fits(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode("utf-8", "replace"), (self._token or "").encode())
+    def _fits(self, given: bytes) -> bool:
+        return hmac.compare_digest(given, (self._token or "").encode("utf-8", "surrogateescape"))
+
+
+def _cookies(request: Request) -> Iterator[bytes]:
+    """Yield the values of our cookie. Browsers send those of every program on a host, and these may be anything."""
+    for header in request.headers.getlist("cookie"):
+        for cookie in header.split(";"):
+            name, _, value = cookie.strip().partition("=")
+            if name == COOKIE:
+                yield unquote_to_bytes(value.encode("latin-1"))
 
 
 def make_app(live: Live, *, token: str | None = None) -> App:

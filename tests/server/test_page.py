@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -27,6 +27,7 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.commands.serve import is_loopback
 from heliograph.device.encoder import Encoder
+from heliograph.server import page
 from heliograph.server.codecs import Decoder
 from heliograph.server.live import Live
 from heliograph.server.page import make_app
@@ -110,6 +111,31 @@ def test_news_come_as_events(port: int, tmp_path: Path, arrive: Arrive, data: by
     assert second[-1][1]["device"] == "cam2"
 
 
+def test_only_so_many_look_on_at_once(
+    tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "WATCHERS", 3)
+    with serving(tmp_path, codec) as port, ExitStack() as stack:
+
+        def look_on(count: int) -> list[int]:
+            """Ask for events on as many connections before any answer is read; return the states."""
+            asked = []
+            for n in range(count):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+                stack.callback(connection.close)
+                connection.request("HEAD" if n % 2 else "GET", "/events")
+                asked.append(connection)
+            return sorted(connection.getresponse().status for connection in asked)
+
+        assert look_on(12) == [200] * 3 + [503] * 9
+        stack.close()  # and their places are free again
+        deadline = time.monotonic() + 20
+        while (again := look_on(3)) != [200] * 3 and time.monotonic() < deadline:
+            stack.close()
+            time.sleep(0.1)
+        assert again == [200] * 3
+
+
 def test_originals_and_pictures_can_be_downloaded(port: int, data: bytes) -> None:
     status, headers, body = ask(port, f"/stream/cam/{NAME}.helio")
     assert (status, body) == (200, data)
@@ -132,9 +158,9 @@ def test_every_answer_carries_the_policy(port: int) -> None:
         )
         assert headers["x-content-type-options"] == "nosniff"
         assert "server" not in headers or headers["server"] == "uvicorn"
-    page = ask(port, "/")[2].decode()
-    assert "<script src=" in page
-    assert "onclick" not in page
+    document = ask(port, "/")[2].decode()
+    assert "<script src=" in document
+    assert "onclick" not in document
 
 
 @pytest.mark.parametrize(

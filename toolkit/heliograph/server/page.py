@@ -108,37 +108,51 @@ def _cookies(request: Request) -> Iterator[bytes]:
                 yield unquote_to_bytes(value.encode("latin-1"))
 
 
+class News(StreamingResponse):
+    """What is new, as events, for as long as somebody looks on; 503 where no place is free.
+
+    A place is taken as the answer begins and given back as it ends, whether or not a byte could be sent.
+    """
+
+    def __init__(self, live: Live, places: asyncio.Semaphore) -> None:
+        super().__init__(_events(live), media_type="text/event-stream")
+        self._places = places
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events."""
+        if self._places.locked():
+            full = PlainTextResponse("too many look on\n", 503, {"retry-after": "10"})
+            await full(scope, receive, send)
+            return
+        async with self._places:
+            await super().__call__(scope, receive, send)
+
+
+async def _events(live: Live) -> AsyncIterator[str]:
+    serial, silent = 0, 0.0
+    yield "retry: 1000\nevent: start\ndata: {}\n\n"  # whoever connects again gets all again
+    while not live.is_over:
+        serial, changes = live.since(serial)
+        for what, told in changes:
+            yield f"event: {what}\ndata: {json.dumps(told)}\n\n"
+        silent = 0.0 if changes else silent + POLL
+        if silent >= ALIVE:
+            silent = 0.0
+            yield ": still here\n\n"
+        await asyncio.sleep(POLL)
+
+
 def make_app(live: Live, *, token: str | None = None) -> App:
     """Return the application."""
     files = resources.files("heliograph.server")
     assets = {name: (files / name).read_bytes() for name in ASSETS}
-    watchers = 0
+    places = asyncio.Semaphore(WATCHERS)
 
     def asset(name: str) -> Callable[[Request], Response]:
         return lambda request: Response(assets[name], media_type=ASSETS[name])
 
     async def events(request: Request) -> Response:
-        if watchers >= WATCHERS:
-            return PlainTextResponse("too many look on\n", 503, {"retry-after": "10"})
-        return StreamingResponse(news(), media_type="text/event-stream")
-
-    async def news() -> AsyncIterator[str]:
-        nonlocal watchers
-        watchers += 1
-        try:
-            serial, silent = 0, 0.0
-            yield "retry: 1000\nevent: start\ndata: {}\n\n"  # whoever connects again gets all again
-            while not live.is_over:
-                serial, changes = live.since(serial)
-                for what, told in changes:
-                    yield f"event: {what}\ndata: {json.dumps(told)}\n\n"
-                silent = 0.0 if changes else silent + POLL
-                if silent >= ALIVE:
-                    silent = 0.0
-                    yield ": still here\n\n"
-                await asyncio.sleep(POLL)
-        finally:
-            watchers -= 1
+        return News(live, places)
 
     def names(request: Request) -> tuple[str, str]:
         return request.path_params["device"], request.path_params["name"] + ".helio"

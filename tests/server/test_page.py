@@ -25,10 +25,11 @@ import uvicorn
 from heliograph.cli import main
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
-from heliograph.commands.serve import is_loopback
+from heliograph.commands.serve import is_loopback, listen
 from heliograph.device.encoder import Encoder
-from heliograph.server import page
+from heliograph.server import connections, page
 from heliograph.server.codecs import Decoder
+from heliograph.server.connections import make_config
 from heliograph.server.live import Live
 from heliograph.server.page import make_app
 
@@ -46,16 +47,9 @@ def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -
 def serving(folder: Path, codec: Codec, token: str | None = None) -> Iterator[int]:
     """Serve a folder on a thread; yield the port."""
     with Live(folder, Decoder(codec, "preview")) as live:
-        config = uvicorn.Config(
-            make_app(live, token=token),
-            port=0,
-            log_level="error",
-            lifespan="off",
-            timeout_graceful_shutdown=1,
-        )
+        config = make_config(make_app(live, token=token))
         server = uvicorn.Server(config)
-        listening = config.bind_socket()
-        listening.listen()
+        listening = listen("127.0.0.1", 0)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -111,9 +105,7 @@ def test_news_come_as_events(port: int, tmp_path: Path, arrive: Arrive, data: by
     assert second[-1][1]["device"] == "cam2"
 
 
-def test_only_so_many_look_on_at_once(
-    tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_so_many_look_on_at_once(tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page, "WATCHERS", 3)
     with serving(tmp_path, codec) as port, ExitStack() as stack:
 
@@ -215,6 +207,54 @@ def test_a_token_is_asked_for(tmp_path: Path, codec: Codec) -> None:
         cookie = headers["set-cookie"].partition(";")[0]
         assert ask(port, "/", cookie=cookie, host="cameras.example")[0] == 200
         assert ask(port, "/page.js", authorization="Bearer s3cret")[0] == 200
+
+
+def test_connections_that_ask_nothing_keep_nobody_out(tmp_path: Path, codec: Codec) -> None:
+    with serving(tmp_path, codec, token="s3cret") as port, ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(300)]
+        assert ask(port, "/", authorization="Bearer s3cret")[0] == 200
+        assert ask(port, "/")[0] == 401
+        # The oldest were ended, and a request in the youngest is answered as ever.
+        assert silent[0].recv(1) == b""
+        assert silent[300 - connections.IDLE_OF_ONE].recv(1) == b""  # by the two that asked
+        silent[-1].sendall(b"GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer s3cret\r\n\r\n")
+        assert silent[-1].recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_request_that_never_becomes_whole_ends(
+    tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD", 0.5)
+    with serving(tmp_path, codec) as port, ExitStack() as stack:
+        looker = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+        looker.sendall(b"GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        for begun in (b"", b"GET / HTTP/1.1\r\nhost: localhost\r\nx: "):
+            for before in (b"", b"GET /page.js HTTP/1.1\r\nhost: localhost\r\n\r\n"):
+                slow = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20))
+                slow.sendall(before + begun)
+                read, deadline = b"", time.monotonic() + 20
+                while (data := slow.recv(65536)) and time.monotonic() < deadline:
+                    read += data
+                assert not data  # the server ended it
+                assert read.startswith(b"HTTP/1.1 200") == bool(before)
+        news = b""
+        while not news.endswith(b"data: {}\n\n\r\n"):
+            news += looker.recv(1)
+        looker.settimeout(0.3)
+        with pytest.raises(TimeoutError):  # whoever was answered stays
+            looker.recv(1)
+
+
+def test_who_is_refused_is_let_go(tmp_path: Path, codec: Codec) -> None:
+    with serving(tmp_path, codec, token="s3cret") as port:
+        asked = socket.create_connection(("127.0.0.1", port), 20)
+        with asked:
+            asked.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n" * 3)
+            answer = b""
+            while data := asked.recv(65536):
+                answer += data
+        assert answer.count(b"HTTP/1.1 401") == 1
+        assert b"connection: close" in answer.lower()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console.of(arguments)
     try:
         uvicorn: Any = importlib.import_module("uvicorn")
+        connections: Any = importlib.import_module("heliograph.server.connections")
         page: Any = importlib.import_module("heliograph.server.page")
     except ImportError as error:
         raise RuntimeUnavailableError(
@@ -65,15 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
     if token is None and not is_loopback(arguments.host):
         token = secrets.token_urlsafe(24)
     with Live(arguments.inbox, make_decoder(arguments), latest=arguments.latest) as live:
-        config = uvicorn.Config(
-            page.make_app(live, token=token),
-            log_level="warning",
-            access_log=False,  # addresses may hold the token
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=256,
-        )
         listening = listen(arguments.host, arguments.port)
         host, port = listening.getsockname()[:2]
         where = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
@@ -82,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         if console.as_json:
             console.result({"url": where}, where)
         console.note(where)
-        uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(connections.make_config(page.make_app(live, token=token))).run(sockets=[listening])
     return 0
 
 

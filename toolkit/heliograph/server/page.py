@@ -74,12 +74,12 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         if request.method not in ("GET", "HEAD"):
-            return PlainTextResponse("only GET\n", 405)
+            return _refused("only GET", 405)
         if self._token is None:
             host = request.headers.get("host", "")
             name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
             if name not in LOOPBACK:
-                return PlainTextResponse("this page is for this machine only; start it with a token\n", 403)
+                return _refused("this page is for this machine only; start it with a token", 403)
             return None
         # Of the address the parts are taken as they came: put together with a Host from outside it may be none.
         query = parse_qs(request.scope["query_string"].decode("latin-1"), errors="surrogateescape")
@@ -93,10 +93,14 @@ class Guard:
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
         if self._fits(bearer) or any(self._fits(cookie) for cookie in _cookies(request)):
             return None
-        return PlainTextResponse("a token is needed: open /?token=TOKEN\n", 401)
+        return _refused("a token is needed: open /?token=TOKEN", 401)
 
     def _fits(self, given: bytes) -> bool:
         return hmac.compare_digest(given, (self._token or "").encode("utf-8", "surrogateescape"))
+
+
+def _refused(reason: str, status: int) -> Response:
+    return PlainTextResponse(f"{reason}\n", status, {"connection": "close"})
 
 
 def _cookies(request: Request) -> Iterator[bytes]:

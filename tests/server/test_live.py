@@ -21,8 +21,8 @@ from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
 from heliograph.link.transfer.partial import arrived
 from heliograph.server.codecs import Decoder
-from heliograph.server.inbox import Inbox
-from heliograph.server.live import Live
+from heliograph.server.inbox import Entry, Inbox
+from heliograph.server.live import Live, Shown
 
 Arrive = Callable[..., Path]
 FIRST, SECOND, THIRD = (f"20260101T00000{n}.000000Z-0000000{n}.helio" for n in (1, 2, 3))
@@ -199,6 +199,47 @@ def test_only_the_latest_are_kept_and_the_others_go(
     assert {name for what, name in told(live) if what == "picture"} == set(names[1:4])
     assert live.view("cam", names[0]) is None
     assert live.picture("cam", names[0]) is not None  # still there for download
+
+
+class Counted(Entry):
+    """An entry that counts how often its device is asked for."""
+
+    asked = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        Counted.asked += name == "device"
+        return super().__getattribute__(name)
+
+
+def test_a_look_is_in_proportion_to_the_streams(live: Live, tmp_path: Path) -> None:
+    # The lock is held meanwhile, and whoever looks on waits for it.
+    streams = [
+        Counted(f"cam{n}", name, tmp_path, True, 100, 100, 0.0, (0, 0, True))
+        for n in range(300)
+        for name in (FIRST, SECOND)
+    ]
+    Counted.asked = 0
+    assert len(live._take(list(streams))) == 600
+    assert Counted.asked <= 10 * len(streams)
+    assert len(told(live)) == 300  # devices
+
+
+def test_news_are_in_proportion_to_what_is_new(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(500):
+        live._shown["cam", str(n)] = Shown(
+            Entry("cam", str(n), Path(), True, 1, 1, 0.0, (0, 0, True)), serial=live._next()
+        )
+    made = 0
+
+    def counted(self: Shown) -> int:
+        nonlocal made
+        made += 1
+        return int(self.__dict__["serial"])
+
+    monkeypatch.setattr(Shown, "serial", property(counted))
+    assert [told["name"] for _, told in live.since(497)[1]] == ["497", "498", "499"]
+    assert live.since(500) == (500, [])
+    assert made <= 10
 
 
 def test_arrived_bytes_count_once(tmp_path: Path, arrive: Arrive, layered: bytes) -> None:

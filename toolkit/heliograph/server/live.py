@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ class Device:
 
     def as_json(self, now: float) -> dict[str, Any]:
         """Return what the page is told; health is receiving, waiting, silent, or failing."""
+        while self.arrivals and now - self.arrivals[0][0] >= WINDOW:
+            self.arrivals.popleft()
         recent = sum(count for at, count in self.arrivals if now - at < WINDOW)
         quiet = now - self.last
         health = "receiving" if quiet < FRESH else "waiting" if quiet < SILENT else "silent"
@@ -87,7 +90,7 @@ class Live:
     def __init__(self, folder: Path, decoder: Decoder, *, latest: int = 12) -> None:
         self.inbox, self._decoder, self._latest = Inbox(folder, latest=latest), decoder, latest
         self._lock = threading.Lock()
-        self._shown: dict[tuple[str, str], Shown] = {}
+        self._shown: dict[tuple[str, str], Shown] = {}  # and the devices: what changed last is last
         self._seen: dict[tuple[str, str], Entry] = {}  # as last counted; decoding lags behind
         self._devices: dict[str, Device] = {}
         self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=10_000)
@@ -111,12 +114,14 @@ class Live:
     def since(self, serial: int) -> tuple[int, list[tuple[str, dict[str, Any]]]]:
         """Return the newest serial and what changed after another: ("picture" or "device" or "gone", fields)."""
         with self._lock:
-            changed = sorted(
-                (s.serial, "picture", s.as_json()) for s in self._shown.values() if s.serial > serial
-            )
-            devices = [(d.serial, "device", d.told) for d in self._devices.values() if d.serial > serial]
-            gone = [(n, "gone", {"device": d, "name": name}) for n, (d, name) in self._gone if n > serial]
-            return self._serial, [(what, told) for _, what, told in [*devices, *gone, *changed]]
+            # What changed last is last: only that much is looked at.
+            changed = takewhile(lambda shown: shown.serial > serial, reversed(self._shown.values()))
+            pictures = [("picture", shown.as_json()) for shown in changed]
+            known = takewhile(lambda device: device.serial > serial, reversed(self._devices.values()))
+            devices = [("device", device.told) for device in known]
+            past = takewhile(lambda one: one[0] > serial, reversed(self._gone))
+            gone = [("gone", {"device": device, "name": name}) for _, (device, name) in past]
+            return self._serial, [*reversed(devices), *reversed(gone), *reversed(pictures)]
 
     def view(self, device: str, name: str) -> bytes | None:
         """Return the JPEG of a picture on the page; None if there is none."""
@@ -175,13 +180,20 @@ class Live:
                 shown = self._shown.get(stream.key)
                 if shown is None or shown.stream.version != stream.version:
                     pending.append((shown or Shown(stream), stream))
-            for device in self._devices.values():
-                names = {stream.name for stream in streams if stream.device == device.name}
-                device.whole &= names
-                device.failed &= names
-                if (told := device.as_json(now)) != device.told:
-                    device.told, device.serial = told, self._next()
+            names: dict[str, set[str]] = {}
+            for device, name in here:
+                names.setdefault(device, set()).add(name)
+            for device in list(self._devices.values()):
+                self._tell(device, names.get(device.name, set()), now)
         return pending
+
+    def _tell(self, device: Device, names: set[str], now: float) -> None:
+        """Note a device's state where it changed; `names` are those of its streams that are there."""
+        device.whole &= names
+        device.failed &= names
+        if (told := device.as_json(now)) != device.told:
+            device.told, device.serial = told, self._next()
+            self._devices[device.name] = self._devices.pop(device.name)
 
     def _note(self, stream: Entry, before: Entry | None, now: float) -> None:
         """Count what arrived of a stream; what was there long before the first look is not the line's rate."""
@@ -223,6 +235,7 @@ class Live:
             device = self._devices[stream.device]
             (device.failed.add if error and stream.is_whole else device.failed.discard)(stream.name)
             shown.serial = self._next()
+            self._shown.pop(stream.key, None)
             self._shown[stream.key] = shown
 
 

@@ -68,6 +68,23 @@ def test_an_arriving_stream_is_decoded_anew(
         assert not np.array_equal(coarse, expected)
 
 
+def test_no_two_streams_have_one_picture(
+    make: Callable[[], Watch], tmp_path: Path, arrive: Arrive, layered: bytes
+) -> None:
+    names = ["a.partial.helio", "a.partial.helio.helio", "a.helio.partial.helio", "a.helio.helio"]
+    for name in names:
+        arrive(tmp_path / "in", "cam", name, layered, [(0, len(layered))])
+    arrive(tmp_path / "in", "cam", "a.helio", layered, [(0, len(layered) - 9)])
+    watch = make()
+    assert len(steps(watch)) == 5
+    made = {path.name for path in (tmp_path / "out/cam").iterdir()}
+    assert made == {f"{name}.png" for name in names} | {"a.partial.png"}
+    arrive(tmp_path / "in", "cam", "a.helio", layered, [(len(layered) - 9, len(layered))])
+    assert steps(watch) == [("a.helio", "complete")]
+    made = {path.name for path in (tmp_path / "out/cam").iterdir()}
+    assert made == {f"{name}.png" for name in names} | {"a.png"}
+
+
 def test_the_latest_come_first(
     make: Callable[[], Watch], tmp_path: Path, arrive: Arrive, layered: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,9 @@
 """Streams of an inbox to pictures as they come, the latest first, arriving ones anew as they grow.
 
 Of DIR/<device>/<name>.helio the picture is PICTURES/<device>/<name>.png. While a stream arrives, what is there of it
-is <name>.partial.png beside, which goes when the whole one is there. Pictures that are newer than their streams are
-not made again, so a watch that was ended goes on.
+is <name>.partial.png beside, which goes when the whole one is there. (The picture of a stream that is itself called
+<name>.partial.helio is <name>.partial.helio.png: no two streams have one picture.) Pictures that are newer than their
+streams are not made again, so a watch that was ended goes on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from heliograph.server.codecs import Decoder
 from heliograph.server.inbox import NO_DEVICE, Entry, Inbox
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 
+SUFFIX = ".helio"
 AT_ONCE = 32  # streams that are decoded before the folder is looked at again: later ones wait no longer
 
 
@@ -98,7 +100,10 @@ class Watch:
     def _target(self, stream: Entry) -> Path:
         if not stream.is_whole:
             return self._partial_target(stream)
-        return self.pictures / stream.device / Path(stream.name).with_suffix(".png")
+        stem = stream.name.removesuffix(SUFFIX)
+        # Not every name gives way to its picture's: a.partial.png is what is there of a.helio.
+        name = stream.name if stem.endswith((".partial", SUFFIX)) else stem
+        return self.pictures / stream.device / f"{name}.png"
 
     def _partial_target(self, stream: Entry) -> Path:
         return self.pictures / stream.device / Path(stream.name).with_suffix(".partial.png")

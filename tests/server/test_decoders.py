@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.codec import container, levels
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
-from heliograph.codec.stream import decode_stream
+from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.server.decoder import WINDOW, ServerDecoder, bucket
 from heliograph.server.network import DecoderSpec, build_decoder
@@ -81,6 +83,105 @@ def test_a_batch_gives_what_its_pictures_give_alone(
     for one, found in zip(group, decoder.start(group)(), strict=True):
         expected = server.pixels(one.values, one.quality)[: one.height, : one.width]
         assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def lively(codec: Codec) -> Callable[..., ServerDecoder]:
+    """A server decoder with random weights: every layer makes something of zeros, and of the border."""
+
+    def make(*, padded: bool) -> ServerDecoder:
+        decoder = ServerDecoder(codec, padded=padded)
+        rng = np.random.default_rng(5)
+        for variable in decoder.network.weights:
+            variable.assign(rng.normal(0, 0.25, variable.shape).astype(np.float32))
+        return decoder
+
+    return make
+
+
+def zeros(codec: Codec, width: int, height: int, quality: int = 50) -> Decoded:
+    header = container.Header(codec.id, width, height, levels.from_quality(quality), 1)
+    return decode_stream(container.pack(header, [b""]), codec)
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("size", [(800, 16), (16, 9), (150, 700), (203, 420), (64, 64), (1700, 250)])
+def test_a_picture_of_zeros_is_what_the_network_makes_of_it(
+    padded: bool, size: tuple[int, int], lively: Callable[..., ServerDecoder], codec: Codec
+) -> None:
+    decoder, flat = lively(padded=padded), zeros(codec, *size)
+    expected = decoder.pixels(flat.values, flat.quality)[: flat.height, : flat.width]
+    found = decoder.decode(flat)
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert len(np.unique(expected)) > 20  # a pattern, and another one by the borders
+
+
+def test_windows_of_zeros_beside_others_join_without_a_seam(
+    lively: Callable[..., ServerDecoder], codec: Codec
+) -> None:
+    decoder, one = lively(padded=False), zeros(codec, 3 * 96 * 16 + 70, 200)
+    one.symbols[5, 96 * 2 + 30] = 9  # in the third window; the first and last are flat
+    expected = decoder.pixels(one.values, one.quality)[: one.height, : one.width]
+    assert np.abs(decoder.decode(one).astype(int) - expected).max() <= 1
+
+
+def test_a_vast_picture_of_zeros_runs_the_network_once_and_on_little(
+    lively: Callable[..., ServerDecoder], codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, vast = lively(padded=False), zeros(codec, 5000, 5000)
+    seen: list[int] = []
+    launch = decoder._launch
+
+    def counted(parts: Sequence[npt.NDArray[np.integer]], *rest: Any) -> Any:
+        seen.extend(part.shape[0] * part.shape[1] for part in parts)
+        return launch(parts, *rest)
+
+    monkeypatch.setattr(decoder, "_launch", counted)
+    picture = decoder.decode(vast)
+    assert picture.shape == (5000, 5000, 3)
+    assert seen == [(2 * decoder._margin + 1) ** 2]  # of 97,969 latents
+    assert (picture[640:656, 640:656] == picture[3200:3216, 3200:3216]).all()
+    seen.clear()
+    mixed = [zeros(codec, 97, 61), zeros(codec, 97, 61)]
+    mixed[1].symbols[0, 0, 0] = 3
+    alike = decoder.start(mixed)()
+    assert seen == [28, 28]  # the flat one's small picture is itself, and the other
+    assert np.abs(alike[1].astype(int) - decoder.pixels(mixed[1].values, 50.0)[:61, :97]).max() <= 1
+
+
+def test_the_preview_decoder_runs_once_for_all_windows_of_zeros(
+    codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, one = PreviewDecoder(codec), zeros(codec, 1500, 900)
+    one.symbols[47, 47, :3] = 5
+    count, model = 0, decoder._model
+
+    def counted(window: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+        nonlocal count
+        count += 1
+        return model(window)
+
+    monkeypatch.setattr(decoder, "_model", counted)
+    found = decoder.decode(one)
+    assert count == 1 + 4  # the flat one, and those that see the symbol
+    alone = zeros(codec, 1500, 900)
+    assert (decoder.decode(alone)[:200] == found[:200]).all()
+
+
+def test_what_is_all_zero_is_known_without_a_coder(codec: Codec, monkeypatch: pytest.MonkeyPatch) -> None:
+    coder, parts = codec.coder, len(codec.coder.model.layers)
+    for merged in (True, False):
+        given = [b""] * (1 if merged else parts)
+        assert not coder.decode(given, 9, 7, 300, merged=merged).symbols.any()
+    monkeypatch.setattr(type(coder), "decode", None)
+    for header in (
+        container.Header(codec.id, 110, 140, 300, 1),
+        container.Header(codec.id, 110, 140, 300, parts, side=3),
+    ):
+        decoded = decode_stream(container.pack(header, [b""] * (header.parts * header.slice_count)), codec)
+        assert decoded.symbols.shape == (9, 7, codec.channels)
+        assert not decoded.symbols.any()
+        assert decoded.loss.is_none
 
 
 def test_buckets_are_at_most_an_eighth_larger_and_few() -> None:

@@ -98,8 +98,14 @@ def decode_stream(
             f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {parts}; "
             "fetch the file again"
         )
-    pieces: list[DecodedSlice | None] = []
-    for (rows, columns), (payloads, cut) in zip(header.slices, segments, strict=True):
+    pieces: list[DecodedSlice | None] = []  # None where all is zero, which no coder needs to find out
+    lost: set[int] = set()
+    for number, ((rows, columns), (payloads, cut)) in enumerate(zip(header.slices, segments, strict=True)):
+        if not any(payloads):
+            pieces.append(None)
+            if not payloads:
+                lost.add(number)
+            continue
         size = rows.stop - rows.start, columns.stop - columns.start
         try:
             piece = codec.coder.decode(payloads, *size, header.level, merged=header.parts == 1, cut=cut)
@@ -107,35 +113,39 @@ def decode_stream(
             if not partial:
                 raise
             pieces.append(None)
+            lost.add(number)
             continue
-        bare = not payloads or (cut and len(payloads) == 1 and not any(piece.read))
-        pieces.append(None if bare else piece)
-    symbols, concealed = _join(header, pieces, codec)
-    loss = replace(loss, concealed=concealed, slices=len(pieces))
+        is_bare = cut and len(payloads) == 1 and not any(piece.read)
+        pieces.append(None if is_bare else piece)
+        if is_bare:
+            lost.add(number)
+    symbols = _join(header, pieces, lost, codec)
+    loss = replace(loss, concealed=len(lost), slices=len(pieces))
     return Decoded(codec, header.width, header.height, header.level, symbols, loss)
 
 
 def _join(
-    header: container.Header, pieces: list[DecodedSlice | None], codec: Codec
-) -> tuple[npt.NDArray[np.int16], int]:
-    """Return the symbols [h, w, C] of all slices in the encoder's channel order, and how many were concealed.
+    header: container.Header, pieces: list[DecodedSlice | None], lost: set[int], codec: Codec
+) -> npt.NDArray[np.int16]:
+    """Return the symbols [h, w, C] of all slices in the encoder's channel order, the lost ones concealed.
 
     Only now, when the bytes have shown that they hold a picture of this size, is memory taken for it.
     """
     model = codec.coder.model
     if len(pieces) == 1 and pieces[0] is not None:
-        return model.restore_order(pieces[0].symbols), 0
+        return model.restore_order(pieces[0].symbols)
     symbols = np.zeros((*tiles.latent_shape(header.width, header.height), model.channels), np.int16)
-    lost = np.zeros(symbols.shape[:2], bool)
-    for place, piece in zip(header.slices, pieces, strict=True):
-        if piece is None:
-            lost[place] = True
-        else:
+    if not any(pieces):
+        return symbols
+    unknown = np.zeros(symbols.shape[:2], bool)
+    for number, (place, piece) in enumerate(zip(header.slices, pieces, strict=True)):
+        unknown[place] = number in lost
+        if piece is not None:
             symbols[place] = piece.symbols
-    if lost.any():
+    if lost:
         count = model.predicted
-        symbols[..., :count] = conceal.fill(symbols[..., :count], lost)
-    return model.restore_order(symbols), sum(piece is None for piece in pieces)
+        symbols[..., :count] = conceal.fill(symbols[..., :count], unknown)
+    return model.restore_order(symbols)
 
 
 def _segments(stream: container.Stream, *, partial: bool) -> tuple[list[tuple[list[bytes], bool]], Loss]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from heliograph.codec import quantise
 from heliograph.codec.codec import SERVER, Codec
 from heliograph.codec.stream import Decoded
-from heliograph.codec.tiles import STRIDE, in_pixels, places
+from heliograph.codec.tiles import STRIDE, Place, in_pixels, places
 from heliograph.errors import CodecError
 from heliograph.server.compiled import Compiled, build_at, compiles_shapes, on_gpu
 from heliograph.server.network import DecoderSpec, build_decoder, reach
@@ -69,6 +69,18 @@ def decoder_spec(codec: Codec) -> DecoderSpec:
         ) from error
 
 
+def folded(count: int, margin: int) -> npt.NDArray[np.intp]:
+    """Return for each of `count` places the one of at most 2 * margin + 1 that sees the same of both ends."""
+    at = np.arange(count)
+    beyond = max(0, count - (2 * margin + 1))
+    return np.where(at < count - margin, np.minimum(at, margin), at - beyond) if beyond else at
+
+
+def _whole(decoded: Decoded) -> Place:
+    rows, columns, _ = decoded.symbols.shape
+    return slice(0, rows), slice(0, columns)
+
+
 class ServerDecoder:
     """A codec's server decoder, loaded and compiled once and used for many streams.
 
@@ -91,6 +103,7 @@ class ServerDecoder:
         load_weights(codec.read(SERVER), self.network)
         self._run = Compiled(self.network)
         self._margin = reach(spec)
+        self._known_flat: tuple[tuple[float, ...], npt.NDArray[np.uint8]] = (), np.zeros(0, np.uint8)
 
     def shape(self, decoded: Decoded) -> tuple[int, int]:
         """Return (rows, columns) in latents that pictures of one batch have in common."""
@@ -116,11 +129,16 @@ class ServerDecoder:
             (large,) = group
             picture = self._in_windows(large)
             return lambda: [picture]
-        running = [self._launch_all(part) for part in self._parts(group)]
+        is_flat = [not decoded.symbols.any() for decoded in group]
+        shown = [decoded for decoded, flat in zip(group, is_flat, strict=True) if not flat]
+        running = [self._launch_all(part) for part in self._parts(shown)]
 
         def finish() -> list[npt.NDArray[np.uint8]]:
-            pictures = [picture for part in running for picture in np.asarray(part)]
-            return [p[: d.height, : d.width] for p, d in zip(pictures, group, strict=False)]
+            pictures = iter([picture for part in running for picture in np.asarray(part)])
+            return [
+                (self._flat(d, _whole(d)) if flat else next(pictures))[: d.height, : d.width]
+                for d, flat in zip(group, is_flat, strict=True)
+            ]
 
         return finish
 
@@ -131,7 +149,7 @@ class ServerDecoder:
         good, about a megabyte in the CPU's library of convolutions.
         """
         if self.is_padded:
-            return [group]
+            return [group] if group else []
         parts: list[Sequence[Decoded]] = []
         at = 0
         while at < len(group):
@@ -164,11 +182,32 @@ class ServerDecoder:
             down, across = place
             top, left = max(0, down.start - self._margin), max(0, across.start - self._margin)
             part = decoded.symbols[top : down.stop + self._margin, left : across.stop + self._margin]
+            if not part.any():
+                target = out[in_pixels(place)]
+                target[:] = self._flat(decoded, place)[: target.shape[0], : target.shape[1]]
+                continue
             picture = np.asarray(self._launch([part], [decoded.steps], [decoded.quality]))[0]
             target = out[in_pixels(place)]
             y, x = (down.start - top) * STRIDE, (across.start - left) * STRIDE
             target[:] = picture[y : y + target.shape[0], x : x + target.shape[1]]
         return out
+
+    def _flat(self, decoded: Decoded, place: Place) -> npt.NDArray[np.uint8]:
+        """Return the pixels of a place around which all symbols are zero, without running the network on it.
+
+        Away from the borders every latent then looks alike, and by the borders a latent looks like any other that is
+        as far from them: all are in a picture as small as the network's reach allows, which is decoded once.
+        """
+        rows, columns, channels = decoded.symbols.shape
+        down, across = folded(rows, self._margin)[place[0]], folded(columns, self._margin)[place[1]]
+        small = tuple(min(side, 2 * self._margin + 1) for side in (rows, columns))
+        key = (*small, decoded.quality)
+        known, picture = self._known_flat
+        if known != key:
+            picture = self.pixels(np.zeros((*small, channels), np.int32), decoded.quality)
+            self._known_flat = key, picture
+        latents = picture.reshape(small[0], STRIDE, small[1], STRIDE, 3)[down][:, :, across]
+        return latents.reshape(len(down) * STRIDE, len(across) * STRIDE, 3)
 
     def _launch(
         self,

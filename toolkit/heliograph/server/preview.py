@@ -36,7 +36,11 @@ class PreviewDecoder:
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB."""
-        latents = quantise.to_int8(decoded.values)
+        latents = np.empty(decoded.symbols.shape, np.int8)
+        for row, symbols in zip(
+            latents, decoded.symbols, strict=True
+        ):  # of all at once the numbers take 10 times that
+            row[:] = quantise.to_int8(quantise.dequantise(symbols, decoded.steps))
         return decode_windows(latents, self._model, decoded.width, decoded.height)
 
     def shape(self, decoded: Decoded) -> tuple[int, int]:

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import main
+from heliograph.codec import container
 
 
 @pytest.fixture
@@ -133,3 +134,23 @@ def test_a_terminal_shows_how_far_it_is(folder: Path, tmp_path: Path, command: l
     assert b"5/5 [" in shown
     assert b"pictures/s, " in shown
     assert b"megapixels/s, 0 failed" in shown
+
+
+def test_of_a_folder_vast_pictures_are_left_undecoded_and_named_ones_are_not(
+    stream: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codec_id = container.open(stream.read_bytes()).header.codec_id
+    stream.with_suffix(".png").unlink()
+    stream.write_bytes(container.pack(container.Header(codec_id, 33_000, 1000, 500, 1), [b""]))
+    options = ["--codec", str(codec_folder), "--decoder", "preview"]
+    assert main(["decode", str(stream.parent), *options]) == 2
+    error = capsys.readouterr().err
+    assert f"{stream}: 33000x1000 is too large: 33.0 megapixels, expected at most 32; if" in error
+    assert main(["decode", str(stream.parent), *options, "--max-megapixels", "33"]) == 0
+    stream.with_suffix(".png").unlink()
+    assert main(["decode", str(stream), *options, "--max-megapixels", "0.01"]) == 2
+    assert "expected at most 0.01; if" in capsys.readouterr().err
+    assert main(["decode", str(stream), *options]) == 0
+    for wrong in ("0", "-1", "nan", "inf", "many"):
+        with pytest.raises(SystemExit):
+            main(["decode", str(stream), "--max-megapixels", wrong])

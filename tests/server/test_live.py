@@ -37,7 +37,7 @@ def layered(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]
 @pytest.fixture
 def live(tmp_path: Path, codec: Codec) -> Live:
     """The pictures of a folder, looked at by hand."""
-    return Live(tmp_path, Decoder(codec, "preview"), latest=3)
+    return Live(tmp_path, Decoder(codec, "preview", max_pixels=80_000_000), latest=3)
 
 
 def told(live: Live, serial: int = 0) -> dict[tuple[str, str], dict[str, Any]]:
@@ -179,7 +179,7 @@ def test_what_cannot_be_decoded_is_shown_with_its_reason(live: Live, tmp_path: P
     look(live)
     shown = told(live)
     assert shown["picture", FIRST]["error"].startswith("not a .helio stream")
-    assert shown["picture", SECOND]["error"].startswith("9000x9000 is too large for the page")
+    assert shown["picture", SECOND]["error"].startswith("9000x9000 is too large: 81.0 megapixels")
     assert (shown["device", "cam"]["failed"], shown["device", "cam"]["health"]) == (2, "failing")
     with pytest.raises(StreamError, match=r"not a \.helio stream"):
         live.picture("cam", FIRST)

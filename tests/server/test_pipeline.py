@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
@@ -98,6 +99,28 @@ def test_bad_streams_and_full_disks_hurt_no_other(streams: dict[Path, bytes], co
         )
     )
     assert [(o.error, "1 cut" in o.loss) for o in partly] == [(None, True)]
+
+
+def test_what_claims_too_many_pixels_is_refused_before_others_wait_for_it(
+    streams: dict[Path, bytes], codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered: list[int] = []
+    enter = Room.enter
+    monkeypatch.setattr(
+        Room, "enter", lambda room, n, pixels: (entered.append(pixels), enter(room, n, pixels))
+    )
+    mixed = {Path("vast.helio"): container.pack(container.Header(codec.id, 11_585, 11_585, 500, 1), [b""])}
+    mixed |= streams
+    decoder = Decoder(codec, "preview", max_pixels=97 * 61)
+    outcomes = {
+        str(o.task.source): o for o in Pipeline(decoder, Kept(), read=mixed.__getitem__).run(tasks_of(mixed))
+    }
+    assert str(outcomes["vast.helio"].error) == (
+        "11585x11585 is too large: 134.2 megapixels, expected at most 0.005917; if the picture is as large as that, "
+        "give more with --max-megapixels"
+    )
+    assert {name for name, o in outcomes.items() if o.error is None} == {f"{n}.helio" for n in (0, 1, 3, 4)}
+    assert max(entered) == 97 * 61
 
 
 def test_little_is_under_way_at_once_however_slow_the_writers(

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from heliograph.codec import registry
+from heliograph.codec import registry, tiles
 from heliograph.commands import batch
 from heliograph.commands.console import Console
 from heliograph.commands.inputs import STREAMS, Inputs, listed
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError
-from heliograph.server.codecs import KINDS, Decoder
+from heliograph.server.codecs import ARRIVING_PIXELS, KINDS, Decoder
 from heliograph.server.pipeline import Outcome, Pipeline
 from heliograph.server.watch import write_picture
 
@@ -84,12 +84,33 @@ def add_decoder_options(parser: argparse.ArgumentParser, kinds: Sequence[str] = 
         + " (%(default)s)",
     )
     parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of the preview decoder")
+    parser.add_argument(
+        "--max-megapixels",
+        type=megapixels,
+        metavar="N",
+        help="leave larger pictures undecoded: a stream of a few bytes can claim "
+        f"{tiles.MAX_PIXELS / 1e6:.0f} ({ARRIVING_PIXELS / 1e6:g}; streams named one by one may be any size)",
+    )
 
 
-def make_decoder(arguments: argparse.Namespace) -> Decoder:
-    """Return the decoder that was asked for; CodecError."""
+def megapixels(text: str) -> int:
+    """Return pixels of a number of megapixels; ArgumentTypeError."""
+    try:
+        pixels = round(1e6 * float(text))
+    except (ValueError, OverflowError):
+        pixels = 0
+    if pixels < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of megapixels, expected more than 0")
+    return pixels
+
+
+def make_decoder(arguments: argparse.Namespace, *, are_chosen: bool = False) -> Decoder:
+    """Return the decoder that was asked for; CodecError. Streams that somebody chose one by one may be any size."""
     threads = os.cpu_count() or 1
-    return Decoder(arguments.codec, arguments.decoder, runtime=arguments.runtime, threads=threads)
+    limit = arguments.max_megapixels or (None if are_chosen else ARRIVING_PIXELS)
+    return Decoder(
+        arguments.codec, arguments.decoder, runtime=arguments.runtime, threads=threads, max_pixels=limit
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,9 +120,8 @@ def run(arguments: argparse.Namespace) -> int:
     streams = [Path(name) for name in arguments.streams]
     inputs = Inputs(STREAMS, streams, arguments.out, ".png", listed=arguments.list, force=arguments.force)
     tasks = inputs.tasks()
-    pipeline = Pipeline(
-        make_decoder(arguments), write_picture, partial=arguments.partial, threads=arguments.threads
-    )
+    decoder = make_decoder(arguments, are_chosen=not inputs.is_lazy)
+    pipeline = Pipeline(decoder, write_picture, partial=arguments.partial, threads=arguments.threads)
     console = Console.of(arguments)
     report = batch.Report(console, inputs.count, lambda: inputs.skipped, is_many=inputs.is_many, words=WORDS)
     return _tell(report, pipeline.run(report.sound(tasks)))
@@ -116,7 +136,12 @@ def _run_on_cluster(arguments: argparse.Namespace) -> int:
     tasks, done = cluster.find_tasks(sources, arguments.out, force=arguments.force)
     folder = str(registry.open_codec(arguments.codec).folder) if arguments.codec else None
     settings = cluster.Settings(
-        arguments.decoder, folder, arguments.runtime, arguments.partial, arguments.threads
+        arguments.decoder,
+        folder,
+        arguments.runtime,
+        arguments.partial,
+        arguments.threads,
+        arguments.max_megapixels or ARRIVING_PIXELS,
     )
     report = batch.Report(
         Console.of(arguments), lambda: len(tasks) + done, lambda: done, is_many=True, words=WORDS

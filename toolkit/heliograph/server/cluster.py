@@ -108,6 +108,7 @@ class Settings:
     runtime: str | None = None
     partial: bool = False
     threads: int | None = None
+    max_pixels: int | None = None
     cores: int | None = None  # that an actor has to itself; None: all of its machine
 
 
@@ -119,7 +120,11 @@ class Actor:
             # Every actor's TensorFlow would take all cores, and two on two cores took three times as long as one.
             os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(settings.cores))
         decoder = Decoder(
-            settings.codec, settings.kind, runtime=settings.runtime, threads=settings.cores or 1
+            settings.codec,
+            settings.kind,
+            runtime=settings.runtime,
+            threads=settings.cores or 1,
+            max_pixels=settings.max_pixels,
         )
         threads = settings.threads or settings.cores
         self._pipeline = Pipeline(

@@ -19,6 +19,7 @@ from heliograph.errors import RuntimeUnavailableError, StreamError
 from heliograph.server.preview import PreviewDecoder
 
 KINDS = ("auto", "server", "preview")
+ARRIVING_PIXELS = 32_000_000  # of a stream that nobody here has chosen: a few bytes can claim 134 million
 
 
 def read_stream(path: Path) -> bytes:
@@ -66,6 +67,7 @@ class Decoder:
         codec: one more than the shipped ones, see `open_codec`.
         kind, runtime, threads: see `open_decoder`.
         registry: the codecs that are known, if another decoder shares them.
+        max_pixels: of a picture; None for all that a stream can have.
 
     Raises:
         ValueError: no such kind.
@@ -80,10 +82,11 @@ class Decoder:
         registry: Registry | None = None,
         runtime: str | None = None,
         threads: int = 1,
+        max_pixels: int | None = None,
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"decoder is {kind!r}, expected one of {', '.join(KINDS)}")
-        self.kind, self.runtime, self.threads = kind, runtime, threads
+        self.kind, self.runtime, self.threads, self.max_pixels = kind, runtime, threads, max_pixels
         self.registry = Registry() if registry is None else registry
         if codec is not None:
             self.registry.add(open_codec(codec))
@@ -98,8 +101,18 @@ class Decoder:
         return self.pixels(self.symbols(container.open(data), partial=partial))
 
     def symbols(self, stream: container.Stream, *, partial: bool = False) -> Decoded:
-        """Return the integers of a stream; see `decode_stream` for `partial` and the errors."""
+        """Return the integers of a stream; see `decode_stream` for `partial` and the errors, and `check_size`."""
+        self.check_size(stream)
         return decode_stream(stream, self.registry.by_id(stream.header.codec_id), partial=partial)
+
+    def check_size(self, stream: container.Stream) -> None:
+        """Raise StreamError if a stream claims more than `max_pixels`."""
+        width, height = stream.header.width, stream.header.height
+        if self.max_pixels is not None and width * height > self.max_pixels:
+            raise StreamError(
+                f"{width}x{height} is too large: {width * height / 1e6:.1f} megapixels, expected at most "
+                f"{self.max_pixels / 1e6:g}; if the picture is as large as that, give more with --max-megapixels"
+            )
 
     def of_codec(self, codec: Codec) -> CodecDecoder:
         """Return the decoder of a codec; see `open_decoder` for the errors."""

@@ -17,14 +17,13 @@ from PIL import Image
 
 from heliograph.codec import container
 from heliograph.codec.stream import Decoded
-from heliograph.errors import HeliographError, StreamError
+from heliograph.errors import HeliographError
 from heliograph.pictures import png
 from heliograph.server.codecs import Decoder
 from heliograph.server.inbox import Entry, Inbox
 
 LOOK = 0.2  # seconds between two looks at the folder
 VIEW_SIDE = 1280  # pixels; larger pictures are shown smaller
-MAX_PIXELS = 1 << 25  # of a picture that is decoded for the page; larger ones can be downloaded
 WINDOW = 60.0  # seconds over which a device's rate is taken
 FRESH, SILENT = 10.0, 900.0  # seconds without a byte until a device counts as waiting, and as silent
 _log = logging.getLogger(__name__)
@@ -133,7 +132,7 @@ class Live:
         """Decode a stream to a PNG, whole or what is there of it; None if there is no such stream.
 
         Raises:
-            HeliographError: it cannot be decoded, or is too large for the page.
+            HeliographError: it cannot be decoded, or is larger than the decoder's `max_pixels`.
         """
         stream = self.inbox.find(device, name)
         return None if stream is None else png(self._decoder.pixels(self._decoded(stream)))
@@ -206,13 +205,7 @@ class Live:
             device.pictures += 1
 
     def _decoded(self, stream: Entry) -> Decoded:
-        opened = container.open(stream.read())
-        header = opened.header
-        if header.width * header.height > MAX_PIXELS:
-            raise StreamError(
-                f"{header.width}x{header.height} is too large for the page; download the stream and decode it"
-            )
-        return self._decoder.symbols(opened, partial=True)
+        return self._decoder.symbols(container.open(stream.read()), partial=True)
 
     def _decode(self, shown: Shown, stream: Entry) -> None:
         state, error, view, decoded, symbols = "", "", shown.view, None, shown.symbols

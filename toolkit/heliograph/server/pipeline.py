@@ -134,6 +134,7 @@ class Pipeline:
         try:
             data = self._fetch(task.source)
             stream = container.open(data)
+            self._decoder.check_size(stream)  # before it waits for room, and others for it
             pixels = stream.header.width * stream.header.height
             reading = time.perf_counter() - began
             room.enter(ticket, pixels)

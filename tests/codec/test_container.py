@@ -163,3 +163,12 @@ def test_c_and_python_agree_on_the_crc_of_a_segment(crc: int, number: int, paylo
     core = load_core()
     assert core is not None
     assert core.segment_crc(crc, number, payload) == container.segment_crc(crc, number, payload)
+
+
+def test_the_first_bytes_claim_a_size() -> None:
+    data = container.pack(container.Header(bytes(8), 300, 5, 500, 1), [b""])
+    assert data[14:17] == b"\xac\x02\x05"  # 300 = 0x2c + 2 * 128, and 5
+    assert container.claimed_size(data) == container.claimed_size(data[:17]) == (300, 5)
+    for cut in (b"", data[:13], data[:16], b"HLO\x02" + data[4:], b"PNG" + data[3:]):
+        assert container.claimed_size(cut) == (0, 0)
+    assert container.claimed_size(data[:14] + b"\xff" * 9) == (0, 0)

@@ -63,10 +63,13 @@ def test_what_is_there_is_found_latest_first(tmp_path: Path, arrive: Arrive, lay
     ]
     assert inbox.look() == found
     arrive(tmp_path / "out", "b", SECOND, layered, [(50, 60)])
-    assert inbox.look()[1].held == 100
+    assert (inbox.look()[0].name, inbox.look()[0].held) == (
+        SECOND,
+        100,
+    )  # it came last, whatever its name says
     (tmp_path / "out" / "a" / FIRST).unlink()
-    assert [s.name for s in inbox.look()] == [THIRD, SECOND]
-    assert [s.name for s in Inbox(tmp_path / "out", latest=1).look()] == [THIRD, SECOND]  # of each device
+    assert [s.name for s in inbox.look()] == [SECOND, THIRD]
+    assert [s.name for s in Inbox(tmp_path / "out", latest=1).look()] == [SECOND, THIRD]  # of each device
     assert found[2].key == ("a", FIRST)
     with pytest.raises(StreamError, match="No such file or directory; it may have been moved away"):
         found[2].read()
@@ -199,6 +202,33 @@ def test_only_the_latest_are_kept_and_the_others_go(
     assert {name for what, name in told(live) if what == "picture"} == set(names[1:4])
     assert live.view("cam", names[0]) is None
     assert live.picture("cam", names[0]) is not None  # still there for download
+
+
+def test_names_of_another_century_are_latest_only_as_they_arrive(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
+) -> None:
+    for age, year in enumerate((2099, 2098, 2026, 2025, 2027)):  # the clock was ahead, and was set
+        path = arrive(
+            tmp_path, "cam", f"{year}0101T000000.000000Z-00000000.helio", layered, [(0, len(layered))]
+        )
+        os.utime(path, (1000 + age, 1000 + age))
+    look(live)
+    shown = [name[:4] for what, name in told(live) if what == "picture"]
+    assert shown == ["2027", "2025", "2026"]
+
+
+def test_one_device_does_not_keep_the_others_from_being_shown(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
+) -> None:
+    codec_id = container.open(layered).header.codec_id
+    vast = container.pack(container.Header(codec_id, 3000, 3000, 500, 1), [b""])
+    for n in range(3):
+        arrive(tmp_path, f"cam{n}", FIRST, layered, [(0, len(layered))])
+    for n in range(4):
+        arrive(tmp_path, "hostile", f"20990101T00000{n}.000000Z-00000000.helio", vast, [(0, len(vast))])
+        live.step()  # its streams come faster than they are decoded
+    shown = {told["device"] for what, told in live.since(0)[1] if what == "picture"}
+    assert shown >= {"cam0", "cam1", "cam2"}
 
 
 class Counted(Entry):

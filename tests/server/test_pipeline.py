@@ -106,9 +106,12 @@ def test_what_claims_too_many_pixels_is_refused_before_others_wait_for_it(
 ) -> None:
     entered: list[int] = []
     enter = Room.enter
-    monkeypatch.setattr(
-        Room, "enter", lambda room, n, pixels: (entered.append(pixels), enter(room, n, pixels))
-    )
+
+    def noted(room: Room, ticket: int, pixels: int) -> None:
+        entered.append(pixels)
+        enter(room, ticket, pixels)
+
+    monkeypatch.setattr(Room, "enter", noted)
     mixed = {Path("vast.helio"): container.pack(container.Header(codec.id, 11_585, 11_585, 500, 1), [b""])}
     mixed |= streams
     decoder = Decoder(codec, "preview", max_pixels=97 * 61)

@@ -98,6 +98,28 @@ def test_the_latest_come_first(
     assert {name for name, _ in steps(watch)} == set(NAMES[:2])
 
 
+def test_one_device_does_not_keep_the_others_from_their_pictures(
+    make: Callable[[], Watch], tmp_path: Path, arrive: Arrive, layered: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec_id = container.open(layered).header.codec_id
+    large = container.pack(container.Header(codec_id, 1000, 1000, 500, 1), [b""])
+    monkeypatch.setattr(watching, "PIXELS_AT_ONCE", 1_000_000)
+    for n in range(3):
+        arrive(tmp_path / "in", f"cam{n}", NAMES[n], layered, [(0, len(layered))])
+    watch, at_once = make(), []
+    for n in range(5):
+        for m in range(3):
+            name = f"20990101T0000{n}{m}.000000Z-00000000.helio"
+            arrive(tmp_path / "in", "hostile", name, large, [(0, len(large))])
+        at_once.append([w.stream.device for w in watch.step()])
+    assert sorted(at_once[0]) == [
+        "cam0",
+        "cam1",
+        "cam2",
+    ]  # small, and so before a large one; then it fills a step
+    assert at_once[1:] == [["hostile"]] * 4
+
+
 def test_it_goes_on_where_it_was_ended(
     make: Callable[[], Watch], tmp_path: Path, arrive: Arrive, layered: bytes
 ) -> None:

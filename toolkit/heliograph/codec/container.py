@@ -155,6 +155,17 @@ def open(data: bytes) -> Stream:
         raise StreamError(f"stream header is corrupt: {error}; fetch the file again") from None
 
 
+def claimed_size(data: bytes) -> tuple[int, int]:
+    """Return the width and height that the first bytes of a stream claim, unchecked; (0, 0) if they claim none."""
+    if len(data) < _FIXED.size or data[:4] != MAGIC + bytes([VERSION]):
+        return 0, 0
+    try:
+        width, at = read_varint(data, _FIXED.size)
+        return width, read_varint(data, at)[0]
+    except ValueError:
+        return 0, 0
+
+
 def _parse(data: bytes) -> Stream:
     if len(data) < _FIXED.size:
         raise Cut

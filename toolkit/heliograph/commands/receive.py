@@ -1,7 +1,8 @@
 """Receive streams over a serial link into an inbox, or watch one; decode what comes.
 
-Only what is on the disk is acknowledged. With --pictures, streams are decoded as they come, the latest first, and
-arriving ones again and again as they grow; that is done by another process, so that the line never waits for it.
+Only what is on the disk is acknowledged. With --pictures, streams are decoded as they come, of each device in turn the
+latest, and arriving ones again and again as they grow; that is done by another process, so that the line never waits
+for it.
 """
 
 from __future__ import annotations

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+from heliograph.codec import container
 from heliograph.errors import StreamError
 from heliograph.link.transfer.partial import arrived
 from heliograph.link.wire.names import is_device, is_stream
@@ -23,9 +26,9 @@ class Entry:
     """A stream in an inbox as it was when it was looked at.
 
     Attributes:
-        name: ends in .helio, also while it arrives; names begin with the time, so later ones sort after.
+        name: ends in .helio, also while it arrives. It may begin with a time, which is what a device says it is.
         held, size: bytes that are there, and that it will have; 0 if that is not known yet.
-        changed: seconds since 1970.
+        changed: when the last of it arrived, in seconds since 1970.
         version: differs when the file does.
     """
 
@@ -43,16 +46,31 @@ class Entry:
         """Device and name."""
         return self.device, self.name
 
+    def pixels(self) -> int:
+        """Return how many pixels it claims to have; 0 if it does not."""
+        try:
+            with self._opened() as file:
+                width, height = container.claimed_size(file.read(32))
+        except OSError:
+            return 0
+        return width * height
+
+    def _opened(self) -> BinaryIO:
+        return os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
     def read(self) -> bytes:
         """Return its bytes; StreamError if it is gone, or is a link: what a device names must lie in its folder."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
+            with self._opened() as file:
                 return file.read()
         except OSError as error:
             raise StreamError(
                 f"cannot read {self.path}: {error.strerror}; it may have been moved away"
             ) from error
+
+
+def _arrival(stream: Entry) -> tuple[float, str, str]:
+    return stream.changed, stream.name, stream.device
 
 
 class Inbox:
@@ -61,7 +79,7 @@ class Inbox:
     Names that no receiver gives are passed over, and so are links.
 
     Args:
-        latest: streams of each device that are looked at, the last ones by name; None for all.
+        latest: streams of each device that are looked at, the last that arrived; None for all.
         flat: streams lie in the folder itself too.
 
     Attributes:
@@ -83,7 +101,7 @@ class Inbox:
         entries: list[Entry] = []
         for device in [*devices, *([NO_DEVICE] if self._flat else [])]:
             entries += self._of(device)
-        return sorted(entries, key=lambda stream: (stream.name, stream.device), reverse=True)
+        return sorted(entries, key=_arrival, reverse=True)
 
     def find(self, device: str, name: str) -> Entry | None:
         """Return a stream by its names, which may be anything; None if there is none."""
@@ -98,8 +116,7 @@ class Inbox:
             stamp = folder.stat().st_mtime_ns
             known = self._listed.get(device)
             if known is None or known[0] != stamp:
-                names = (e.name for e in os.scandir(folder) if is_stream(e.name.removesuffix(PARTIAL)))
-                kept = list(names) if self._latest is None else heapq.nlargest(2 * self._latest, names)
+                kept = self._names(folder)
                 # Times of files are a few milliseconds coarse: another name may come under the same one.
                 is_recent = abs(time.time_ns() - stamp) < RECENT
                 known = self._listed[device] = -1 if is_recent else stamp, kept
@@ -112,7 +129,19 @@ class Inbox:
                 continue
             if (stream := self._stream(device, name, file)) is not None:
                 streams[name] = stream
-        return heapq.nlargest(self._latest or len(streams), streams.values(), key=lambda s: s.name)
+        return heapq.nlargest(self._latest or len(streams), streams.values(), key=_arrival)
+
+    def _names(self, folder: Path) -> list[str]:
+        """Return the names of streams in a folder, of the latest to arrive; OSError."""
+        with os.scandir(folder) as found:
+            streams = [entry for entry in found if is_stream(entry.name.removesuffix(PARTIAL))]
+        if self._latest is None:
+            return [entry.name for entry in streams]
+        arrived = []
+        for entry in streams:
+            with contextlib.suppress(OSError):  # gone by now
+                arrived.append((entry.stat(follow_symlinks=False).st_mtime, entry.name))
+        return [name for _, name in heapq.nlargest(2 * self._latest, arrived)]
 
     def _stream(self, device: str, name: str, file: str) -> Entry | None:
         path = self.folder / device / file

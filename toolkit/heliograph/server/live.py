@@ -1,4 +1,4 @@
-"""The latest pictures of every device, decoded anew as their bytes arrive, for whoever looks on."""
+"""The latest pictures of every device, decoded anew as their bytes arrive, in turns, for whoever looks on."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from heliograph.errors import HeliographError
 from heliograph.pictures import png
 from heliograph.server.codecs import Decoder
 from heliograph.server.inbox import Entry, Inbox
+from heliograph.server.turns import Turns
 
 LOOK = 0.2  # seconds between two looks at the folder
 VIEW_SIDE = 1280  # pixels; larger pictures are shown smaller
@@ -80,7 +81,7 @@ class Device:
 
 
 class Live:
-    """Looks at an inbox, decodes what changed, latest first, on a thread of its own.
+    """Looks at an inbox and decodes what changed, of each device in turn the latest, on a thread of its own.
 
     Args:
         latest: pictures of each device that are kept.
@@ -94,6 +95,7 @@ class Live:
         self._devices: dict[str, Device] = {}
         self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=10_000)
         self._serial = 0
+        self._turns = Turns()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="live", daemon=True)
 
@@ -140,9 +142,11 @@ class Live:
     def step(self) -> bool:
         """Look once and decode one picture that changed; return whether there was one."""
         streams = self.inbox.look()
-        pending = self._take(streams)
-        for shown, stream in pending:
-            self._decode(shown, stream)
+        pending = {stream.key: (shown, stream) for shown, stream in self._take(streams)}
+        for stream, _ in self._turns.order(stream for _, stream in pending.values()):
+            began = time.monotonic()
+            self._decode(*pending[stream.key])
+            self._turns.took(stream.device, time.monotonic() - began)
             return True
         return False
 
@@ -180,8 +184,8 @@ class Live:
                 if shown is None or shown.stream.version != stream.version:
                     pending.append((shown or Shown(stream), stream))
             names: dict[str, set[str]] = {}
-            for device, name in here:
-                names.setdefault(device, set()).add(name)
+            for called, name in here:
+                names.setdefault(called, set()).add(name)
             for device in list(self._devices.values()):
                 self._tell(device, names.get(device.name, set()), now)
         return pending

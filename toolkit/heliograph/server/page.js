@@ -58,16 +58,22 @@ function makeFigure(device, told) {
     links.append(" ");
   }
   Object.assign(figure, { picture, arriving, text, error });
-  const names = [...device.pictures.keys(), told.name].sort().reverse();
-  const after = names[names.indexOf(told.name) + 1];
-  device.shelf.insertBefore(figure, after === undefined ? null : device.pictures.get(after));
   device.pictures.set(told.name, figure);
   return figure;
+}
+
+// The latest to arrive stands first, whatever time its name claims.
+function place(device, figure, changed) {
+  if (figure.dataset.changed === String(changed)) return;
+  figure.dataset.changed = changed;
+  const others = [...device.shelf.children].filter((other) => other !== figure);
+  device.shelf.insertBefore(figure, others.find((other) => Number(other.dataset.changed) <= changed) || null);
 }
 
 function showPicture(told) {
   const device = deviceOf(told.device);
   const figure = device.pictures.get(told.name) || makeFigure(device, told);
+  place(device, figure, told.changed);
   const version = String(told.version);
   if (told.version && figure.dataset.version !== version) {
     figure.picture.src = `${address("view", told, "jpg")}?version=${version}`;

@@ -45,7 +45,7 @@ class Outcome:
     Attributes:
         error: why there is no picture, or None.
         loss: what a partial stream lacked, or "".
-        seconds: of entropy decoding, its share of a batch, and writing.
+        seconds: of entropy decoding, its share of a batch, and writing, as far as it came.
     """
 
     task: Task
@@ -145,11 +145,12 @@ class Pipeline:
             self.stages.add("entropy", seconds)
             return _Read(task, decoded, pixels, len(data), seconds)
         except (HeliographError, MemoryError) as error:
+            seconds = time.perf_counter() - began
             if entered is None:
                 room.enter(ticket, 0)
             else:
                 room.leave(entered)
-            return Outcome(task, _told(error, task))
+            return Outcome(task, _told(error, task), seconds=seconds)
         except BaseException:
             if entered is None:
                 room.enter(ticket, 0)
@@ -165,7 +166,7 @@ class Pipeline:
         try:
             self._store(read.task.target, picture)
         except (HeliographError, MemoryError) as error:
-            return Outcome(read.task, _told(error, read.task))
+            return Outcome(read.task, _told(error, read.task), seconds=read.seconds + share)
         finally:
             room.leave(read.room)
             seconds = time.perf_counter() - began
@@ -308,7 +309,7 @@ class _Run:
                     self._to_writers([read], pictures, time.perf_counter() - began)
                     continue
             self._room.leave(read.room)
-            yield Outcome(read.task, _told(reason, read.task))
+            yield Outcome(read.task, _told(reason, read.task), seconds=read.seconds)
 
     def _written(self, *, wait_for: bool) -> Iterator[Outcome]:
         while self._writing and (wait_for or self._writing[0].done()):

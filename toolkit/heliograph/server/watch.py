@@ -1,4 +1,4 @@
-"""Streams of an inbox to pictures as they come, the latest first, arriving ones anew as they grow.
+"""Streams of an inbox to pictures as they come, of each device in turn the latest, arriving ones anew as they grow.
 
 Of DIR/<device>/<name>.helio the picture is PICTURES/<device>/<name>.png. While a stream arrives, what is there of it
 is <name>.partial.png beside, which goes when the whole one is there. (The picture of a stream that is itself called
@@ -19,12 +19,14 @@ import numpy.typing as npt
 from heliograph.errors import OutputError
 from heliograph.files import write_whole
 from heliograph.pictures import png
-from heliograph.server.codecs import Decoder
+from heliograph.server.codecs import ARRIVING_PIXELS, Decoder
 from heliograph.server.inbox import NO_DEVICE, Entry, Inbox
 from heliograph.server.pipeline import Outcome, Pipeline, Task
+from heliograph.server.turns import Turns
 
 SUFFIX = ".helio"
 AT_ONCE = 32  # streams that are decoded before the folder is looked at again: later ones wait no longer
+PIXELS_AT_ONCE = ARRIVING_PIXELS  # of those streams, if there is more than one
 
 
 @dataclass(frozen=True)
@@ -47,10 +49,11 @@ class Watch:
         self.pictures = pictures
         self._inbox = Inbox(folder, flat=True)
         self._pipeline = Pipeline(decoder, write_picture, partial=True)
+        self._turns = Turns()
         self._versions: dict[tuple[str, str], tuple[int, int, bool]] = {}  # of streams that may change yet
 
     def step(self) -> Iterator[Watched]:
-        """Look once, decode the latest streams that are new or have grown, and yield what became of each.
+        """Look once, decode streams that are new or have grown, and yield what became of each.
 
         Of arriving streams whose header is not there yet nothing is told.
 
@@ -62,6 +65,7 @@ class Watch:
         todo = [Task(stream.path, target) for target, stream in tasks.items()]
         for outcome in self._pipeline.run(todo):
             stream = tasks[Path(outcome.task.target)]
+            self._turns.took(stream.device, outcome.seconds)
             is_good = outcome.error is None and not outcome.loss
             self._done(stream, is_final=is_good)
             if stream.is_whole and outcome.error is None:
@@ -71,17 +75,25 @@ class Watch:
                 yield Watched(stream, outcome)
 
     def _pending(self) -> list[Entry]:
+        """Return what is to be decoded next."""
         entries: list[Entry] = []
+        total = 0
+        for stream, pixels in self._turns.order(self._new()):
+            total += pixels
+            if len(entries) == AT_ONCE or (entries and total > PIXELS_AT_ONCE):
+                break
+            entries.append(stream)
+        return entries
+
+    def _new(self) -> Iterator[Entry]:
+        """Yield all streams whose picture is not there as they are now."""
         for stream in self._inbox.look():
             if self._versions.get(stream.key) == stream.version:
                 continue
             if self._is_there(stream):
                 self._done(stream, is_final=True)
-                continue
-            entries.append(stream)
-            if len(entries) == AT_ONCE:
-                break
-        return entries
+            else:
+                yield stream
 
     def _done(self, stream: Entry, *, is_final: bool) -> None:
         """Do not decode this version again. What a receiver has named is checked and changes no more."""

@@ -77,7 +77,7 @@ def test_what_it_offers() -> None:
             "Encoder",
             "(codec, *, slice_tiles=0, layered=False, fast=False, runtime=None, delegate=None, threads=1)",
         ),
-        ("Decoder", "(codec=None, kind='auto', *, registry=None, runtime=None, threads=1)"),
+        ("Decoder", "(codec=None, kind='auto', *, registry=None, runtime=None, threads=1, max_pixels=None)"),
     ],
 )
 def test_signatures_stay(function: str, signature: str) -> None:

@@ -1,4 +1,4 @@
-"""Output files that appear whole or not at all, and stay through a power cut."""
+"""Files: those written appear whole or not at all and stay through a power cut, those read are files and no devices."""
 
 from __future__ import annotations
 
@@ -6,11 +6,49 @@ import contextlib
 import errno
 import os
 import secrets
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from heliograph.errors import OutputError
 
 _CANNOT_SYNC = {errno.EINVAL, errno.ENOTSUP}
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read; of a pipe nothing is waited for, and of a device nothing is read.
+
+    Links are followed: what they lead to must be a file.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
+    """
+    # Without O_NONBLOCK the opening of a pipe waits for a writer; a terminal must not become this process's.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "it is a pipe, a socket or a device, not a file", str(path))
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """Return the bytes of a file of at most so many; see `open_regular`, whose errors are raised too.
+
+    Raises:
+        OSError: it is longer, or became longer while it was read.
+    """
+    with open_regular(path) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        # One byte more, to see the end: files below /proc say 0 and are endless.
+        data = handle.read(min(size, most) + 1)
+    if len(data) > size and size <= most:
+        raise OSError(errno.EFBIG, "it became longer while it was read", str(path))
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"it has {size} bytes, expected at most {most}", str(path))
+    return data
 
 
 def write_whole(path: Path, data: bytes) -> None:

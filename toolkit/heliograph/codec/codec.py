@@ -1,28 +1,37 @@
-"""What a codec is: a folder with manifest.json, the encoder, the tables, and the decoders, all hashed."""
+"""What a codec is: a folder with manifest.json, the encoder, the tables, and the decoders, all hashed.
+
+A folder may come from anyone. What its manifest says is checked when it is opened; files are read only if they are
+files, of a stated size at most, and have the hash that the manifest says. Links are followed, wherever they lead: what
+is behind one is subject to the same, so it is nothing that who made the folder did not know.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.coder import Coder
 from heliograph.codec.levels import steps_at
+from heliograph.codec.manifest import read_manifest
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import CodecError
+from heliograph.files import read_regular
 
 MANIFEST = "manifest.json"
 ENCODER = "encoder.tflite"
 ENTROPY = "entropy.bin"
 PREVIEW = "decoder.tflite"
 SERVER = "server_decoder.npz"
+MOST_BYTES = (
+    1 << 28
+)  # of a file, but of the entropy model, whose format has a bound of its own below this one
+MOST_ENTROPY_BYTES = 1 << 20
 
 
 def sha256(data: bytes) -> str:
@@ -53,36 +62,31 @@ class Codec:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        path = folder / MANIFEST
-        try:
-            loaded = json.loads(path.read_text(encoding="utf-8"))
-            self.manifest: dict[str, Any] = dict(loaded)
-            self.name = str(self.manifest["name"])
-            self.id = bytes.fromhex(self.manifest["id"])
-            self.tile = int(self.manifest["tile"])
-            self.channels = int(self.manifest["channels"])
-            self.hashes: dict[str, str] = dict(self.manifest["files"])
-        except FileNotFoundError:
-            raise CodecError(
-                f"no codec in {folder}: {MANIFEST} is missing; give a codec's name or its folder"
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CodecError(f"cannot read {path}: {error!r}; copy the codec folder again") from error
+        self.manifest = read_manifest(folder / MANIFEST)
+        self.name: str = self.manifest["name"]
+        self.id = bytes.fromhex(self.manifest["id"])
+        self.tile: int = self.manifest["tile"]
+        self.channels: int = self.manifest["channels"]
+        self.hashes: dict[str, str] = self.manifest["files"]
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a file of the codec; CodecError if it is missing or not as hashed."""
+        """Return the bytes of a file of the codec; CodecError if it is missing, too large or not as hashed."""
+        expected = self.hashes.get(name)
+        if expected is None:
+            raise CodecError(
+                f"the manifest of codec {self.name} names no {name}; copy the codec folder again"
+            )
         try:
-            data = (self.folder / name).read_bytes()
+            data = read_regular(self.folder / name, MOST_ENTROPY_BYTES if name == ENTROPY else MOST_BYTES)
         except OSError as error:
             raise CodecError(
                 f"codec {self.name} lacks {name}: {error.strerror} in {self.folder}; "
                 "copy the codec folder again"
             ) from None
-        actual, expected = sha256(data), self.hashes.get(name)
-        if actual != expected:
+        if (actual := sha256(data)) != expected:
             raise CodecError(
                 f"{self.folder / name} was changed: SHA-256 is {actual[:12]}, the manifest says "
-                f"{str(expected)[:12]}; copy the codec folder again"
+                f"{expected[:12]}; copy the codec folder again"
             )
         return data
 

@@ -47,6 +47,20 @@ def test_a_value_out_of_range_is_named_and_refused_by_c_too(
         core.open(data)
 
 
+@pytest.mark.parametrize("bias", [-(2**31), -(2**26) - 1, 2**26 + 1, 2**31 - 1])
+def test_a_bias_out_of_range_is_refused(bias: int, models: Models) -> None:
+    model = models(3)
+    first = model.networks[0]
+    changed = replace(first, mix_bias=np.array([bias, *first.mix_bias[1:]], np.int32))
+    data = replace(model, networks=(changed, *model.networks[1:])).to_bytes()
+    core = load_core()
+    assert core is not None
+    with pytest.raises(ValueError, match="bad model"):
+        core.open(data)
+    with pytest.raises(ValueError, match="a network's bias is out of range"):
+        EntropyModel.from_bytes(data)
+
+
 @given(place=st.floats(0, 0.9999), value=st.integers(0, 255), cut=st.booleans())
 def test_numpy_and_c_agree_on_which_files_are_good(
     place: float, value: int, cut: bool, models: Models

@@ -77,7 +77,8 @@ class _Reader:
         choose = self.array("i1", second, count)
         if shifts[3] or not (shifts[:3].min() >= 1 and shifts[:3].max() <= 24):
             raise ValueError("a network's shifts are outside 1 to 24")
-        if max(np.abs(mix_bias).max(), np.abs(look_bias).max()) > MAX_BIAS:
+        # In Python's integers: in int32 the absolute value of the lowest is itself.
+        if max(abs(int(bias)) for bias in (*mix_bias, *look_bias)) > MAX_BIAS:
             raise ValueError("a network's bias is out of range")
         a, b, c = (int(s) for s in shifts[:3])
         return PassNetwork((a, b, c), mix, mix_bias, look, look_bias, level, choose, near)  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +108,36 @@ def test_a_damaged_file_gives_a_picture_or_our_error(
         channels, message = 3, str(error)
     assert channels == 3
     assert str(path) in message
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.new("L", (4000, 3000)))
+    tracemalloc.start()
+    with pytest.raises(
+        PictureError,
+        match=r"a.png: picture is 4000x3000, 12000000 pixels, and 11999999 are allowed here; scale it down, or allow",
+    ):
+        load_srgb(path, max_pixels=11_999_999)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert load_srgb(path, max_pixels=12_000_000).shape == (3000, 4000, 3)
+
+
+def test_a_file_longer_than_any_picture_is_not_read(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.webp", Image.new("RGB", (8, 8)))  # a format whose decoder takes the whole file
+    with path.open("ab") as handle:
+        handle.truncate(1 << 40)
+    with pytest.raises(
+        PictureError, match=f"the file has {1 << 40} bytes, a picture of 134217728 pixels has at"
+    ):
+        load_srgb(path)
+
+
+def test_a_pipe_or_a_device_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    (tmp_path / "b.jpg").symlink_to("/dev/zero")
+    for name in ("a.jpg", "b.jpg"):
+        with pytest.raises(
+            PictureError, match="it is a pipe, a socket or a device, not a file; check the file"
+        ):
+            load_srgb(tmp_path / name)

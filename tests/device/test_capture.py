@@ -298,3 +298,13 @@ def test_a_watched_folder_killed_at_random_loses_no_picture(tmp_path: Path, code
     process.communicate(timeout=60)
     assert heights == sorted(heights)  # in order; one can be there twice, if killed before it was noted
     assert len(heights) <= 12 + 4
+
+
+def test_a_picture_that_takes_all_memory_is_left_out(tmp_path: Path, stop: Stop, caplog: Logs) -> None:
+    def encode(picture: Picture) -> bytes:
+        raise MemoryError
+
+    camera = Script(1, holds=True)
+    CaptureLoop(camera, encode, Spool(tmp_path), every=0).run(stop)
+    assert camera.calls == ["open", "taken", "close"]
+    assert "a picture is left out: not enough memory to encode 16x16 pixels" in caplog.text

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -169,3 +172,105 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "gone").rmdir()
     with pytest.raises(CameraError, match="cannot read folder"):
         camera.read()
+
+
+def test_what_is_no_file_is_not_looked_at(watched: Path) -> None:
+    os.mkfifo(watched / "a.jpg")
+    (watched / "b.jpg").mkdir()
+    (watched / "c.jpg").symlink_to("/dev/zero")
+    (watched / "d.jpg").symlink_to(watched / "nothing")
+    put(watched, "e.png", 5)
+    (watched / "f.png").symlink_to(watched / "e.png")
+    camera = opened(watched)
+    assert greys(camera) == [5, 5]
+    began = time.monotonic()
+    assert camera.read() is None
+    assert time.monotonic() - began < 0.2  # nothing is waited for
+
+
+def test_a_picture_of_too_many_pixels_is_passed_over_unread(
+    watched: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "GIVE_UP", 0.3)
+    Image.new("1", (11_585, 11_585)).save(watched / "a.png")
+    os.utime(watched / "a.png", (1e9, 1e9))
+    put(watched, "b.png", 5)
+    camera = WatchedFolder(watched, max_pixels=50_000_000)
+    camera.open()
+    began = time.monotonic()
+    assert greys(camera) == [5]
+    time.sleep(0.3)
+    assert greys(camera) == []
+    assert time.monotonic() - began < 2
+    assert "passed over: " in caplog.text
+    assert "picture is 11585x11585, 134212225 pixels, and 50000000 are allowed here" in caplog.text
+
+
+CAPTURE = """
+import os, signal, sys
+from pathlib import Path
+from heliograph.device.cameras.folder import WatchedFolder
+camera = WatchedFolder(Path(sys.argv[1]), Path(sys.argv[2]))
+camera.open()
+while (picture := camera.read()) is not None:
+    grey = int(picture[0, 0, 0])
+    if grey == 66:
+        os.kill(os.getpid(), signal.SIGKILL)  # as the system does when memory ends
+    print(grey, flush=True)
+    camera.taken()
+camera.close()
+"""
+
+
+def test_a_picture_that_kills_twice_is_set_aside(
+    watched: Path, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    put(watched, "a.png", 1, age=300)
+    put(watched, "b.png", 66, age=200)
+    put(watched, "c.png", 3, age=100)
+    done = [run_python(CAPTURE, watched, tmp_path / "spool") for _ in range(4)]
+    assert [d.returncode for d in done] == [-signal.SIGKILL, -signal.SIGKILL, 0, 0]
+    assert [d.stdout.split() for d in done] == [["1"], [], ["3"], []]
+    assert f"set aside: {watched}/b.png was being read or encoded each of 2 times" in done[2].stderr
+    assert done[3].stderr == ""
+    put(watched, "b.png", 2, age=50)  # made smaller
+    assert greys(opened(watched, tmp_path / "spool")) == [2]
+
+
+def test_errors_and_stops_are_no_attempts(
+    watched: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(watched, "a.png", 1)
+    for _ in range(5):
+        camera = opened(watched, tmp_path / "spool")
+        assert camera.read() is not None
+        camera.close()
+    assert greys(opened(watched, tmp_path / "spool")) == [1]
+    assert caplog.text == ""
+
+
+def test_a_file_that_does_not_decode_is_noted_once(
+    watched: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (watched / "half.jpg").write_bytes(b"no picture yet")
+    os.utime(watched / "half.jpg", (1e9, 1e9))
+    for _ in range(3):
+        camera = opened(watched, tmp_path / "spool")
+        for _ in range(3):
+            assert camera.read() is None
+    (file,) = (tmp_path / "spool").glob(".taken-*")
+    assert len(file.read_text().splitlines()) == 2
+    assert caplog.text == ""
+
+
+def test_without_room_for_a_note_pictures_come_all_the_same(
+    watched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(watched, "a.png", 1)
+    camera = opened(watched, tmp_path / "spool")
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert camera.read() is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from heliograph.codec import tiles
 from heliograph.errors import PictureError
+from heliograph.files import open_regular
 from heliograph.srgb import to_srgb, upright
 
 # What a camera or an editor writes. Pillow reads more, some of it by starting other programs (EPS).
@@ -18,6 +20,9 @@ FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF"
 
 # The limit of a stream is checked before a pixel is decoded; Pillow's would warn about honest 100 megapixels.
 Image.MAX_IMAGE_PIXELS = tiles.MAX_PIXELS
+
+# Of a file: what 16 bits and four channels of each pixel take, and what else a camera stores. Some decoders read all.
+BYTES_PER_PIXEL, BYTES_BESIDE = 8, 64 << 20
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -34,19 +39,22 @@ def list_pictures(folder: Path) -> list[Path]:
     return found
 
 
-def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
+def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Read a picture as uint8 [H, W, 3] sRGB, upright, its ICC profile applied.
 
     Transparent parts are over black, 16-bit greys rounded to 8 bits; of an animation it is the first frame.
 
     Raises:
-        PictureError: no picture, a format not in FORMATS, cut or corrupt, or larger than `tiles.MAX_PIXELS`.
+        PictureError: no file, no picture, a format not in FORMATS, cut or corrupt, larger than `tiles.MAX_PIXELS`, or
+            larger than `max_pixels`; the last two before anything is decoded.
     """
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        with Image.open(path, formats=formats) as opened:
-            tiles.check_size(*opened.size)
+        with open_regular(path) as file:
+            _check_bytes(os.fstat(file.fileno()).st_size, max_pixels)
+            opened = Image.open(file, formats=formats)
+            _check_pixels(*opened.size, max_pixels)
             return to_srgb(upright(opened))
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from None
@@ -65,6 +73,23 @@ def load_srgb(path: Path) -> npt.NDArray[np.uint8]:
         raise PictureError(
             f"cannot read picture {path}: {type(error).__name__}: {error}; check the file"
         ) from error
+
+
+def _check_bytes(size: int, max_pixels: int) -> None:
+    most = BYTES_PER_PIXEL * max_pixels + BYTES_BESIDE
+    if size > most:
+        raise PictureError(
+            f"the file has {size} bytes, a picture of {max_pixels} pixels has at most {most}; scale it down first"
+        )
+
+
+def _check_pixels(width: int, height: int, max_pixels: int) -> None:
+    tiles.check_size(width, height)
+    if width * height > max_pixels:
+        raise PictureError(
+            f"picture is {width}x{height}, {width * height} pixels, and {max_pixels} are allowed here; "
+            "scale it down, or allow more"
+        )
 
 
 def load_folder(folder: Path) -> list[npt.NDArray[np.uint8]]:

@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from heliograph.errors import PictureError
 
@@ -15,7 +15,9 @@ def upright(picture: Image.Image) -> Image.Image:
     """Return a picture turned as its EXIF block says; one with a broken block as it is."""
     picture.load()
     try:
-        return ImageOps.exif_transpose(picture)
+        # Pillow would copy one that stands upright, 200 MB of a large photograph.
+        is_upright = picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return picture if is_upright else ImageOps.exif_transpose(picture)
     except Exception:  # a broken EXIF block: the pixels are still a picture
         return picture
 
@@ -33,7 +35,8 @@ def to_srgb(picture: Image.Image) -> npt.NDArray[np.uint8]:
     if picture.mode == "F":
         raise PictureError("floating-point pixels have no defined white; save it with 8 or 16 bits")
     if not picture.has_transparency_data:
-        return np.asarray(_from_profile(picture).convert("RGB"))
+        colour = _from_profile(picture)
+        return np.asarray(colour if colour.mode == "RGB" else colour.convert("RGB"))
     straight = picture.convert("RGBA")
     straight.info["icc_profile"] = picture.info.get("icc_profile")
     colour = _from_profile(straight.convert("RGB")).convert("RGB")

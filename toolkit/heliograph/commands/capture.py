@@ -10,11 +10,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from heliograph.codec import container, levels
+from heliograph.codec import container, levels, tiles
 from heliograph.commands import encoding
 from heliograph.commands.console import Console
 from heliograph.device import systemd
-from heliograph.device.cameras import SOURCES, Picture, make_camera, parse_size
+from heliograph.device.cameras import MAX_PIXELS, SOURCES, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import THRESHOLD, ChangeDetector
 from heliograph.device.encoder import Encoder
@@ -26,7 +26,7 @@ from heliograph.stop import Stop
 NAME = "capture"
 HELP = "camera to spool, again and again, on the device"
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_COUNTS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 def duration(text: str) -> float:
@@ -40,8 +40,19 @@ def duration(text: str) -> float:
 def byte_count(text: str) -> int:
     """Parse a number of bytes, such as 100M."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text)
-    if match is None or not (count := int(float(match[1]) * _BYTES[match[2]])):
+    if match is None or not (count := int(float(match[1]) * _COUNTS[match[2]])):
         raise argparse.ArgumentTypeError(f"size is {text!r}, expected such as 500k, 100M, 2G")
+    return count
+
+
+def pixel_count(text: str) -> int:
+    """Parse a number of pixels, such as 50M."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text)
+    count = int(float(match[1]) * _COUNTS[match[2]]) if match else 0
+    if not 1 <= count <= tiles.MAX_PIXELS:
+        raise argparse.ArgumentTypeError(
+            f"count of pixels is {text!r}, expected such as 12M, at most {tiles.MAX_PIXELS}"
+        )
     return count
 
 
@@ -93,6 +104,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--size", type=size, metavar="WxH", help="to ask a picamera or V4L2 camera for; default: its own"
     )
     parser.add_argument(
+        "--max-pixels",
+        type=pixel_count,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="of a picture in folder:DIR, such as 64M: a larger one is passed over before it is decoded "
+        f"({MAX_PIXELS // 10**6}M)",
+    )
+    parser.add_argument(
         "--skip-unchanged",
         type=threshold,
         nargs="?",
@@ -132,7 +151,9 @@ def run(arguments: argparse.Namespace) -> int:
         console.result({"unit": unit}, unit.removesuffix("\n"))
         return 0
     logging.basicConfig(format="heliograph: %(message)s", level=logging.WARNING)
-    camera = make_camera(arguments.source, size=arguments.size, memory=arguments.spool)
+    camera = make_camera(
+        arguments.source, size=arguments.size, memory=arguments.spool, max_pixels=arguments.max_pixels
+    )
     encode = _LastingEncoder(arguments)
     spool = Spool(arguments.spool, max_bytes=arguments.spool_bytes)
     threshold = arguments.skip_unchanged
@@ -233,6 +254,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         "every": f"{arguments.every:.3f}".rstrip("0").rstrip(".") + "s",
         "count": arguments.count,
         "size": None if arguments.size is None else "{}x{}".format(*arguments.size),
+        "max-pixels": arguments.max_pixels,
         "skip-unchanged": arguments.skip_unchanged,
         "spool-bytes": arguments.spool_bytes,
         "port": arguments.port,

@@ -118,6 +118,11 @@ class CaptureLoop:
             _log.warning("a picture is left out: %s", error)
             self._camera.taken()
             return True
+        except MemoryError:  # likewise: with the next one there may be enough
+            height, width = picture.shape[:2]
+            _log.warning("a picture is left out: not enough memory to encode %dx%d pixels", width, height)
+            self._camera.taken()
+            return True
         name = self._spool.add(data)
         self._camera.taken()
         if self._changes is not None:

@@ -10,6 +10,8 @@ from heliograph.errors import CameraError
 
 __all__ = ["SOURCES", "Camera", "EndOfPictures", "Picture", "make_camera"]
 
+# From a JPEG to its stream 11 bytes a pixel are in use: a Raspberry Pi of 1 GB has 550 MB for one picture.
+MAX_PIXELS = 50_000_000
 SOURCES = "picamera, v4l2:/dev/video0, folder:DIR, video:FILE, synthetic[:WxH]"
 
 
@@ -21,13 +23,20 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def make_camera(source: str, *, size: tuple[int, int] | None = None, memory: Path | None = None) -> Camera:
+def make_camera(
+    source: str,
+    *,
+    size: tuple[int, int] | None = None,
+    memory: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Camera:
     """Return the camera of a source's name; it is not opened yet.
 
     Args:
         source: one of SOURCES.
         size: width and height to ask a picamera or V4L2 camera for; default: the largest, or what it gives.
         memory: a folder in which a watched folder remembers what was taken; needed for that source only.
+        max_pixels: of a picture in a watched folder; a larger one is passed over.
 
     Raises:
         CameraError: there is no such source.
@@ -49,7 +58,7 @@ def make_camera(source: str, *, size: tuple[int, int] | None = None, memory: Pat
     if kind == "folder" and rest:
         from heliograph.device.cameras.folder import WatchedFolder
 
-        return WatchedFolder(Path(rest), memory)
+        return WatchedFolder(Path(rest), memory, max_pixels=max_pixels)
     if kind == "synthetic":
         from heliograph.device.cameras.synthetic import SyntheticCamera
 

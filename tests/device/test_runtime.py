@@ -117,3 +117,22 @@ def test_runtimes_agree_but_for_one_unit(codec: Codec, paint: Paint) -> None:
         difference = np.abs(found[0].astype(int) - other)
         assert difference.max() <= 1
         assert (difference == 0).mean() > 0.9
+
+
+def test_a_model_of_two_inputs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interpreter:
+        def __init__(self, **options: object) -> None:
+            pass
+
+        def allocate_tensors(self) -> None:
+            pass
+
+        def get_input_details(self) -> list[object]:
+            return [{}, {}]
+
+        def get_output_details(self) -> list[object]:
+            return [{}]
+
+    monkeypatch.setattr(runtime, "_load", lambda name: (Interpreter, None))
+    with pytest.raises(CodecError, match="model has 2 inputs and 1 outputs, expected one of both"):
+        runtime.Model(b"")

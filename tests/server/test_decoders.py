@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,13 @@ import numpy.typing as npt
 import pytest
 
 from heliograph.codec import container, levels
-from heliograph.codec.codec import Codec
+from heliograph.codec.codec import MANIFEST, SERVER, Codec, sha256
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.device.encoder import Encoder
+from heliograph.errors import CodecError
 from heliograph.server.decoder import WINDOW, ServerDecoder, bucket
-from heliograph.server.network import DecoderSpec, build_decoder
+from heliograph.server.network import DecoderSpec, build_decoder, decoder_parameters
 from heliograph.server.preview import PreviewDecoder
 
 Paint = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -207,3 +210,45 @@ def test_shipped_decoders_rank_as_they_should(shipped: Codec) -> None:
     decoded = decode_stream(Encoder(shipped).encode(picture, Rate(quality=60)), shipped)
     full, preview = ServerDecoder(shipped).decode(decoded), PreviewDecoder(shipped).decode(decoded)
     assert psnr(picture, full) > psnr(picture, preview) > 28
+
+
+@pytest.mark.parametrize("spec", [DecoderSpec(), DecoderSpec(widths=(9, 7, 5, 2), blocks=(0, 3, 1, 2))])
+def test_parameters_are_counted_from_the_shape(spec: DecoderSpec) -> None:
+    assert decoder_parameters(spec, 12) == build_decoder(spec, 12).count_params()
+
+
+@pytest.mark.parametrize(
+    ("described", "text"),
+    [
+        ({}, "describes no server decoder: expected 4 widths of 2 to 4096 and 4 counts of blocks up to 64"),
+        ({"widths": [-1, 8, 8, 8]}, "describes no server decoder"),
+        ({"widths": [8, 8, 8]}, "describes no server decoder"),
+        ({"widths": [8, 8, 8, 1e9]}, "describes no server decoder"),
+        ({"widths": [8, 8, 8, 10**9]}, "describes no server decoder"),
+        ({"blocks": "1111"}, "describes no server decoder"),
+        ({"blocks": [10**6, 1, 1, 1]}, "describes no server decoder"),
+        (
+            {"widths": [4096] * 4, "blocks": [64] * 4},
+            "parameters, its file holds at most 134217728; use --decoder",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_is_not_built(
+    described: dict[str, object], text: str, codec_copy: Path
+) -> None:
+    manifest = json.loads((codec_copy / MANIFEST).read_text(encoding="utf-8"))
+    manifest["server_decoder"] = manifest["server_decoder"] | described if described else {}
+    (codec_copy / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(CodecError, match=text):
+        ServerDecoder(Codec(codec_copy))
+
+
+def test_weights_that_are_none_are_named(codec_copy: Path) -> None:
+    (codec_copy / SERVER).write_bytes(b"\x93NUMPY no archive")
+    manifest = json.loads((codec_copy / MANIFEST).read_text(encoding="utf-8"))
+    manifest["files"][SERVER] = sha256(b"\x93NUMPY no archive")
+    (codec_copy / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(
+        CodecError, match=r"does not fit its manifest: it is no \.npz file; copy the codec folder again"
+    ):
+        ServerDecoder(Codec(codec_copy))

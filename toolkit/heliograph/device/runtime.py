@@ -99,8 +99,13 @@ class Model:
         except (ValueError, RuntimeError) as error:
             first = str(error).splitlines()[0] if str(error) else "unknown reason"
             raise CodecError(f"{self.runtime} cannot load the model: {first}") from error
-        (self._input,) = self._interpreter.get_input_details()
-        (self._output,) = self._interpreter.get_output_details()
+        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        if (len(inputs), len(outputs)) != (1, 1):
+            raise CodecError(
+                f"model has {len(inputs)} inputs and {len(outputs)} outputs, expected one of both; "
+                "copy the codec folder again"
+            )
+        self._input, self._output = inputs[0], outputs[0]
         if self._input["dtype"] is not np.int8 or self._output["dtype"] is not np.int8:
             raise CodecError(
                 f"model takes {self._input['dtype'].__name__} and gives {self._output['dtype'].__name__}, "

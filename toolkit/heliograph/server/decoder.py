@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,14 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import quantise
-from heliograph.codec.codec import SERVER, Codec
+from heliograph.codec.codec import MOST_BYTES, SERVER, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE, Place, in_pixels, places
 from heliograph.errors import CodecError
+from heliograph.server.arrays import read_arrays
 from heliograph.server.compiled import Compiled, build_at, compiles_shapes, on_gpu
-from heliograph.server.network import DecoderSpec, build_decoder, reach
+from heliograph.server.network import DecoderSpec, build_decoder, decoder_parameters, reach
 
 WINDOW = 96  # latents on a side decoded at once; 1536 pixels
+WIDTHS, BLOCKS = range(2, 4097), range(65)  # of a network that a manifest describes
 GPU_PIXELS, CPU_PIXELS = 1 << 24, 1 << 19  # of the pictures in a batch
 GPU_BATCH, CPU_BATCH = 256, 32  # the largest
 
@@ -34,14 +35,11 @@ def store_weights(model: keras.Model) -> bytes:
 
 def load_weights(data: bytes, model: keras.Model) -> None:
     """Read what `store_weights` wrote into a network of the same shape; CodecError if it does not fit."""
+    variables = {variable.path: variable for variable in model.weights}
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
-            for variable in model.weights:
-                array = stored[variable.path]
-                if array.shape != tuple(variable.shape):
-                    raise ValueError(f"{variable.path} is {array.shape}, expected {tuple(variable.shape)}")
-                variable.assign(array.astype(np.float32))
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        for path, array in read_arrays(data, {k: tuple(v.shape) for k, v in variables.items()}):
+            variables[path].assign(array)
+    except ValueError as error:
         raise CodecError(
             f"server decoder does not fit its manifest: {error}; copy the codec folder again"
         ) from error
@@ -59,14 +57,26 @@ def bucket(side: int) -> int:
 
 
 def decoder_spec(codec: Codec) -> DecoderSpec:
-    """Return the shape of a codec's server decoder; CodecError if the manifest has none."""
-    try:
-        entry = codec.manifest["server_decoder"]
-        return DecoderSpec(widths=tuple(entry["widths"]), blocks=tuple(entry["blocks"]))
-    except (KeyError, TypeError) as error:
+    """Return the shape of a codec's server decoder; CodecError if the manifest has none, or one that cannot be."""
+    entry = codec.manifest.get("server_decoder", {})
+    widths, blocks = entry.get("widths"), entry.get("blocks")
+    if not _are_counts(widths, WIDTHS) or not _are_counts(blocks, BLOCKS):
         raise CodecError(
-            f"codec {codec.name} describes no server decoder ({error!r}); use --decoder preview or copy it again"
-        ) from error
+            f"codec {codec.name} describes no server decoder: expected 4 widths of {WIDTHS[0]} to {WIDTHS[-1]} and "
+            f"4 counts of blocks up to {BLOCKS[-1]}; use --decoder preview or copy it again"
+        )
+    spec = DecoderSpec(widths=tuple(widths), blocks=tuple(blocks))
+    parameters, most = decoder_parameters(spec, codec.channels), MOST_BYTES // 2  # in float16
+    if parameters > most:
+        raise CodecError(
+            f"the server decoder of codec {codec.name} has {parameters} parameters, its file holds at most {most}; "
+            "use --decoder preview or copy it again"
+        )
+    return spec
+
+
+def _are_counts(value: object, allowed: range) -> bool:
+    return isinstance(value, list) and len(value) == 4 and all(type(n) is int and n in allowed for n in value)
 
 
 def folded(count: int, margin: int) -> npt.NDArray[np.intp]:

@@ -146,6 +146,18 @@ def build_decoder(spec: DecoderSpec, latent: int, *, masked: bool = False) -> ke
     return keras.Model([y, quality, extent] if masked else [y, quality], picture, name="decoder")
 
 
+def decoder_parameters(spec: DecoderSpec, latent: int) -> int:
+    """Numbers in the file of a server decoder, counted from the layer shapes."""
+    first, last = spec.widths[0], spec.widths[3]
+    total = 64 + 768 * (latent + 1) + latent + first * (9 * latent + 1) + 12 * (9 * last + 1)
+    for before, width in zip(spec.widths[:3], spec.widths[1:], strict=True):
+        total += 4 * width * (before + 1)
+    for width, blocks in zip(spec.widths, spec.blocks, strict=True):
+        half = width // 2
+        total += blocks * (half * (width + 1) + 64 * half + half * (9 * half + 1) + width * (half + 1))
+    return total
+
+
 def decoder_macs_per_pixel(spec: DecoderSpec, latent: int) -> float:
     """Multiply-accumulates of the server decoder per picture pixel, counted from the layer shapes."""
     total = latent * 768 / 256 + 9 * latent * spec.widths[0] / 256

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     141 where whoever reads the output stops reading, as `head` does.
     """
     parsed = build_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As on standard error: a name that the terminal's encoding lacks is shown somehow, and stops nothing.
+        sys.stdout.reconfigure(errors="backslashreplace")
     progress.be_quiet(parsed.quiet)
     (chatter.show if parsed.verbose else chatter.silence)()
     try:

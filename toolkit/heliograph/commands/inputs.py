@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections import Counter
@@ -13,7 +14,11 @@ from typing import IO
 from heliograph.errors import HeliographError, OutputError, StreamError
 from heliograph.server.pipeline import Task
 
+# Of paths this module asks `os.path`: pathlib raises where a name is too long, or a folder on the way is closed.
+# ruff: noqa: PTH100, PTH110, PTH112, PTH122
+
 SUFFIX = ".helio"
+SHOWN = 60  # characters of a line that is no name
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Inputs:
     @property
     def is_lazy(self) -> bool:
         """Whether there is a folder or a list."""
-        return self.listed is not None or any(path.is_dir() for path in self.paths)
+        return self.listed is not None or any(os.path.isdir(path) for path in self.paths)
 
     @property
     def is_many(self) -> bool:
@@ -89,24 +94,30 @@ class Inputs:
         if self.listed == "-":
             return None
         named = 0 if self.listed is None else sum(1 for _ in listed(self.listed))
-        return named + sum(sum(1 for _ in self._walk(path)) if path.is_dir() else 1 for path in self.paths)
+        return named + sum(
+            sum(1 for _ in self._walk(path)) if os.path.isdir(path) else 1 for path in self.paths
+        )
 
     def _checked(self) -> Iterator[Task | Refused]:
         taken: set[int] = set()  # hashes of places: a million take 60 MB, their names ten times that
-        given = {path.resolve() for path in self.paths}
+        given = {os.path.realpath(path) for path in self.paths}
         is_empty, is_lazy = True, self.is_lazy
-        for source, target in self._pairs():
+        for pair in self._pairs():
             is_empty = False
-            place = hash(os.path.abspath(target))  # noqa: PTH100 - of a string, and without the file system
+            if isinstance(pair, Refused):
+                yield pair
+                continue
+            source, target = pair
+            place = hash(os.path.abspath(target))
             problem = ""
             if place in taken:
                 problem = (
                     f"{source} would become {target} as another {self.kind.word} does; rename one, or give -o"
                 )
-            elif target.exists():
-                if target.resolve() in given:
+            elif os.path.exists(target):
+                if os.path.realpath(target) in given:
                     problem = f"{target} is an input and would be overwritten; give another place with -o"
-                elif target.is_dir():
+                elif os.path.isdir(target):
                     problem = f"{target} is a folder, expected a file name; give another with -o"
                 elif not self.force and not is_lazy:
                     problem = f"{target} exists already; use --force to replace it, or -o for another place"
@@ -123,17 +134,23 @@ class Inputs:
                 f"no {self.kind.word}s in {where}: expected files ending in {endings}; check the path"
             )
 
-    def _pairs(self) -> Iterator[tuple[Path, Path]]:
-        """Yield every input and its result."""
+    def _pairs(self) -> Iterator[tuple[Path, Path] | Refused]:
+        """Yield every input and its result, or why it has none."""
         out = None if self.out is None else Path(self.out)
         is_folder = out is not None and (
-            self.is_many or str(self.out).endswith(("/", os.sep)) or out.is_dir()
+            self.is_many or str(self.out).endswith(("/", os.sep)) or os.path.isdir(out)
         )
-        files = {path: path if out is None else out / path.name for path in self.paths if not path.is_dir()}
+        files = {
+            path: path if out is None else out / path.name for path in self.paths if not os.path.isdir(path)
+        }
         times = Counter(place.with_suffix(self.suffix) for place in set(files.values()))
         for path in self.paths:
-            if path.is_dir():
-                for found, is_twin in self._walk(path):
+            if os.path.isdir(path):
+                for entry in self._walk(path):
+                    if isinstance(entry, Refused):
+                        yield entry
+                        continue
+                    found, is_twin = entry
                     place = found if out is None else out / found.relative_to(path)
                     yield found, self._result(place, is_twin=is_twin)
             elif out is not None and not is_folder:
@@ -143,20 +160,31 @@ class Inputs:
                 yield path, self._result(files[path], is_twin=is_twin)
         if self.listed is not None:
             for name in listed(self.listed):
+                if "\0" in name or not Path(name).name:
+                    yield self._no_name(name)
+                    continue
                 place = Path(name) if out is None else out / Path(name).name
                 yield Path(name), self._result(place, is_twin=False)
 
     def _result(self, place: Path, *, is_twin: bool) -> Path:
         return place.with_name(place.name + self.suffix) if is_twin else place.with_suffix(self.suffix)
 
-    def _walk(self, folder: Path) -> Iterator[tuple[Path, bool]]:
-        """Yield the inputs below a folder by name, and whether another there has the same stem; links not followed."""
+    def _no_name(self, name: str) -> Refused:
+        shown = repr(name if len(name) <= SHOWN else f"{name[:SHOWN]}...")
+        text = f"{shown} in {self.listed} names no {self.kind.word}; give one path a line, without NULs between them"
+        return Refused(Path(shown), self.kind.error(text))
+
+    def _walk(self, folder: Path) -> Iterator[tuple[Path, bool] | Refused]:
+        """Yield the inputs below a folder by name, and whether another there has the same stem; links not followed.
+
+        A folder that cannot be read is one that is refused.
+        """
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            raise self.kind.error(
-                f"cannot read folder {folder}: {error.strerror}; check who may read it"
-            ) from error
+            text = f"cannot read folder {folder}: {error.strerror}; check who may read it"
+            yield Refused(folder, self.kind.error(text))
+            return
         files = [e.name for e in entries if not e.is_dir(follow_symlinks=False) and self._is_input(e.name)]
         # Where all have one suffix, no two have one stem.
         stems = Counter(name.rpartition(".")[0] for name in files) if len(self.kind.suffixes) > 1 else {}
@@ -168,7 +196,7 @@ class Inputs:
                 yield Path(entry.path), stems.get(entry.name.rpartition(".")[0], 1) > 1
 
     def _is_input(self, name: str) -> bool:
-        return not name.startswith(".") and os.path.splitext(name)[1].lower() in self.kind.suffixes  # noqa: PTH122
+        return not name.startswith(".") and os.path.splitext(name)[1].lower() in self.kind.suffixes
 
 
 def listed(file: str) -> Iterator[str]:
@@ -181,6 +209,8 @@ def listed(file: str) -> Iterator[str]:
 
 def _open(file: str) -> IO[str]:
     if file == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")
         return sys.stdin
     try:
         return Path(file).open(encoding="utf-8", errors="surrogateescape")

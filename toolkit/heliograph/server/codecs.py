@@ -16,16 +16,18 @@ from heliograph.codec.decoder import CodecDecoder
 from heliograph.codec.registry import Registry, open_codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import RuntimeUnavailableError, StreamError
+from heliograph.files import read_regular
 from heliograph.server.preview import PreviewDecoder
 
+MOST_BYTES = 1 << 30  # of a stream: eight for each pixel that a picture may have
 KINDS = ("auto", "server", "preview")
 ARRIVING_PIXELS = 32_000_000  # of a stream that nobody here has chosen: a few bytes can claim 134 million
 
 
 def read_stream(path: Path) -> bytes:
-    """Return a stream file's bytes; StreamError if it cannot be read."""
+    """Return a stream file's bytes; StreamError if it cannot be read, is no file, or longer than any stream."""
     try:
-        return path.read_bytes()
+        return read_regular(path, MOST_BYTES)
     except OSError as error:
         raise StreamError(f"cannot read {path}: {error.strerror}; check the path") from error
 

@@ -141,6 +141,91 @@ def test_names_rise_when_the_clock_steps_back_even_over_a_restart(
     ]
 
 
+def test_a_clock_that_was_far_ahead_is_mended_and_order_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    true = "20261201T000000.000000Z"
+    ahead = ["20990101T000000.000000Z", "20990101T001000.000000Z"]
+    mended = "20270101T000000.000000Z"
+    monkeypatch.setattr(module, "datetime", Clock([true, *ahead, mended, "20270101T001000.000000Z", true]))
+    spool = Spool(tmp_path)
+    datas = [bytes([n]) for n in range(6)]
+    for data in datas[:4]:
+        spool.add(data)
+    assert [n[:23] for n in spool.names()] == [
+        true,
+        mended,
+        "20270101T000000.000001Z",
+        "20270101T000000.000003Z",
+    ]
+    assert [spool.read(n) for n in spool.names()] == datas[:4]
+    assert len(caplog.records) == 1
+    assert (
+        f"the clock was ahead, at {ahead[1]}, and says {mended} now: names go on there, 2 streams were renamed"
+        in caplog.text
+    )
+    assert Spool(tmp_path).add(datas[4])[:23] == "20270101T001000.000000Z"
+    assert Spool(tmp_path).add(datas[5])[:23] == "20270101T001000.000001Z"
+    assert [spool.read(n) for n in spool.names()] == datas
+
+
+def test_a_power_cut_while_names_are_mended_keeps_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = [f"2099010{n}T000000.000000Z" for n in range(1, 4)]
+    clock = Clock([*ahead, "20270101T000000.000000Z", "20270101T001000.000000Z"])
+    monkeypatch.setattr(module, "datetime", clock)
+    spool = Spool(tmp_path)
+    for n in range(3):
+        spool.add(bytes([n]))
+    rename, left = Path.rename, [2]
+
+    def cut(path: Path, target: Path) -> Path:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(5, "as good as off")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", cut)
+    with pytest.raises(SpoolError, match="as good as off"):
+        spool.add(b"never")
+    assert [spool.read(n) for n in spool.names()] == [b"\0", b"\1", b"\2"]
+    monkeypatch.setattr(Path, "rename", rename)
+    spool = Spool(tmp_path)
+    spool.add(bytes([3]))
+    assert [spool.read(n) for n in spool.names()] == [b"\0", b"\1", b"\2", b"\3"]
+    assert all(n.startswith("20270101T00") for n in spool.names())
+
+
+def test_a_clock_that_is_not_set_mends_nothing_and_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    early = "19700101T000013.000000Z"
+    monkeypatch.setattr(module, "datetime", Clock(["20301201T000000.000000Z", early, early]))
+    spool = Spool(tmp_path)
+    names = [spool.add(b"a") for _ in range(3)]
+    assert [n[:23] for n in names] == [
+        "20301201T000000.000000Z",
+        "20301201T000000.000001Z",
+        "20301201T000000.000002Z",
+    ]
+    (record,) = caplog.records
+    assert f"the clock says {early}, and names go on from 20301201T000000.000000Z" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    "moment", ["99991231T235959.999999Z", "99991231T235959.999998Z", "99999999T999999.999999Z"]
+)
+def test_a_name_from_the_end_of_time_stops_nothing(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{moment}-01234567.helio").write_bytes(b"put there")
+    now = "20270101T000000.000000Z"
+    monkeypatch.setattr(module, "datetime", Clock([now, now, now]))
+    names = [Spool(tmp_path).add(b"a")[:18] for _ in range(3)]
+    assert names == [now[:18]] * 3
+
+
 def test_a_lost_or_damaged_file_of_the_last_time_is_made_from_the_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

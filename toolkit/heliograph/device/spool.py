@@ -4,6 +4,8 @@ Order. A name begins with the UTC time at which its picture was added, so that s
 The time last given is kept in the file `.spool` and never goes back: where the clock stands at it or before
 (it was set back, or a board without a battery started after a power cut), the new name is one microsecond
 after it. Names are therefore unique and rise in the order of `add`; as times they are off while the clock is.
+Where the clock is set and a year or more behind that time, the clock was ahead then: the streams named so are renamed
+in their order to times from now on, and names go on there. The log tells of both.
 Whatever else ends in `.helio` waits too, as files that `heliograph encode` wrote, in the order of names: after those
 that `add` named, unless a name begins with a lower digit. Write
 them under another name first and rename them, as encode does: half a stream would be sent.
@@ -38,19 +40,18 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 from heliograph.codec import container
 from heliograph.codec.thin import filled_parts, thin
+from heliograph.device import spool_times as times
 from heliograph.errors import SpoolError, StreamError
 from heliograph.files import make_folder, replace_whole, sync_folder
 
 SUFFIX = ".helio"
 _UNFINISHED = ".partial"
 _LOCK = ".spool"
-_TIME = "%Y%m%dT%H%M%S.%fZ"
-_TIME_CHARACTERS = 23  # 20261125T003059.123456Z
 _NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}\.helio")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _SLACK = 16 << 10  # bytes of a file system's own that a new file may need
@@ -81,6 +82,7 @@ class Spool:
         if max_bytes is not None and max_bytes < 1:
             raise SpoolError(f"a spool of {max_bytes} bytes can hold nothing; give 1 or more")
         self.folder, self.max_bytes = folder, max_bytes
+        self._times = times.Times(folder, self._added)
         self._at_base: set[str] = set()  # names of streams that cannot be thinned further
         with self._errors("open"):
             make_folder(folder)
@@ -89,8 +91,8 @@ class Spool:
                     if entry.name.startswith(".") and entry.name.endswith(_UNFINISHED):
                         Path(entry.path).unlink()
                 # The folder may know a later time than the file: it was copied, or the file was lost.
-                if (newest := self._newest()) > _read_time(lock):
-                    _write_time(lock, newest)
+                if (newest := self._times.newest()) > times.read_time(lock):
+                    times.write_time(lock, newest)
 
     def add(self, data: bytes) -> str:
         """Keep a stream and return its name; it is on the disk, whole, when this returns.
@@ -102,7 +104,7 @@ class Spool:
         with self._errors("write"), self._locked() as lock:
             if self.max_bytes is not None:
                 data = self._make_room(data, self.max_bytes)
-            moment = max(datetime.now(timezone.utc).strftime(_TIME), _after(_read_time(lock)))
+            moment = self._times.next(lock, datetime.now(timezone.utc).strftime(times.FORM))
             name = f"{moment}-{digest}{SUFFIX}"
             self._write_somehow(lock, moment, name, data)
             return name
@@ -143,9 +145,6 @@ class Spool:
     def _files(self) -> list[os.DirEntry[str]]:
         return [entry for entry in os.scandir(self.folder) if entry.is_file(follow_symlinks=False)]
 
-    def _newest(self) -> str:
-        return max((name[:_TIME_CHARACTERS] for name in self._added()), default="")
-
     def _added(self) -> list[str]:
         """Return the names that `add` gave, oldest first: only these are thinned or dropped."""
         return [name for name in self.names() if _NAME.fullmatch(name)]
@@ -182,7 +181,7 @@ class Spool:
         given = _Given()
         while True:
             try:
-                _write_time(lock, moment)
+                times.write_time(lock, moment)
                 replace_whole(self.folder / name, data)
             except OSError as error:
                 if error.errno not in _NO_ROOM:
@@ -309,25 +308,3 @@ def _without_top(data: bytes) -> bytes | None:
         return thin(data, parts - 1) if parts > 1 else None
     except StreamError:
         return None
-
-
-def _after(moment: str) -> str:
-    """Return the time a microsecond later; the empty text, before all times, for the empty one."""
-    if not moment:
-        return ""
-    return (datetime.strptime(moment, _TIME) + timedelta(microseconds=1)).strftime(_TIME)
-
-
-def _read_time(lock: int) -> str:
-    """Return the time last given, or the empty text if none was or the file is damaged."""
-    text = os.pread(lock, _TIME_CHARACTERS, 0).decode("ascii", "replace")
-    try:
-        datetime.strptime(text, _TIME)
-    except ValueError:
-        return ""
-    return text
-
-
-def _write_time(lock: int, moment: str) -> None:
-    os.pwrite(lock, moment.encode("ascii"), 0)  # in place, within one sector: whole or not at all
-    os.fdatasync(lock)

@@ -1,0 +1,102 @@
+"""The times in the names of a spool: they rise whatever the clock does, and come back where it was far ahead."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from heliograph.files import sync_folder
+
+FORM = "%Y%m%dT%H%M%S.%fZ"
+CHARACTERS = 23  # 20261125T003059.123456Z
+WRITTEN = datetime(2026, 11, 1)  # UTC as all here; a clock that says less has not been set
+AHEAD = timedelta(days=366)  # no board was off for longer and starts with a clock that is set, and behind
+SLIGHTLY = timedelta(hours=1)
+_log = logging.getLogger(__name__)
+
+
+def _parse(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, FORM)
+    except ValueError:
+        return None
+
+
+def after(moment: str) -> str:
+    """Return the time a microsecond later; the empty text, before all times, where there is none."""
+    parsed = _parse(moment)
+    return "" if parsed in (None, datetime.max) else (parsed + timedelta(microseconds=1)).strftime(FORM)
+
+
+def is_wrong(moment: str, now: str) -> bool:
+    """Return whether a time was given while the clock was wrong: by one that is set it is over a year ahead."""
+    given, clock = _parse(moment), _parse(now)
+    if given is None or clock is None:
+        return False
+    return given.year == datetime.max.year or (clock >= WRITTEN and given - clock > AHEAD)
+
+
+def is_late(moment: str, now: str) -> bool:
+    """Return whether a time is more than an hour ahead of the clock."""
+    given, clock = _parse(moment), _parse(now)
+    return given is not None and clock is not None and given - clock > SLIGHTLY
+
+
+def read_time(lock: int) -> str:
+    """Return the time last given, or the empty text if none was or the file is damaged."""
+    text = os.pread(lock, CHARACTERS, 0).decode("ascii", "replace")
+    return "" if _parse(text) is None else text
+
+
+def write_time(lock: int, moment: str) -> None:
+    """Note the time last given; on the disk when this returns."""
+    os.pwrite(lock, moment.encode("ascii"), 0)  # in place, within one sector: whole or not at all
+    os.fdatasync(lock)
+
+
+class Times:
+    """Gives the times of new names; its methods are called by whoever holds the spool's lock.
+
+    Args:
+        folder: of the spool.
+        added: returns the names in it that begin with a time, in order.
+    """
+
+    def __init__(self, folder: Path, added: Callable[[], list[str]]) -> None:
+        self._folder, self._added = folder, added
+        self._has_told = False  # that the clock is behind
+
+    def newest(self, now: str = "") -> str:
+        """Return the latest time in the folder, the empty text if none; given the clock's, of those not far ahead."""
+        moments = (name[:CHARACTERS] for name in self._added())
+        return max((m for m in moments if after(m) and not is_wrong(m, now)), default="")
+
+    def next(self, lock: int, now: str) -> str:
+        """Return the time of a new name, later than all before; where the clock was far ahead, after mending that."""
+        last = read_time(lock)
+        if is_wrong(last, now):
+            last = self._mend(lock, last, now)
+        elif is_late(last, now) and not self._has_told:
+            self._has_told = True
+            text = (
+                "spool %s: the clock says %s, and names go on from %s until it is past that; check the clock"
+            )
+            _log.warning(text, self._folder, now, last)
+        return max(now, after(last))
+
+    def _mend(self, lock: int, last: str, now: str) -> str:
+        """Rename streams that are named far ahead, in their order, to times from now on; return a time after these."""
+        moment, count = max(now, after(self.newest(now))), 0
+        for name in self._added():
+            if is_wrong(name[:CHARACTERS], now):
+                # One by one and the oldest first: whenever power fails, what is renamed sorts before what is not.
+                (self._folder / name).rename(self._folder / (moment + name[CHARACTERS:]))
+                moment, count = after(moment), count + 1
+        sync_folder(self._folder)
+        write_time(lock, moment)
+        text = "spool %s: the clock was ahead, at %s, and says %s now: names go on there, %d streams were renamed"
+        _log.warning(text, self._folder, last, now, count)
+        return moment

@@ -141,6 +141,14 @@ def test_a_folder_that_is_no_codec(fails: Fails, photo: Path, tmp_path: Path) ->
     assert message == f"no codec in {tmp_path}: manifest.json is missing; give a codec's name or its folder"
 
 
+def test_a_folder_whose_name_no_codec_can_have(fails: Fails, tmp_path: Path) -> None:
+    message = fails("calibrate", "--images", tmp_path, "-o", tmp_path / "north*")
+    assert message.startswith(
+        "name is 'north*', expected a letter or digit and up to 99 letters, digits, spaces"
+    )
+    assert message.endswith("give another")
+
+
 @pytest.mark.parametrize(("width", "height"), [(65_535, 65_535), (65_535, 2049)])
 def test_a_header_that_claims_too_many_pixels(
     fails: Fails, forge: Forge, width: int, height: int, stream: Path, codec_folder: Path

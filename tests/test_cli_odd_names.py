@@ -23,10 +23,10 @@ def folder(stream: Path, tmp_path: Path) -> Path:
     return place
 
 
-def decode(*words: object, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+def decode(*words: str | Path, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run the command in a process of its own, under a locale of UTF-8, as a user who may not read everything."""
     program = "import sys; from heliograph.cli import main; sys.exit(main())"
-    command = [os.fsencode(str(word) if isinstance(word, Path) else word) for word in words]
+    command = [os.fsencode(word) for word in words]
     environment = os.environ | {"LC_ALL": "C.UTF-8", "PYTHONUTF8": "1"}
     return subprocess.run(
         [os.fsencode(sys.executable), b"-c", program.encode(), b"decode", b"--decoder", b"preview", *command],

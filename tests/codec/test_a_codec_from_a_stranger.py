@@ -93,7 +93,10 @@ def use_or_not(folder: Path) -> None:
         "a\nb",
         "a\0b",
         "x" * 200,
-        "ä",
+        "ä.bin",
+        ".hidden.bin",
+        "../a.bin",
+        "Makefile",
         MANIFEST,
     ],
 )
@@ -109,6 +112,8 @@ def test_a_name_that_is_no_plain_name_of_a_file_is_refused(name: str, folder: Pa
     ("entry", "value", "text"),
     [
         ("tile", float("inf"), "Infinity is no number"),
+        ("encoder", {"middle": float("-inf")}, "-Infinity is no number"),
+        ("recipe", {"decoder_continued": 3}, "'decoder_continued' of 'recipe' is no list"),
         ("tile", 1e300, "'tile' is no multiple of 32 from 32 to 1024"),
         ("tile", -256, "'tile' is"),
         ("tile", True, "'tile' is"),
@@ -126,7 +131,7 @@ def test_a_name_that_is_no_plain_name_of_a_file_is_refused(name: str, folder: Pa
         ("server_decoder", {"parameters": -1}, "'parameters' of 'server_decoder' is"),
         ("files", [], "'files' are not at most 64 plain names"),
         ("files", {ENCODER: "g" * 64}, "'files' are"),
-        ("files", {f"file{n}": "0" * 64 for n in range(65)}, "'files' are"),
+        ("files", {f"file{n}.bin": "0" * 64 for n in range(65)}, "'files' are"),
     ],
 )
 def test_an_entry_that_cannot_be_is_named(entry: str, value: object, text: str, folder: Path) -> None:
@@ -134,6 +139,13 @@ def test_an_entry_that_cannot_be_is_named(entry: str, value: object, text: str, 
     with pytest.raises(
         CodecError, match=rf"cannot read .*manifest.json: {text}.*; copy the codec folder again"
     ):
+        Codec(folder)
+
+
+def test_a_number_beyond_all_is_refused(folder: Path) -> None:
+    text = (folder / MANIFEST).read_text(encoding="utf-8")
+    (folder / MANIFEST).write_text(text.replace("0.8", "1e999"), encoding="utf-8")
+    with pytest.raises(CodecError, match="1e999 is no number"):
         Codec(folder)
 
 

@@ -7,23 +7,28 @@ import io
 import struct
 import tracemalloc
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from heliograph.server.arrays import read_arrays
 
+Array = npt.NDArray[Any]
 SHAPES: dict[str, tuple[int, ...]] = {"a/kernel": (3, 5), "a/bias": (5,), "one": ()}
-ARRAYS = {name: np.arange(np.prod(shape), dtype=np.float16).reshape(shape) for name, shape in SHAPES.items()}
+ARRAYS: dict[str, Array] = {
+    name: np.arange(np.prod(shape), dtype=np.float16).reshape(shape) for name, shape in SHAPES.items()
+}
 
 
-def npz(save: Callable[..., None] = np.savez_compressed, **arrays: np.ndarray) -> bytes:
+def npz(arrays: Mapping[str, Array] | None = None, save: Callable[..., None] = np.savez_compressed) -> bytes:
     """Return the bytes of a file with ARRAYS, some replaced."""
     buffer = io.BytesIO()
-    save(buffer, **(ARRAYS | arrays))
+    save(buffer, **(ARRAYS | dict(arrays or {})))
     return buffer.getvalue()
 
 
@@ -58,9 +63,9 @@ def peak_of(work: Callable[[], object]) -> int:
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_what_numpy_wrote_is_read(save: Callable[..., None], kind: type) -> None:
-    stored = {name: array.astype(kind) for name, array in ARRAYS.items()}
+    stored: dict[str, Array] = {name: array.astype(kind) for name, array in ARRAYS.items()}
     stored["a/kernel"] = np.asfortranarray(stored["a/kernel"])
-    found = dict(read_arrays(npz(save, **stored, more=np.zeros(9)), SHAPES))
+    found = dict(read_arrays(npz(stored | {"more": np.zeros(9)}, save), SHAPES))
     assert list(found) == list(SHAPES)
     for name, array in found.items():
         assert array.dtype == np.float32
@@ -75,9 +80,9 @@ def test_what_numpy_wrote_is_read(save: Callable[..., None], kind: type) -> None
         (npz()[:-1], "it is no .npz file"),
         (npz() + bytes(22), "it is no .npz file"),
         (header("(3, 5)") + bytes(30), "it is no .npz file"),
-        (npz(**{"a/bias": np.zeros(4, np.float16)}), r"a/bias: it is \(4,\), expected \(5,\)"),
-        (npz(**{"a/bias": np.zeros(5, np.int8)}), "a/bias: it holds int8, expected floating-point numbers"),
-        (npz(**{"a/bias": np.full(5, np.nan, np.float16)}), "a/bias: a number is not finite"),
+        (npz({"a/bias": np.zeros(4, np.float16)}), r"a/bias: it is \(4,\), expected \(5,\)"),
+        (npz({"a/bias": np.zeros(5, np.int8)}), "a/bias: it holds int8, expected floating-point numbers"),
+        (npz({"a/bias": np.full(5, np.nan, np.float16)}), "a/bias: a number is not finite"),
         (zipped("one", header("()", "|O") + b"cos\nsystem\n(S'true'\ntR."), "one: it holds object"),
         (zipped("one", header("()")), "one: it has 0 bytes or more, expected 2"),
         (zipped("one", header("()") + bytes(3)), "one: it has 3 bytes or more, expected 2"),
@@ -137,11 +142,11 @@ def test_a_directory_of_a_million_names_is_not_read() -> None:
     end=st.booleans(),
 )
 def test_any_bytes_in_any_place(place: float, size: int, put: bytes, packed: bool, end: bool) -> None:
-    whole = npz(np.savez_compressed if packed else np.savez)
+    whole = npz(save=np.savez_compressed if packed else np.savez)
     # Half of all places are in the directory at the end.
     at = len(whole) - int(220 * place) if end else int(place * len(whole))
     changed = whole[:at] + put + whole[at + size :]
-    found: dict[str, np.ndarray] = {}
+    found: dict[str, Array] = {}
 
     def read() -> None:
         try:

@@ -52,3 +52,21 @@ def test_an_optimiser_is_left_out_of_what_is_kept(tmp_path: Path) -> None:
     }
     assert checkpoint.resume(tmp_path / "a.npz", dense(2), optimiser) == {"step": 3}
     assert checkpoint.resume(tmp_path / "b.npz", dense(2), optimiser) == {"step": 3}
+
+
+def test_what_is_no_checkpoint_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.npz"
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    (tmp_path / "a.npy").rename(path)
+    with pytest.raises(TrainingError, match="cannot read checkpoint"):
+        checkpoint.load(path, dense(2))
+    np.savez(path, step=np.array("seven"))
+    with pytest.raises(TrainingError, match="'step' holds no numbers"):
+        checkpoint.as_start(path)
+    np.savez(path, step=np.array([None]))
+    with pytest.raises(TrainingError, match="Object arrays cannot be loaded"):
+        checkpoint.resume(path, dense(2), keras.optimizers.Adam())
+    np.savez_compressed(path, bomb=np.zeros(10_000))
+    monkeypatch.setattr(checkpoint, "MOST_BYTES", 79_999)
+    with pytest.raises(TrainingError, match="it would take 80128 bytes of memory, expected at most 79999"):
+        checkpoint.to_keep(path)

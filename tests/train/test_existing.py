@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from heliograph.cli import main
-from heliograph.codec.codec import ENCODER, ENTROPY, PREVIEW, SERVER, Codec
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, Codec, sha256
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
-from heliograph.errors import TrainingError
+from heliograph.errors import CodecError, TrainingError
 from heliograph.pictures import load_srgb
 from heliograph.server.decoder import ServerDecoder
 from heliograph.server.network import DecoderSpec
@@ -78,3 +79,43 @@ def test_another_shape_of_decoder_starts_from_the_linear_path(
     started = next(v for k, v in kernels.items() if k.endswith("inverse/kernel"))
     assert other["widths"] != [24, 16, 16, 8]
     assert np.array_equal(started, np.asarray(inverse))
+
+
+@pytest.mark.parametrize("name", ["../.bashrc", "/etc/passwd", "sub/decoder.bin", "Makefile"])
+def test_a_codec_from_a_stranger_writes_nothing_outside(name: str, codec_copy: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "home/new/x"
+    mine.parent.mkdir(parents=True)
+    (tmp_path / "home/.bashrc").write_text("mine", encoding="utf-8")
+    manifest = json.loads((codec_copy / MANIFEST).read_text(encoding="utf-8"))
+    if not Path(name).is_absolute():
+        place = codec_copy / name
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"theirs")
+    manifest["files"][name] = sha256(b"theirs")
+    (codec_copy / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(CodecError, match="'files' are not at most 64 plain names"):
+        existing.write_copy(Codec(codec_copy), mine, {}, {})
+    assert not mine.exists()
+    assert (tmp_path / "home/.bashrc").read_text(encoding="utf-8") == "mine"
+
+
+def test_of_a_training_folder_files_alone_are_copied(codec_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret.csv").write_text("secret", encoding="utf-8")
+    training = codec_copy / "training"
+    (training / "link.csv").symlink_to(tmp_path / "secret.csv")
+    (training / "zero.npz").symlink_to("/dev/zero")
+    os.mkfifo(training / "pipe.csv")
+    (training / "folder.csv").mkdir()
+    (training / "run.sh").write_text("theirs", encoding="utf-8")
+    out = existing.write_copy(Codec(codec_copy), tmp_path / "a", {}, {})
+    assert {p.name for p in (out / "training").iterdir()} == {
+        p.name for p in training.iterdir() if p.is_file() and not p.is_symlink() and p.suffix != ".sh"
+    }
+    assert (out / "training/qat.npz").read_bytes() == (training / "qat.npz").read_bytes()
+    with (training / "vast.csv").open("wb") as handle:
+        handle.truncate(1 << 40)
+    with pytest.raises(CodecError, match=f"vast.csv: it has {1 << 40} bytes, expected at most"):
+        existing.write_copy(Codec(codec_copy), tmp_path / "b", {}, {})
+    training.rename(tmp_path / "elsewhere")
+    training.symlink_to(tmp_path / "elsewhere")
+    assert not (existing.write_copy(Codec(codec_copy), tmp_path / "c", {}, {}) / "training").exists()

@@ -19,7 +19,7 @@ _OBJECTS = ("encoder", "server_decoder", "preview_decoder", "recipe", "calibrate
 _COUNTS = ("kmac_per_pixel", "parameters")
 # Names go into lines of a log, C comments and pages, names of files into paths that are written.
 _NAME = re.compile(r"\w[\w .,+()-]{0,99}")
-_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,90}\.(bin|npz|tflite)")
 _ID, _HASH = re.compile(r"[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -39,12 +39,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
         CodecError: there is none, it cannot be read, or an entry is not what it must be.
     """
     try:
-        manifest = json.loads(read_regular(path, MOST_BYTES), parse_constant=_no_number)
+        manifest = json.loads(read_regular(path, MOST_BYTES), parse_constant=_no_number, parse_float=_finite)
         if not isinstance(manifest, dict):
             raise ValueError(f"it is a {type(manifest).__name__}, expected an object")
         _check(manifest)
-        if path.name in manifest["files"]:
-            raise ValueError("'files' name the manifest itself")
     except FileNotFoundError:
         raise CodecError(
             f"no codec in {path.parent}: {path.name} is missing; give a codec's name or its folder"
@@ -59,6 +57,10 @@ def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number")
 
 
+def _finite(text: str) -> float:
+    return float(text) if math.isfinite(float(text)) else _no_number(text)
+
+
 def _check(manifest: dict[str, Any]) -> None:
     """Raise ValueError with the rule that an entry breaks."""
     files = manifest.get("files")
@@ -71,11 +73,11 @@ def _check(manifest: dict[str, Any]) -> None:
         f"'tile' is no multiple of {TILES.step} from {TILES[0]} to {TILES[-1]}": type(tile) is int
         and tile in TILES,
         f"'channels' is not 1 to {MAX_CHANNELS}": type(channels) is int and 1 <= channels <= MAX_CHANNELS,
-        f"'files' are not at most {MOST_FILES} plain names of files, each with a SHA-256": isinstance(
-            files, dict
-        )
-        and len(files) <= MOST_FILES
-        and all(_is(name, _FILE) and _is(hash_, _HASH) for name, hash_ in files.items()),
+        f"'files' are not at most {MOST_FILES} plain names ending in .bin, .npz or .tflite, each with a SHA-256": (
+            isinstance(files, dict)
+            and len(files) <= MOST_FILES
+            and all(_is(name, _FILE) and _is(digest, _HASH) for name, digest in files.items())
+        ),
     }
     for text, holds in rules.items():
         if not holds:
@@ -84,9 +86,11 @@ def _check(manifest: dict[str, Any]) -> None:
         described = manifest.get(entry, {})
         if not isinstance(described, dict):
             raise ValueError(f"{entry!r} is no object")
+        if not isinstance(described.get("decoder_continued", []), list):
+            raise ValueError(f"'decoder_continued' of {entry!r} is no list")
         for count in _COUNTS:
             value = described.get(count, 0)
-            if type(value) not in (int, float) or not 0 <= value < math.inf:
+            if type(value) not in (int, float) or value < 0:
                 raise ValueError(f"{count!r} of {entry!r} is no number from 0")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from heliograph import chatter
 from heliograph.codec import registry
 from heliograph.codec.codec import MANIFEST
+from heliograph.codec.manifest import check_name
 from heliograph.commands.console import Console
 from heliograph.errors import OutputError, RuntimeUnavailableError
 
@@ -45,6 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate and print what it saves; return the exit code."""
+    name = arguments.name or arguments.out.resolve().name
+    check_name(name)
     try:
         with chatter.held():
             calibration = importlib.import_module("heliograph.train.calibration")
@@ -58,7 +61,6 @@ def run(arguments: argparse.Namespace) -> int:
     if (arguments.out / MANIFEST).exists():
         raise OutputError(f"{arguments.out} holds a codec already; give another folder (-o)")
     fitted, held = calibration.split(arguments.images)
-    name = arguments.name or arguments.out.resolve().name
     budget = loop.Budget(arguments.minutes, arguments.steps)
     options = {"name": name, "seed": arguments.seed}
     if arguments.all:

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.errors import TrainingError
-from heliograph.files import write_whole
+from heliograph.files import open_regular, write_whole
+
+MOST_BYTES = 1 << 32  # of memory: four times the largest decoder with its optimiser
 
 
 def save(path: Path, *models: keras.Model, **extra: float) -> None:
@@ -32,34 +34,38 @@ def to_keep(path: Path, *, half: bool = True) -> bytes:
     An encoder to be frozen needs `half=False`: in float16 it would be another one.
     """
     buffer = io.BytesIO()
-    with np.load(path) as stored:
-        kept = {k: stored[k] for k in stored.files if not k.startswith("1:")}
+    kept = {k: v for k, v in _read(path).items() if not k.startswith("1:")}
     if half:
         kept = {k: v.astype(np.float16) if v.dtype == np.float32 and v.ndim else v for k, v in kept.items()}
-    np.savez_compressed(buffer, **kept)
+    np.savez_compressed(buffer, **kept)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def as_start(path: Path) -> bytes:
     """Return a checkpoint's weights as one without an optimiser, steps or seconds behind it: another run's start."""
     buffer = io.BytesIO()
-    with np.load(path) as stored:
-        arrays = {k: stored[k] for k in stored.files if ":" in k and not k.startswith("1:")}
-    np.savez(buffer, **arrays)
+    arrays = {k: v for k, v in _read(path).items() if ":" in k and not k.startswith("1:")}
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
 def _read(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a checkpoint, which may lie in the folder of a codec from anyone."""
     try:
-        with (
-            path.open("rb") as handle,
-            np.load(handle) as stored,
-        ):  # numpy's own handle stays open on an error
-            return {k: stored[k] for k in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        with open_regular(path) as handle:
+            unpacked = sum(entry.file_size for entry in zipfile.ZipFile(handle).infolist())
+            if unpacked > MOST_BYTES:
+                raise ValueError(f"it would take {unpacked} bytes of memory, expected at most {MOST_BYTES}")
+            handle.seek(0)
+            with np.load(handle, allow_pickle=False) as stored:
+                arrays = {k: stored[k] for k in stored.files}
+        if odd := [k for k, v in arrays.items() if v.dtype.kind not in "biuf"]:
+            raise ValueError(f"{odd[0]!r} holds no numbers")
+    except Exception as error:  # whatever broken bytes make of zipfile and numpy
         raise TrainingError(
             f"cannot read checkpoint {path}: {error}; delete it to start the stage anew"
         ) from error
+    return arrays
 
 
 def load(path: Path, *models: keras.Model) -> dict[str, float]:

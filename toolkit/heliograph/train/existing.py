@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, SERVER, Codec, codec_id, sha256
-from heliograph.errors import TrainingError
-from heliograph.files import write_whole
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, MOST_BYTES, SERVER, Codec, codec_id, sha256
+from heliograph.errors import CodecError, TrainingError
+from heliograph.files import read_regular, write_whole
 from heliograph.server.decoder import decoder_spec, load_weights, store_weights
 from heliograph.server.network import build_decoder
 from heliograph.train import checkpoint, loop
@@ -23,6 +23,8 @@ from heliograph.train.networks import ENCODERS
 from heliograph.train.run import TRAINING, File, Run, effort
 from heliograph.train.stage3_freeze import write_steps
 from heliograph.train.stage5_decoder import fitted_decoder, train_decoder
+
+KEPT_SUFFIXES = {".csv", ".npz"}
 
 
 def architecture(codec: Codec) -> str:
@@ -77,10 +79,28 @@ def write_copy(codec: Codec, out: Path, files: Mapping[str, bytes], changes: Map
     manifest["files"] = {name: sha256(data) for name, data in contents.items()}
     for name, data in contents.items():
         write_whole(out / name, data)
-    if (codec.folder / TRAINING).is_dir() and codec.folder.resolve() != out.resolve():
-        shutil.copytree(codec.folder / TRAINING, out / TRAINING, dirs_exist_ok=True)
+    if codec.folder.resolve() != out.resolve():
+        _copy_training(codec.folder / TRAINING, out / TRAINING)
     write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
     return out
+
+
+def _copy_training(source: Path, out: Path) -> None:
+    """Copy what another run starts at, and the logs: files alone, for no hash says what is behind a link."""
+    if source.is_symlink() or not source.is_dir():
+        return
+    out.mkdir(exist_ok=True)
+    with os.scandir(source) as entries:
+        names = [e.name for e in entries if e.is_file(follow_symlinks=False)]
+    for name in names:
+        if Path(name).suffix in KEPT_SUFFIXES:
+            try:
+                data = read_regular(source / name, MOST_BYTES)
+            except OSError as error:
+                raise CodecError(
+                    f"cannot read {source / name}: {error.strerror}; copy the codec folder again"
+                ) from error
+            write_whole(out / name, data)
 
 
 def improve_decoder(codec: Codec, run: Run, budget: loop.Budget) -> Path:

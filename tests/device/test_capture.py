@@ -29,7 +29,7 @@ from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import ChangeDetector
 from heliograph.device.encoder import Encoder
 from heliograph.device.spool import Spool
-from heliograph.errors import CameraError, RuntimeUnavailableError
+from heliograph.errors import CameraError, RuntimeUnavailableError, SpoolError
 from heliograph.stop import Stop
 
 Logs = pytest.LogCaptureFixture
@@ -181,12 +181,29 @@ def test_an_accelerator_that_fails_is_loaded_again(
 
 
 def test_a_picture_that_the_spool_did_not_take_is_not_marked_as_taken(
+    tmp_path: Path,
+    stop: Stop,
+    encode: Callable[[Picture], bytes],
+    caplog: Logs,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(self: Spool, data: bytes) -> str:
+        raise SpoolError("the disk of the spool is full: no room")
+
+    monkeypatch.setattr(Spool, "add", full)
+    camera = Script(1)
+    CaptureLoop(camera, encode, Spool(tmp_path), every=0).run(stop)
+    assert "taken" not in camera.calls
+    assert "no room" in caplog.text
+
+
+def test_a_picture_larger_than_the_spool_may_be_does_not_stop_those_after_it(
     tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes], caplog: Logs
 ) -> None:
-    spool = Spool(tmp_path, max_bytes=10)
-    camera = Script(1)
-    CaptureLoop(camera, encode, spool, every=0).run(stop)
-    assert "taken" not in camera.calls
+    camera = Script(1, 2, holds=True)
+    CaptureLoop(camera, encode, Spool(tmp_path, max_bytes=10), every=0).run(stop)
+    assert camera.calls == ["open", "taken", "taken", "close"]
+    assert "a picture is left out: a stream of" in caplog.text
     assert "is more than the spool" in caplog.text
 
 

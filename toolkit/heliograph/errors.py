@@ -55,5 +55,9 @@ class SpoolError(HeliographError):
     """A spool's folder cannot be used or has no room, or a picture is no longer in it."""
 
 
+class SpoolBoundError(SpoolError):
+    """A stream is larger than its spool may ever be."""
+
+
 class CameraError(HeliographError):
     """A picture source cannot be opened, or gave no picture."""

@@ -26,7 +26,7 @@ from heliograph.stop import Stop
 NAME = "capture"
 HELP = "camera to spool, again and again, on the device"
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_COUNTS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 def duration(text: str) -> float:
@@ -40,20 +40,22 @@ def duration(text: str) -> float:
 def byte_count(text: str) -> int:
     """Parse a number of bytes, such as 100M."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text)
-    if match is None or not (count := int(float(match[1]) * _COUNTS[match[2]])):
+    if match is None or not (count := int(float(match[1]) * _BYTES[match[2]])):
         raise argparse.ArgumentTypeError(f"size is {text!r}, expected such as 500k, 100M, 2G")
     return count
 
 
-def pixel_count(text: str) -> int:
-    """Parse a number of pixels, such as 50M."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text)
-    count = int(float(match[1]) * _COUNTS[match[2]]) if match else 0
-    if not 1 <= count <= tiles.MAX_PIXELS:
+def megapixels(text: str) -> int:
+    """Return pixels of a number of megapixels."""
+    try:
+        pixels = round(1e6 * float(text))
+    except (ValueError, OverflowError):
+        pixels = 0
+    if not 1 <= pixels <= tiles.MAX_PIXELS:
         raise argparse.ArgumentTypeError(
-            f"count of pixels is {text!r}, expected such as 12M, at most {tiles.MAX_PIXELS}"
+            f"{text!r} is no number of megapixels, expected more than 0, at most {tiles.MAX_PIXELS / 1e6:.0f}"
         )
-    return count
+    return pixels
 
 
 def size(text: str) -> tuple[int, int]:
@@ -104,12 +106,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--size", type=size, metavar="WxH", help="to ask a picamera or V4L2 camera for; default: its own"
     )
     parser.add_argument(
-        "--max-pixels",
-        type=pixel_count,
+        "--max-megapixels",
+        type=megapixels,
         default=MAX_PIXELS,
         metavar="N",
-        help="of a picture in folder:DIR, such as 64M: a larger one is passed over before it is decoded "
-        f"({MAX_PIXELS // 10**6}M)",
+        help="of a picture in folder:DIR: a larger one is passed over before it is decoded "
+        f"({MAX_PIXELS / 1e6:g})",
     )
     parser.add_argument(
         "--skip-unchanged",
@@ -152,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     logging.basicConfig(format="heliograph: %(message)s", level=logging.WARNING)
     camera = make_camera(
-        arguments.source, size=arguments.size, memory=arguments.spool, max_pixels=arguments.max_pixels
+        arguments.source, size=arguments.size, memory=arguments.spool, max_pixels=arguments.max_megapixels
     )
     encode = _LastingEncoder(arguments)
     spool = Spool(arguments.spool, max_bytes=arguments.spool_bytes)
@@ -254,7 +256,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         "every": f"{arguments.every:.3f}".rstrip("0").rstrip(".") + "s",
         "count": arguments.count,
         "size": None if arguments.size is None else "{}x{}".format(*arguments.size),
-        "max-pixels": arguments.max_pixels,
+        "max-megapixels": arguments.max_megapixels / 1e6,
         "skip-unchanged": arguments.skip_unchanged,
         "spool-bytes": arguments.spool_bytes,
         "port": arguments.port,

@@ -11,7 +11,7 @@ from heliograph.device.cameras.camera import Camera, EndOfPictures, Picture
 from heliograph.device.changes import ChangeDetector
 from heliograph.device.schedule import Schedule
 from heliograph.device.spool import Spool
-from heliograph.errors import HeliographError, PictureError, RuntimeUnavailableError
+from heliograph.errors import HeliographError, PictureError, RuntimeUnavailableError, SpoolBoundError
 from heliograph.stop import Stop
 
 FIRST_DELAY, LAST_DELAY = 1.0, 60.0  # seconds before a failed capture is tried again, but never past a tick
@@ -114,7 +114,8 @@ class CaptureLoop:
             return True
         try:
             data = self._encode(picture)
-        except PictureError as error:  # would be one next time too: a size or a budget that cannot be
+            name = self._spool.add(data)
+        except (PictureError, SpoolBoundError) as error:  # would be one next time too: a size that cannot be
             _log.warning("a picture is left out: %s", error)
             self._camera.taken()
             return True
@@ -123,7 +124,6 @@ class CaptureLoop:
             _log.warning("a picture is left out: not enough memory to encode %dx%d pixels", width, height)
             self._camera.taken()
             return True
-        name = self._spool.add(data)
         self._camera.taken()
         if self._changes is not None:
             self._changes.keep()

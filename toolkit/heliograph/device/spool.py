@@ -46,7 +46,7 @@ from pathlib import Path
 from heliograph.codec import container
 from heliograph.codec.thin import filled_parts, thin
 from heliograph.device import spool_times as times
-from heliograph.errors import SpoolError, StreamError
+from heliograph.errors import SpoolBoundError, SpoolError, StreamError
 from heliograph.files import make_folder, replace_whole, sync_folder
 
 SUFFIX = ".helio"
@@ -99,6 +99,7 @@ class Spool:
 
         Raises:
             SpoolError: there is no room for it after all that may be given up for it was.
+            SpoolBoundError: not even its base layer is within `max_bytes`.
         """
         digest = hashlib.sha256(data).hexdigest()[:8]
         with self._errors("write"), self._locked() as lock:
@@ -203,7 +204,7 @@ class Spool:
             versions.append(lighter)
         base = len(versions[-1])
         if base > bound:
-            raise SpoolError(
+            raise SpoolBoundError(
                 f"a stream of {len(data)} bytes, {base} in its base layer, is more than the spool "
                 f"{self.folder} may hold: {bound}; give a smaller budget for each picture, or a larger spool"
             )

@@ -14,7 +14,7 @@ import pytest
 
 from heliograph.cli import build_parser, main
 from heliograph.codec.thin import thin
-from heliograph.commands import capture
+from heliograph.commands import quantities
 from heliograph.device.spool import Spool
 from heliograph.device.systemd import quote
 
@@ -119,7 +119,7 @@ def test_what_cannot_work_is_said_at_once(
     [("0", 0), ("5", 5), ("250ms", 0.25), ("1.5s", 1.5), ("10m", 600), ("2h", 7200), ("1d", 86400)],
 )
 def test_durations(text: str, seconds: float) -> None:
-    assert capture.duration(text) == seconds
+    assert quantities.duration(text) == seconds
 
 
 @pytest.mark.parametrize(

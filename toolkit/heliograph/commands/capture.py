@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import getpass
 import logging
-import re
 import shlex
 import sys
 from pathlib import Path
 
-from heliograph.codec import container, levels, tiles
+from heliograph.codec import container, levels
 from heliograph.commands import encoding
 from heliograph.commands.console import Console
+from heliograph.commands.quantities import byte_count, duration, megapixels
 from heliograph.device import systemd
 from heliograph.device.cameras import MAX_PIXELS, SOURCES, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
@@ -25,37 +25,6 @@ from heliograph.stop import Stop
 
 NAME = "capture"
 HELP = "camera to spool, again and again, on the device"
-_SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
-
-
-def duration(text: str) -> float:
-    """Parse a duration, such as 10m, into seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|)", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"duration is {text!r}, expected such as 30s, 10m, 2h, or 0")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-def byte_count(text: str) -> int:
-    """Parse a number of bytes, such as 100M."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text)
-    if match is None or not (count := int(float(match[1]) * _BYTES[match[2]])):
-        raise argparse.ArgumentTypeError(f"size is {text!r}, expected such as 500k, 100M, 2G")
-    return count
-
-
-def megapixels(text: str) -> int:
-    """Return pixels of a number of megapixels."""
-    try:
-        pixels = round(1e6 * float(text))
-    except (ValueError, OverflowError):
-        pixels = 0
-    if not 1 <= pixels <= tiles.MAX_PIXELS:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of megapixels, expected more than 0, at most {tiles.MAX_PIXELS / 1e6:.0f}"
-        )
-    return pixels
 
 
 def size(text: str) -> tuple[int, int]:

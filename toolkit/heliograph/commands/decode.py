@@ -11,6 +11,7 @@ from heliograph.codec import registry, tiles
 from heliograph.commands import batch
 from heliograph.commands.console import Console
 from heliograph.commands.inputs import STREAMS, Inputs, listed
+from heliograph.commands.quantities import megapixels
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError
 from heliograph.server.codecs import ARRIVING_PIXELS, KINDS, Decoder
@@ -91,17 +92,6 @@ def add_decoder_options(parser: argparse.ArgumentParser, kinds: Sequence[str] = 
         help="leave larger pictures undecoded: a stream of a few bytes can claim "
         f"{tiles.MAX_PIXELS / 1e6:.0f} ({ARRIVING_PIXELS / 1e6:g}; streams named one by one may be any size)",
     )
-
-
-def megapixels(text: str) -> int:
-    """Return pixels of a number of megapixels; ArgumentTypeError."""
-    try:
-        pixels = round(1e6 * float(text))
-    except (ValueError, OverflowError):
-        pixels = 0
-    if pixels < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of megapixels, expected more than 0")
-    return pixels
 
 
 def make_decoder(arguments: argparse.Namespace, *, are_chosen: bool = False) -> Decoder:

@@ -14,9 +14,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from heliograph.commands.capture import byte_count
 from heliograph.commands.console import Console, report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
+from heliograph.commands.quantities import byte_count
 from heliograph.commands.send import add_link_options, count, required, teller
 from heliograph.errors import HeliographError, LinkError, OutputError
 from heliograph.link.drive import drive

@@ -31,12 +31,12 @@ def list_pictures(folder: Path) -> list[Path]:
     """Return all picture files below a folder, sorted; PictureError if there is none."""
     if not folder.is_dir():
         raise PictureError(f"folder {folder} does not exist: give a folder of pictures")
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not files:
         raise PictureError(
             f"no pictures in {folder}: expected files ending in {', '.join(sorted(SUFFIXES))}; give another folder"
         )
-    return found
+    return files
 
 
 def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[np.uint8]:

@@ -40,13 +40,13 @@ def listed() -> list[Sample]:
 
 def picture_folder() -> Path:
     """Return the folder of pictures in the installed scikit-image; PictureError if there is none."""
-    found = importlib.util.find_spec("skimage")
-    if found is None or not found.submodule_search_locations:
+    spec = importlib.util.find_spec("skimage")
+    if spec is None or not spec.submodule_search_locations:
         raise PictureError(
             "the sample pictures lie in scikit-image, which is not installed: "
             "pip install scikit-image, or give pictures of your own"
         )
-    return Path(found.submodule_search_locations[0]) / "data"
+    return Path(spec.submodule_search_locations[0]) / "data"
 
 
 def sample_pictures(*, colour_only: bool = False, folder: Path | None = None) -> list[Path]:
@@ -60,21 +60,21 @@ def sample_pictures(*, colour_only: bool = False, folder: Path | None = None) ->
         PictureError: scikit-image is not installed, or a file is missing or is not the one in the list.
     """
     place = folder or picture_folder()
-    chosen = [s for s in listed() if s.colour or not colour_only]
-    for sample in chosen:
+    samples = [s for s in listed() if s.colour or not colour_only]
+    for sample in samples:
         path = place / sample.file
         try:
-            found = hashlib.sha256(path.read_bytes()).hexdigest()
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
         except OSError as error:
             raise PictureError(
                 f"sample picture {path} cannot be read: {error.strerror}; reinstall scikit-image"
             ) from None
-        if found != sample.sha256:
+        if digest != sample.sha256:
             raise PictureError(
-                f"sample picture {path} is not the listed one: SHA-256 is {found[:12]}, expected "
+                f"sample picture {path} is not the listed one: SHA-256 is {digest[:12]}, expected "
                 f"{sample.sha256[:12]}; reinstall scikit-image"
             )
-    return [place / s.file for s in chosen]
+    return [place / s.file for s in samples]
 
 
 def copy_samples(folder: Path) -> Path:

@@ -30,7 +30,7 @@ def chromium() -> Iterator[Any]:
         raise RuntimeUnavailableError(
             f"Playwright is not installed ({error}): pip install playwright"
         ) from error
-    path = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    path = next((program for name in BROWSERS if (program := shutil.which(name))), None)
     if path is None:
         raise RuntimeUnavailableError("no Chromium is installed: apt-get install chromium")
     with playwright.sync_playwright() as driver:

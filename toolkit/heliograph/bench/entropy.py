@@ -136,14 +136,14 @@ def budgets(codec: Codec, maps: Sequence[Map]) -> None:
     for budget in BUDGETS:
         for m in maps[:: max(1, len(maps) // 6)][:6]:
             try:
-                found = Packer(codec, m.latents, m.width, m.height).pack(Rate(max_bytes=budget * 1000))
+                result = Packer(codec, m.latents, m.width, m.height).pack(Rate(max_bytes=budget * 1000))
             except PictureError as error:
                 print(f"{budget:3} kB  {m.name:9} {error}")
                 continue
-            size = len(found.data)
+            size = len(result.data)
             print(
-                f"{budget:3} kB  {m.name:9} {size:6} {size / budget / 1000:6.1%} {found.quality:8.3f} "
-                f"{found.trials:10} {found.estimates:10}"
+                f"{budget:3} kB  {m.name:9} {size:6} {size / budget / 1000:6.1%} {result.quality:8.3f} "
+                f"{result.trials:10} {result.estimates:10}"
             )
 
 
@@ -153,7 +153,7 @@ def overheads(codec: Codec, maps: Sequence[Map]) -> None:
     print("quality  bytes  layers  slices of 1 tile  of 2 tiles  of 3 tiles")
     for quality in (10, 30, 50, 80):
         level = from_quality(quality)
-        one = layered = 0
+        plain = layered = 0
         sliced = dict.fromkeys((1, 2, 3), 0)
         for m in maps:
             symbols = coder.quantise(m.latents, level, int(coder.model.rounding[quality]))
@@ -161,12 +161,12 @@ def overheads(codec: Codec, maps: Sequence[Map]) -> None:
             for merged in (True, False):
                 header = container.Header(codec.id, m.width, m.height, level, 1 if merged else parts)
                 size = len(container.pack(header, coder.encode(symbols, level, merged=merged)))
-                one, layered = (one + size, layered) if merged else (one, layered + size)
+                plain, layered = (plain + size, layered) if merged else (plain, layered + size)
             for side in sliced:
                 packer = Packer(codec, m.latents, m.width, m.height, slice_tiles=side, strength=0)
                 sliced[side] += len(packer.at(level))
-        costs = "  ".join(f"{n / one - 1:10.2%}" for n in sliced.values())
-        print(f"{quality:7} {one:6} {layered / one - 1:7.2%}        {costs}")
+        costs = "  ".join(f"{n / plain - 1:10.2%}" for n in sliced.values())
+        print(f"{quality:7} {plain:6} {layered / plain - 1:7.2%}        {costs}")
 
 
 def prefixes(
@@ -222,10 +222,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Report what entropy coding does with pictures' latents.")
     parser.add_argument("codec", help="a codec's name or folder")
     parser.add_argument("pictures", nargs="+", type=Path)
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        codec = registry.open_codec(chosen.codec)
-        maps, pictures = load(codec, chosen.pictures)
+        codec = registry.open_codec(options.codec)
+        maps, pictures = load(codec, options.pictures)
         decoder = server(codec) if pictures else None
         pictures = pictures if len(pictures) == len(maps) else []
         print("\nBytes")

@@ -71,7 +71,7 @@ def show_survival() -> None:
     )
     for seed in (1, 2):
         with tempfile.TemporaryDirectory() as folder:
-            found = survive(
+            survival = survive(
                 Path(folder),
                 pictures=200,
                 size=6000,
@@ -83,8 +83,8 @@ def show_survival() -> None:
                 limit=400,
             )
         print(
-            f"  seed {seed}: {found.whole} of {found.sent} byte-identical, {found.twice} twice, "
-            f"{found.left} left over, {found.kills} kills, {found.seconds:.0f} s",
+            f"  seed {seed}: {survival.whole} of {survival.sent} byte-identical, {survival.twice} twice, "
+            f"{survival.left} left over, {survival.kills} kills, {survival.seconds:.0f} s",
             flush=True,
         )
 
@@ -109,7 +109,7 @@ def show_one_way(decoder: str) -> None:
         f"one way, {len(pictures)} pictures of at most 1024x768, 16000 bytes each, {decoder} decoder, RGB PSNR"
     )
     for slices in (1, 0):
-        found = measure(
+        losses = measure(
             codec,
             pictures,
             decode,
@@ -118,7 +118,7 @@ def show_one_way(decoder: str) -> None:
             losses=(0.0, 0.05, 0.1, 0.2),
             seeds=4,
         )
-        for loss in found:
+        for loss in losses:
             print(
                 f"  --slices {slices}, {loss.lost:4.0%} of frames lost: mean {loss.psnr:5.2f} dB, worst "
                 f"{loss.worst:5.2f} dB, {loss.whole:4.0%} whole, {loss.nothing:.0%} nothing",
@@ -131,9 +131,9 @@ def show_cpu() -> None:
         "CPU of the sender, share of a core, from the open session to the end (real process, pseudo-terminal)"
     )
     for baud, count in ((921600, 200), (115200, 20)):
-        found = time_ours(baud, count=count, size=20000, limit=200)
+        transfer = time_ours(baud, count=count, size=20000, limit=200)
         print(
-            f"  {baud} baud: {found.cpu:.1%} over {found.seconds:.1f} s, goodput {found.goodput:.1%}",
+            f"  {baud} baud: {transfer.cpu:.1%} over {transfer.seconds:.1f} s, goodput {transfer.goodput:.1%}",
             flush=True,
         )
 
@@ -166,13 +166,15 @@ def show_others() -> None:
     ]
     for text, faults in cases:
         for name, measure in ways:
-            found = measure(faults)
-            if found is None:
+            transfer = measure(faults)
+            if transfer is None:
                 print(f"  {text:22s} {name:15s} not installed: apt-get install lrzsz")
-            elif found.arrived:
-                print(f"  {text:22s} {name:15s} {found.goodput:6.1%} in {found.seconds:.1f} s", flush=True)
+            elif transfer.arrived:
+                print(
+                    f"  {text:22s} {name:15s} {transfer.goodput:6.1%} in {transfer.seconds:.1f} s", flush=True
+                )
             else:
-                print(f"  {text:22s} {name:15s} failed after {found.seconds:.0f} s", flush=True)
+                print(f"  {text:22s} {name:15s} failed after {transfer.seconds:.0f} s", flush=True)
 
 
 PARTS = ("goodput", "survival", "one-way", "cpu", "others")
@@ -185,18 +187,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--decoder", choices=["server", "preview"], default="server", help="of one-way (%(default)s)"
     )
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     shows = {
         "goodput": show_goodput,
         "survival": show_survival,
-        "one-way": lambda: show_one_way(given.decoder),
+        "one-way": lambda: show_one_way(options.decoder),
         "cpu": show_cpu,
         "others": show_others,
     }
-    if unknown := set(given.parts) - set(PARTS):
+    if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
     try:
-        for part in given.parts or PARTS:
+        for part in options.parts or PARTS:
             shows[part]()
     except HeliographError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -154,8 +154,8 @@ def survive(
         finally:
             for end in ends:
                 end.end()
-    found = received(folder)
-    digests = [hashlib.sha256(data).digest() for data in found.values()]
+    streams = received(folder)
+    digests = [hashlib.sha256(data).digest() for data in streams.values()]
     left = len(spool.names()) + len(
         [p for p in (folder / "out").glob("*/*") if p.suffix in (".partial", ".state")]
     )
@@ -164,7 +164,7 @@ def survive(
     ]
     told = [event["name"] for event in events if event["event"] == "received"]
     twice = len(digests) - len(set(digests)) + len(told) - len(set(told))
-    whole = sum(found.get(name) == data for name, data in sent.items())
+    whole = sum(streams.get(name) == data for name, data in sent.items())
     return Survival(len(sent), whole, twice, left, kills, time.monotonic() - began)
 
 

@@ -138,24 +138,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--picture", type=Path, help="default: the first colour sample")
     parser.add_argument("--quality", type=float, default=50)
     parser.add_argument("--baud", type=int, default=9600)
-    given = parser.parse_args(arguments)
-    picture = load_srgb(given.picture or sample_pictures(colour_only=True)[0])
+    options = parser.parse_args(arguments)
+    picture = load_srgb(options.picture or sample_pictures(colour_only=True)[0])
     with tempfile.TemporaryDirectory() as folder:
-        codec = registry.open_codec(given.codec)
-        found = watch(Path(folder), codec, picture, quality=given.quality, baud=given.baud)
+        codec = registry.open_codec(options.codec)
+        record = watch(Path(folder), codec, picture, quality=options.quality, baud=options.baud)
     height, width = picture.shape[:2]
-    print(f"{width}x{height}, {len(found.stream)} bytes in {len(found.layers())} layers at {given.baud} baud")
-    versions = len({sight.version for sight in found.sights})
-    print(f"{versions} versions were drawn, the first after {found.sights[0].seconds:.2f} s")
+    print(
+        f"{width}x{height}, {len(record.stream)} bytes in {len(record.layers())} layers at {options.baud} baud"
+    )
+    versions = len({sight.version for sight in record.sights})
+    print(f"{versions} versions were drawn, the first after {record.sights[0].seconds:.2f} s")
     before = 0.0
-    for number, (end, seconds) in enumerate(found.layers(), start=1):
-        line = 10 * end / given.baud
+    for number, (end, seconds) in enumerate(record.layers(), start=1):
+        line = 10 * end / options.baud
         print(
             f"layer {number}: {end:6} bytes, on the page after {seconds:6.2f} s, {seconds - before:5.2f} s after the "
             f"one before; the line alone needs {line:6.2f} s"
         )
         before = seconds
-    print(f"whole file on the disk after {found.received:.2f} s")
+    print(f"whole file on the disk after {record.received:.2f} s")
     return 0
 
 

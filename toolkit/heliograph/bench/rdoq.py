@@ -56,11 +56,11 @@ def saved(dead_zone: Sequence[Point], points: Sequence[Point]) -> list[float]:
 
     Where the curve does not reach it is extended.
     """
-    kept: list[Point] = []
+    envelope: list[Point] = []
     for point in sorted(dead_zone, key=lambda p: p.bpp):
-        if not kept or point.db > kept[-1].db:
-            kept.append(point)
-    rate = PchipInterpolator([p.db for p in kept], np.log([p.bpp for p in kept]))
+        if not envelope or point.db > envelope[-1].db:
+            envelope.append(point)
+    rate = PchipInterpolator([p.db for p in envelope], np.log([p.bpp for p in envelope]))
     return [float(p.bpp / np.exp(rate(p.db)) - 1) for p in points]
 
 
@@ -69,12 +69,12 @@ def table(
 ) -> None:
     """Print for each strength the bytes at equal PSNR by quality, means over pictures, and BD-rate of mean curves."""
     both = list(zip(maps, pictures, strict=True))
-    anchors = [measure(decoder, *one, DEAD_ZONE, (*QUALITIES, *ANCHORS)) for one in both]
+    anchors = [measure(decoder, *pair, DEAD_ZONE, (*QUALITIES, *ANCHORS)) for pair in both]
     reference = _mean([curve[: len(QUALITIES)] for curve in anchors])
     print("bytes at equal PSNR against the dead zone, by quality")
     print("strength   " + "  ".join(f"{q:6}" for q in QUALITIES) + "  BD-rate")
     for strength in strengths:
-        curves = [measure(decoder, *one, strength, QUALITIES) for one in both]
+        curves = [measure(decoder, *pair, strength, QUALITIES) for pair in both]
         by_quality = np.mean([saved(a, c) for a, c in zip(anchors, curves, strict=True)], axis=0)
         difference = bd_rate(reference, _mean(curves))[0]
         print(
@@ -123,12 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("codec", help="a codec's name or folder")
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--strengths", nargs="*", type=int, default=list(STRENGTHS))
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        codec = registry.open_codec(chosen.codec)
-        maps, pictures = load(codec, chosen.pictures)
+        codec = registry.open_codec(options.codec)
+        maps, pictures = load(codec, options.pictures)
         print(f"{codec.name}, {len(maps)} pictures")
-        table(ServerDecoder(codec), maps, pictures, chosen.strengths)
+        table(ServerDecoder(codec), maps, pictures, options.strengths)
         times(codec, maps[0], pictures[0])
     except HeliographError as error:
         print(f"rdoq: {error}", file=sys.stderr)

@@ -67,15 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Measure the error along tile borders.")
     parser.add_argument("codec", help="a codec's name or folder")
     parser.add_argument("pictures", nargs="+", type=Path)
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     from heliograph.device.encoder import Encoder
     from heliograph.pictures import load_srgb
     from heliograph.server.decoder import ServerDecoder
 
     try:
-        codec = registry.open_codec(chosen.codec)
+        codec = registry.open_codec(options.codec)
         encoder, decoder = Encoder(codec), ServerDecoder(codec)
-        originals = [load_srgb(path) for path in chosen.pictures]
+        originals = [load_srgb(path) for path in options.pictures]
         shift = codec.tile // 2
 
         def shown(picture: Picture, quality: int) -> Picture:

@@ -100,12 +100,12 @@ def resident() -> float:
 
 def memory(decoder: Decoder, streams: list[bytes], count: int) -> list[tuple[int, float]]:
     """Decode `count` streams; return (how many were done, MB in use) at every tenth of them."""
-    found = []
+    marks = []
     with tempfile.TemporaryDirectory() as folder:
         for done, _ in enumerate(run(decoder, streams, count, Path(folder)), start=1):
             if done % max(1, count // 10) == 0:
-                found.append((done, resident()))
-    return found
+                marks.append((done, resident()))
+    return marks
 
 
 def size(text: str) -> tuple[int, int]:
@@ -129,28 +129,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TFLOPS",
         help="of the device in the decoder's precision: print the share",
     )
-    given = parser.parse_args(arguments)
-    codec = registry.open_codec(given.codec)
-    streams = make_streams(codec, given.sizes)
-    sizes = ", ".join(f"{w}x{h}" for w, h in given.sizes)
-    bits = 8 * sum(map(len, streams)) / sum(len(QUALITIES) * w * h for w, h in given.sizes)
+    options = parser.parse_args(arguments)
+    codec = registry.open_codec(options.codec)
+    streams = make_streams(codec, options.sizes)
+    sizes = ", ".join(f"{w}x{h}" for w, h in options.sizes)
+    bits = 8 * sum(map(len, streams)) / sum(len(QUALITIES) * w * h for w, h in options.sizes)
     print(f"codec {codec.name}, pictures of {sizes}, {bits:.2f} bits per pixel, {os.cpu_count()} CPU cores")
-    for kind in given.decoders:
+    for kind in options.decoders:
         decoder = Decoder(codec, kind, threads=os.cpu_count() or 1)
-        if given.memory:
-            marks = ", ".join(f"{done}: {used:.0f}" for done, used in memory(decoder, streams, given.memory))
+        if options.memory:
+            marks = ", ".join(
+                f"{done}: {used:.0f}" for done, used in memory(decoder, streams, options.memory)
+            )
             print(f"{kind} decoder, MB in use after so many streams: {marks}")
             continue
-        found = measure(decoder, streams, given.count, threads=given.threads)
+        speed = measure(decoder, streams, options.count, threads=options.threads)
         print(
-            f"{kind} decoder: {found.megapixels:.2f} MP/s end to end, {given.count / found.seconds:.2f} pictures/s"
+            f"{kind} decoder: {speed.megapixels:.2f} MP/s end to end, {options.count / speed.seconds:.2f} pictures/s"
         )
-        each = ", ".join(f"{stage} {found.of(stage):.2f}" for stage in ("entropy", "network", "write"))
+        each = ", ".join(f"{stage} {speed.of(stage):.2f}" for stage in ("entropy", "network", "write"))
         print(f"  MP/s of each stage while busy (entropy and writing: of one thread): {each}")
         entry = codec.manifest.get("server_decoder" if kind == "server" else "preview_decoder", {})
         if "kmac_per_pixel" in entry:
-            flops = 2e3 * entry["kmac_per_pixel"] * found.of("network") * 1e6
-            share = f", {100 * flops / 1e12 / given.peak:.1f} % of the peak" if given.peak else ""
+            flops = 2e3 * entry["kmac_per_pixel"] * speed.of("network") * 1e6
+            share = f", {100 * flops / 1e12 / options.peak:.1f} % of the peak" if options.peak else ""
             print(f"  network: {entry['kmac_per_pixel']} kMAC per pixel, {flops / 1e9:.1f} GFLOP/s{share}")
     return 0
 

@@ -67,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as folder:
             half = calibration.calibrate(codec, fitted, Path(folder), budget, **options)
             rows = calibration.compare(codec, half, held)
-        made = calibration.calibrate(codec, fitted + held, arguments.out, budget, **options)
+        result = calibration.calibrate(codec, fitted + held, arguments.out, budget, **options)
     else:
-        made = calibration.calibrate(codec, fitted, arguments.out, budget, **options)
-        rows = calibration.compare(codec, made, held)
+        result = calibration.calibrate(codec, fitted, arguments.out, budget, **options)
+        rows = calibration.compare(codec, result, held)
     lines = [
         f"fitted on {len(fitted)} pictures, measured on {len(held)} others, whole files, server decoder:"
     ]
@@ -88,11 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
     rate = curves.bd_rate(before, after)[0]
     lines.append(f"BD-rate {100 * rate:+.1f} %")
     lines.append(
-        f"codec {made.name} ({made.id.hex()}) in {arguments.out}; devices and servers both need its files"
+        f"codec {result.name} ({result.id.hex()}) in {arguments.out}; devices and servers both need its files"
     )
     values = {
-        "codec": made.name,
-        "codec_id": made.id.hex(),
+        "codec": result.name,
+        "codec_id": result.id.hex(),
         "output": str(arguments.out),
         "fitted_on": len(fitted),
         "measured_on": len(held),

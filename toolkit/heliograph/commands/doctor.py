@@ -35,46 +35,46 @@ def run(arguments: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        found = examine(advance)
-    Console.of(arguments).result(found, lines(found))
-    return 0 if all(found["roles"][role]["works"] for role in arguments.role) else EXIT_UNFIT
+        facts = examine(advance)
+    Console.of(arguments).result(facts, lines(facts))
+    return 0 if all(facts["roles"][role]["works"] for role in arguments.role) else EXIT_UNFIT
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(facts: dict[str, Any]) -> list[str]:
     """Return what was found as text, by headings."""
     out = [
-        f"heliograph {found['heliograph']}, Python {found['python']}, {found['system']}, {found['cores']} cores"
+        f"heliograph {facts['heliograph']}, Python {facts['python']}, {facts['system']}, {facts['cores']} cores"
     ]
-    if found["board"]:
-        out.append(found["board"])
+    if facts["board"]:
+        out.append(facts["board"])
     out += ["", "roles"]
-    for name, role in found["roles"].items():
+    for name, role in facts["roles"].items():
         state = "ok" if role["works"] else f"lacks {', '.join(role['missing'])}"
         out.append(_row(name, f"{ROLES[name].what}: {state}"))
         if role["install"]:
             out.append(_row("", f"in the repository's folder: {role['install']}"))
     out += ["", "this installation"]
     slow = "not built: entropy coding is 20 times slower; install a C compiler and install heliograph again"
-    out.append(_row("C core", "built" if found["core"] else slow))
-    out += [_row(f"codec {name}", problem or "files as hashed") for name, problem in found["codecs"].items()]
+    out.append(_row("C core", "built" if facts["core"] else slow))
+    out += [_row(f"codec {name}", problem or "files as hashed") for name, problem in facts["codecs"].items()]
     out += ["", "runtimes and frameworks"]
-    for name, runtime in found["runtimes"].items():
+    for name, runtime in facts["runtimes"].items():
         state = f"does not run: {runtime['problem']}" if runtime["problem"] else "runs a shipped encoder"
         out.append(_row(name, f"{runtime['version'] or 'version unknown'}, {state}"))
-    for name, framework in found["frameworks"].items():
+    for name, framework in facts["frameworks"].items():
         devices = framework["problem"] or ", ".join(framework["devices"])
-        out.append(_row(name, f"{found['packages'][name]}, {devices}"))
-    for name, delegate in found["delegates"].items():
+        out.append(_row(name, f"{facts['packages'][name]}, {devices}"))
+    for name, delegate in facts["delegates"].items():
         out.append(_row(name, delegate["problem"] or "loads, and finds its device"))
     out += ["", "compilers"]
-    for name, version in found["compilers"].items():
+    for name, version in facts["compilers"].items():
         out.append(_row(name, version or f"not found: {COMPILERS[name][1]}"))
-    ports = found["ports"]
+    ports = facts["ports"]
     out += ["", "hardware"]
-    out += _list("cameras", found["cameras"])
+    out += _list("cameras", facts["cameras"])
     out += _list("serial ports", ["not known without pyserial"] if ports is None else ports)
-    out += _list("accelerators", found["accelerators"])
-    out += ["", "packages", "  " + ", ".join(f"{k} {v}".strip() for k, v in found["packages"].items())]
+    out += _list("accelerators", facts["accelerators"])
+    out += ["", "packages", "  " + ", ".join(f"{k} {v}".strip() for k, v in facts["packages"].items())]
     return out
 
 

@@ -100,7 +100,7 @@ class Inputs:
 
     def _checked(self) -> Iterator[Task | Refused]:
         taken: set[int] = set()  # hashes of places: a million take 60 MB, their names ten times that
-        given = {os.path.realpath(path) for path in self.paths}
+        real_paths = {os.path.realpath(path) for path in self.paths}
         is_empty, is_lazy = True, self.is_lazy
         for pair in self._pairs():
             is_empty = False
@@ -115,7 +115,7 @@ class Inputs:
                     f"{source} would become {target} as another {self.kind.word} does; rename one, or give -o"
                 )
             elif os.path.exists(target):
-                if os.path.realpath(target) in given:
+                if os.path.realpath(target) in real_paths:
                     problem = f"{target} is an input and would be overwritten; give another place with -o"
                 elif os.path.isdir(target):
                     problem = f"{target} is a folder, expected a file name; give another with -o"
@@ -150,9 +150,9 @@ class Inputs:
                     if isinstance(entry, Refused):
                         yield entry
                         continue
-                    found, is_twin = entry
-                    place = found if out is None else out / found.relative_to(path)
-                    yield found, self._result(place, is_twin=is_twin)
+                    file, is_twin = entry
+                    place = file if out is None else out / file.relative_to(path)
+                    yield file, self._result(place, is_twin=is_twin)
             elif out is not None and not is_folder:
                 yield path, out
             else:

@@ -57,10 +57,10 @@ def run(arguments: argparse.Namespace) -> int:
     decode = open_decoder(arguments.decoder, decoded.codec, runtime=arguments.runtime).decode
     shown = decode(decoded)
     original = _original(arguments.original, shown.shape) if arguments.original else None
-    found = maps.bits(data, decoded)
+    bits = maps.bits(data, decoded)
     steps = [decode(part) for part in maps.after_layers(decoded)]
     gains = [metrics.psnr(shown if original is None else original, step) for step in steps]
-    told = lines(maps, data, decoded, found, gains, of_original=original is not None)
+    told = lines(maps, data, decoded, bits, gains, of_original=original is not None)
     values = {
         "stream": arguments.stream,
         "codec": decoded.codec.name,
@@ -68,22 +68,22 @@ def run(arguments: argparse.Namespace) -> int:
         "height": decoded.height,
         "quality": levels.to_quality(decoded.level),
         "stream_bytes": len(data),
-        "overhead_bytes": found.overhead / 8,
-        "layer_bytes": [float(size) / 8 for size in found.by_layer],
+        "overhead_bytes": bits.overhead / 8,
+        "layer_bytes": [float(size) / 8 for size in bits.by_layer],
         "layer_psnr": gains,
     }
     if original is not None:
         values["psnr"] = metrics.psnr(original, shown)
         told.append(f"{'PSNR':16} {values['psnr']:.2f} dB")
-    made: dict[str, Callable[[], npt.NDArray[np.uint8]]] = {
+    pictures: dict[str, Callable[[], npt.NDArray[np.uint8]]] = {
         "picture": lambda: shown,
-        "bits": lambda: maps.bit_map(found, decoded.width, decoded.height),
+        "bits": lambda: maps.bit_map(bits, decoded.width, decoded.height),
         "channels": lambda: maps.montage(decoded),
         "layers": lambda: maps.side_by_side(steps),
         "error": lambda: maps.error_map(original, shown),
     }
     for name, path in targets.items():
-        batch.store(path, png(made[name]()))
+        batch.store(path, png(pictures[name]()))
         told.append(f"{name:16} {path}")
     Console.of(arguments).result(values | {"maps": {name: str(path) for name, path in targets.items()}}, told)
     return 0
@@ -112,7 +112,7 @@ def _original(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
 
 
 def lines(
-    maps: Any, data: bytes, decoded: Any, found: Any, gains: list[float], *, of_original: bool
+    maps: Any, data: bytes, decoded: Any, bits: Any, gains: list[float], *, of_original: bool
 ) -> list[str]:
     """Return what there is to say of a stream, a line each; `gains` is the PSNR after each layer in dB."""
     header = container.open(data).header
@@ -121,19 +121,19 @@ def lines(
         f"codec {decoded.codec.name}",
         f"{'size':16} {len(data)} bytes, {8 * len(data) / (decoded.width * decoded.height):.3f} bits per pixel, "
         f"{header.slice_count} slices",
-        f"{'not symbols':16} {found.overhead / 8:.0f} bytes: header, lengths, checksums, coder states",
+        f"{'not symbols':16} {bits.overhead / 8:.0f} bytes: header, lengths, checksums, coder states",
     ]
     stops = decoded.codec.coder.model.layers
     firing = maps.activity(decoded)
     what = "to the original" if of_original else "to the whole stream's picture"
-    for number, (stop, size, gain) in enumerate(zip(stops, found.by_layer, gains, strict=True)):
+    for number, (stop, size, gain) in enumerate(zip(stops, bits.by_layer, gains, strict=True)):
         start = stops[number - 1] if number else 0
         active = int((firing[start:stop] > 0).sum())
         out.append(
             f"{f'layer {number + 1}':16} {size / 8:.0f} bytes, channels {start} to {stop - 1}, {active} of "
             f"{stop - start} not all zero; with it {gain:.2f} dB {what}"
         )
-    per_block = found.symbols.sum(axis=0)
+    per_block = bits.symbols.sum(axis=0)
     out.append(
         f"{'16x16 block':16} {np.median(per_block):.0f} bits at the median, {per_block.max():.0f} at most"
     )

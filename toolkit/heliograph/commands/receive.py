@@ -118,9 +118,9 @@ def _decoding(arguments: argparse.Namespace) -> Iterator[None]:
         yield
         return
     make_decoder(arguments)  # a codec that is not there is an error now and not in the other process
-    given = argparse.Namespace(**{**vars(arguments), "watch": arguments.out, "run": None})
+    options = argparse.Namespace(**{**vars(arguments), "watch": arguments.out, "run": None})
     process = multiprocessing.get_context("spawn").Process(
-        target=_decode_or_report, args=(given,), daemon=True
+        target=_decode_or_report, args=(options,), daemon=True
     )
     process.start()
     try:

@@ -203,7 +203,7 @@ def _command(arguments: argparse.Namespace, codec: str) -> str:
 def files(report: Any, harness: Any, page: Any) -> list[tuple[str, bytes]]:
     """Return name and content of every file of a report."""
     figures = report.figures
-    found = [
+    entries = [
         ("report.html", page.render(report).encode()),
         ("report.json", (json.dumps(figures, indent=1) + "\n").encode()),
         ("summary.json", (harness.compact(harness.summary(figures)) + "\n").encode()),
@@ -212,8 +212,8 @@ def files(report: Any, harness: Any, page: Any) -> list[tuple[str, bytes]]:
         drawn = page.curve_chart(
             figures["rate_distortion"], "psnr", "PSNR over RGB, dB", page.chart_title(figures)
         )
-        found.append(("curves.svg", (drawn + "\n").encode()))
-    return found
+        entries.append(("curves.svg", (drawn + "\n").encode()))
+    return entries
 
 
 def lines(figures: dict[str, Any]) -> list[str]:
@@ -243,9 +243,9 @@ def lines(figures: dict[str, Any]) -> list[str]:
     if "gate" in figures:
         gate = figures["gate"]
         out += ["", f"gate: {gate['requirements'] - len(gate['missed'])} of {gate['requirements']} met"]
-    kept = figures["cache"]
-    total = kept["hits"] + kept["misses"]
-    out += ["", f"{figures['seconds']['all']:.1f} s; {kept['hits']} of {total} measurements were known"]
+    cache = figures["cache"]
+    total = cache["hits"] + cache["misses"]
+    out += ["", f"{figures['seconds']['all']:.1f} s; {cache['hits']} of {total} measurements were known"]
     return out
 
 
@@ -263,8 +263,8 @@ def _curve_lines(part: dict[str, Any]) -> list[str]:
             )
     if part["differences"]:
         out += ["", "against JPEG (libjpeg-turbo, optimised Huffman tables, 4:2:0), PSNR over RGB"]
-    for name, found in part["differences"].items():
-        d = found.get("psnr", {})
+    for name, difference in part["differences"].items():
+        d = difference.get("psnr", {})
         if "bd_rate" not in d:
             out.append(f"{part['labels'][name]:<40} {d.get('reason', '')}")
             continue

@@ -57,14 +57,14 @@ def _load_delegate(load: Callable[..., Any], library: str, runtime: str) -> Any:
 
 def available() -> list[str]:
     """Return the names of the runtimes that can be loaded here, in order of preference."""
-    found = []
+    names = []
     for name in RUNTIMES:
         try:
             _load(name)
         except RuntimeUnavailableError:
             continue
-        found.append(name)
-    return found
+        names.append(name)
+    return names
 
 
 class Model:

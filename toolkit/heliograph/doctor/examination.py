@@ -46,7 +46,7 @@ def examine(advance: Callable[[int, int], object] = lambda done, total: None) ->
     }
     has_runtime = any(runtime["works"] for runtime in runtimes.values())
     delegate = answers["delegate", software.EDGE_TPU]
-    found = {
+    facts = {
         "heliograph": heliograph.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -76,7 +76,7 @@ def examine(advance: Callable[[int, int], object] = lambda done, total: None) ->
             name: _as_values(fitness(name, versions, problems, has_runtime=has_runtime)) for name in ROLES
         },
     }
-    return private(found)  # type: ignore[no-any-return]
+    return private(facts)  # type: ignore[no-any-return]
 
 
 def _ask_all(
@@ -95,8 +95,8 @@ def _first(answer: Answer) -> str:
     return answer.problem or (answer.value[0] if answer.value else "it told no version")
 
 
-def _as_values(found: Fitness) -> dict[str, Any]:
-    return {"works": found.works, "missing": found.missing, "install": found.install}
+def _as_values(verdict: Fitness) -> dict[str, Any]:
+    return {"works": verdict.works, "missing": verdict.missing, "install": verdict.install}
 
 
 def private(value: Any) -> Any:

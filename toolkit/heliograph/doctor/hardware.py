@@ -29,23 +29,23 @@ _CORAL = {("1a6e", "089a"): "not started yet", ("18d1", "9302"): "ready"}
 
 def compiler_questions() -> dict[str, Callable[[], Answer]]:
     """Return for each program that is found what asks for the line with its version."""
-    found = {name: find_tool(name) for name in COMPILERS}
+    programs = {name: find_tool(name) for name in COMPILERS}
     return {
         name: lambda path=path, name=name: ask_program([str(path), COMPILERS[name][0]])  # type: ignore[misc]
-        for name, path in found.items()
+        for name, path in programs.items()
         if path is not None
     }
 
 
 def cameras() -> list[str]:
     """Return V4L2 devices with their names, and picamera2 where it is installed."""
-    found = []
+    entries = []
     for device in sorted(Path("/dev").glob("video*")):
         name = _read(Path("/sys/class/video4linux") / device.name / "name") or "unknown"
-        found.append(f"v4l2:{device} ({name}){_right(device)}")
+        entries.append(f"v4l2:{device} ({name}){_right(device)}")
     if importlib.util.find_spec("picamera2") is not None:
-        found.append("picamera2 is installed")
-    return found
+        entries.append("picamera2 is installed")
+    return entries
 
 
 def ports() -> list[str] | None:
@@ -62,18 +62,18 @@ def ports() -> list[str] | None:
 
 def accelerators() -> list[str]:
     """Return Edge TPUs and Nvidia's GPUs, as far as the kernel or the driver knows them."""
-    found = [f"Edge TPU, PCIe: {device}{_right(device)}" for device in sorted(Path("/dev").glob("apex_*"))]
+    entries = [f"Edge TPU, PCIe: {device}{_right(device)}" for device in sorted(Path("/dev").glob("apex_*"))]
     for device in sorted(Path("/sys/bus/usb/devices").glob("*")):
         state = _CORAL.get((_read(device / "idVendor"), _read(device / "idProduct")))
         if state is not None:
-            found.append(f"Edge TPU, USB: {state}")
+            entries.append(f"Edge TPU, USB: {state}")
     smi = find_tool("nvidia-smi")
     if smi is not None:
         answer = ask_program(
             [str(smi), "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
         )
-        found += [f"GPU: {line}" for line in answer.value or [f"nvidia-smi: {answer.problem}"]]
-    return found
+        entries += [f"GPU: {line}" for line in answer.value or [f"nvidia-smi: {answer.problem}"]]
+    return entries
 
 
 def board() -> str:

@@ -105,14 +105,14 @@ def check_codecs() -> dict[str, str]:
 
     That a decoder is not there is not wrong: a device's copy has none.
     """
-    found = {}
+    problems = {}
     for name, folder in registry.shipped().items():
         try:
             codec = Codec(folder)
             for file in codec.hashes:
                 if file not in (PREVIEW, SERVER) or (folder / file).exists():
                     codec.read(file)
-            found[name] = ""
+            problems[name] = ""
         except HeliographError as error:
-            found[name] = str(error)
-    return found
+            problems[name] = str(error)
+    return problems

@@ -190,10 +190,10 @@ def check_bundle(folder: Path) -> None:
     """Raise ExportError unless every file of a bundle is there and as its manifest says."""
     try:
         files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        found = {name: (folder / name).read_bytes() for name in files}
+        contents = {name: (folder / name).read_bytes() for name in files}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(f"{folder} is no whole bundle: {error!r}; export it again") from error
-    for name, data in found.items():
+    for name, data in contents.items():
         if sha256(data) != files[name]["sha256"]:
             raise ExportError(f"{folder / name} was changed since it was exported; export it again")
 

@@ -59,25 +59,25 @@ def emulate(codec: Codec, options: Options) -> Measured | None:
         return None
     level = levels.from_quality(options.quality)
     probe = probe_latents(codec, options.picture).corner(TILES * codec.tile)  # the board has 4 MiB
-    found = cortexm.measure(codec, probe.latents, probe.width, probe.height, level)
-    cortexm.check(found, codec, probe.latents, probe.width, probe.height, level)
-    return found
+    measurement = cortexm.measure(codec, probe.latents, probe.width, probe.height, level)
+    cortexm.check(measurement, codec, probe.latents, probe.width, probe.height, level)
+    return measurement
 
 
-def entropy_on_cortex_m(found: Measured | None, clock: float) -> tuple[list[Figure], float | None]:
+def entropy_on_cortex_m(measurement: Measured | None, clock: float) -> tuple[list[Figure], float | None]:
     """Return figures of entropy coding on a Cortex-M at a clock in Hz, and its ms per megapixel or None."""
-    if found is None:
+    if measurement is None:
         how = f"needs {', '.join(cortexm.missing_tools())}: {cortexm.INSTALL}"
         return [Figure("entropy coding, instructions per pixel", "-", UNKNOWN, how)], None
-    per_pixel = found.instructions / found.pixels
+    per_pixel = measurement.instructions / measurement.pixels
     time_needed = per_pixel * 1e6 / clock * 1e3
-    bits = 8 * len(found.stream) / found.pixels
+    bits = 8 * len(measurement.stream) / measurement.pixels
     return [
         Figure(
             "entropy coding, instructions per pixel",
             f"{per_pixel:.0f}",
             MEASURED,
-            f"QEMU, {found.board}, {bits:.2f} bits per pixel; bytes equal to this computer's",
+            f"QEMU, {measurement.board}, {bits:.2f} bits per pixel; bytes equal to this computer's",
         ),
         Figure(
             "entropy coding, ms per megapixel",

@@ -32,10 +32,10 @@ _REMEDY_KIND = "build the encoder from convolutions, pooling, ADD and CONCATENAT
 
 def check(graph: Graph) -> list[Finding]:
     """Return what keeps a model from the Edge TPU, in order of the layers; notes come last."""
-    found = [*_ends(graph), *_memory(graph)]
+    findings = [*_ends(graph), *_memory(graph)]
     for layer in graph.layers:
-        found += [*_operation(graph, layer), *_options(layer), *_tensors(layer)]
-    return sorted(found, key=lambda f: not f.fatal)
+        findings += [*_operation(graph, layer), *_options(layer), *_tensors(layer)]
+    return sorted(findings, key=lambda f: not f.fatal)
 
 
 def mapped(graph: Graph, findings: list[Finding]) -> int:

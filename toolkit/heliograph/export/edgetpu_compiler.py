@@ -102,13 +102,13 @@ def _bytes(text: str | None) -> int | None:
 
 def findings(log: CompilerLog) -> list[Finding]:
     """Return what a log complains about; empty when the whole model runs on the chip."""
-    found = [
+    complaints = [
         Finding(f"{count} operations {kind}", f'the compiler says "{status}"', _remedy(status))
         for kind, count, status in log.unmapped
     ]
     if not log.succeeded:
         reason = "; ".join(log.errors) or "no reason given"
-        found.append(
+        complaints.append(
             Finding(
                 "model",
                 f"the compiler refused it: {reason}",
@@ -116,23 +116,23 @@ def findings(log: CompilerLog) -> list[Finding]:
             )
         )
     elif not log.operations and not log.on_cpu and log.subgraphs != 0:
-        found.append(
+        complaints.append(
             Finding("model", "the log lists no operations", f"run it by hand to see what it maps: {COMMAND}")
         )
-    elif log.on_cpu and not found:
-        found.append(
+    elif log.on_cpu and not complaints:
+        complaints.append(
             Finding(
                 "model", f"{log.on_cpu} operations stay on the CPU", "run the compiler with -s to see which"
             )
         )
-    elif log.subgraphs == 0 and not found:
-        found.append(
+    elif log.subgraphs == 0 and not complaints:
+        complaints.append(
             Finding(
                 "model", "nothing of it was mapped to the Edge TPU", "run the compiler with -s to see why"
             )
         )
     if log.streamed:
-        found.append(
+        complaints.append(
             Finding(
                 "model",
                 f"{log.streamed} bytes of parameters do not fit on the chip",
@@ -140,7 +140,7 @@ def findings(log: CompilerLog) -> list[Finding]:
                 fatal=False,
             )
         )
-    return found
+    return complaints
 
 
 def _remedy(status: str) -> str:

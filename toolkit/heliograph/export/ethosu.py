@@ -121,8 +121,8 @@ def compile_model(
         ExportError: Vela failed, or wrote something else than expected.
     """
     program = need_tool("vela", vela, INSTALL)
-    chosen = ACCELERATORS[accelerator]
-    system, memory = system or chosen.system, memory or chosen.memory
+    preset = ACCELERATORS[accelerator]
+    system, memory = system or preset.system, memory or preset.memory
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "encoder.tflite").write_bytes(model)
@@ -185,12 +185,12 @@ def _layers(rows: list[dict[str, str]]) -> tuple[LayerResult, ...]:
 
 def findings(compiled: Compiled, graph: Graph) -> list[Finding]:
     """Return what is wrong with a compiled model: layers on the CPU, layers cut to pieces, idle multipliers."""
-    found, width = [], ACCELERATORS[compiled.accelerator].macs
+    faults, width = [], ACCELERATORS[compiled.accelerator].macs
     is_idle = compiled.accelerator == GATE and compiled.utilisation < LEAST_UTILISATION
     for layer in compiled.layers:
         where = f"{_original(layer, graph)} on {compiled.accelerator}"
         if not layer.on_npu:
-            found.append(
+            faults.append(
                 Finding(
                     where,
                     "it runs on the CPU, expected the NPU",
@@ -198,7 +198,7 @@ def findings(compiled: Compiled, graph: Graph) -> list[Finding]:
                 )
             )
         elif layer.pieces > FEW_PIECES:
-            found.append(
+            faults.append(
                 Finding(
                     where,
                     f"Vela cuts it into {layer.pieces} operations, {layer.cycles} cycles",
@@ -211,7 +211,7 @@ def findings(compiled: Compiled, graph: Graph) -> list[Finding]:
             and layer.cycles
             and layer.macs / (layer.cycles * width) < LEAST_UTILISATION
         ):
-            found.append(
+            faults.append(
                 Finding(
                     where,
                     f"it keeps {layer.macs / (layer.cycles * width):.0%} of the multipliers busy for "
@@ -220,14 +220,14 @@ def findings(compiled: Compiled, graph: Graph) -> list[Finding]:
                 )
             )
     if is_idle:
-        found.append(
+        faults.append(
             Finding(
                 f"model on {compiled.accelerator}",
                 f"{compiled.utilisation:.0%} of the multipliers are used, expected {LEAST_UTILISATION:.0%} at least",
                 "start with the layers named here",
             )
         )
-    return found
+    return faults
 
 
 def _original(layer: LayerResult, graph: Graph) -> str:

@@ -29,24 +29,24 @@ def build(codec: Codec, options: Options) -> Bundle:
     for name in ethosu.ACCELERATORS:
         is_u55 = name.startswith("ethos-u55")  # a board's memories are named for one family
         system, memory = (options.vela_system, options.vela_memory) if is_u55 else (None, None)
-        one = ethosu.compile_model(
+        result = ethosu.compile_model(
             codec.encoder, graph, name, vela=options.vela, system=system, memory=memory
         )
-        bundle.findings += ethosu.findings(one, graph)
-        compiled.append(one)
+        bundle.findings += ethosu.findings(result, graph)
+        compiled.append(result)
     refuse(bundle.findings, "the Ethos-U")
     bundle.add_codec()
     bundle.files |= {f"c/{name}": data for name, data in c_source.sources(codec).items()}
     bundle.tables.append(("Vela's estimates", ethosu.table(compiled, codec.tile)))
     bundle.tools["ethos-u-vela"] = tool_version("ethos-u-vela")
     figures, entropy = cost.entropy_on_cortex_m(cost.emulate(codec, options), HOST_CLOCK)
-    for one in compiled:
-        bundle.files[f"encoder_{one.accelerator}.tflite"] = one.model
-        network = one.milliseconds * 1e6 / codec.tile**2
-        how = f"Vela, {one.clock / 1e6:g} MHz, {one.system}, {one.memory}"
+    for result in compiled:
+        bundle.files[f"encoder_{result.accelerator}.tflite"] = result.model
+        network = result.milliseconds * 1e6 / codec.tile**2
+        how = f"Vela, {result.clock / 1e6:g} MHz, {result.system}, {result.memory}"
         bundle.figures.append(
-            Figure(f"network on {one.accelerator}, ms per megapixel", f"{network:.1f}", ESTIMATED, how)
+            Figure(f"network on {result.accelerator}, ms per megapixel", f"{network:.1f}", ESTIMATED, how)
         )
-        bundle.figures.append(cost.in_all([network, entropy], f"in all with {one.accelerator}"))
+        bundle.figures.append(cost.in_all([network, entropy], f"in all with {result.accelerator}"))
     bundle.figures += figures
     return bundle

@@ -209,9 +209,9 @@ def _names(holder: Any) -> dict[int, str]:
     return {value: name for name, value in vars(holder).items() if isinstance(value, int)}
 
 
-def _list(found: Any) -> list[Any]:
+def _list(vector: Any) -> list[Any]:
     """An absent vector reads as the number 0."""
-    return found.tolist() if isinstance(found, np.ndarray) else []
+    return vector.tolist() if isinstance(vector, np.ndarray) else []
 
 
 def _tensor(schema: Any, model: Any, tensor: Any, index: int) -> Tensor:

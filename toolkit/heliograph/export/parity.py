@@ -82,9 +82,9 @@ def compare(codec: Codec, picture: npt.NDArray[np.uint8], python: str, runner: P
     height, width = picture.shape[:2]
     ours = Encoder(codec).latents(picture)
     places, parts = zip(*tiles.cut(picture, codec.tile), strict=True)
-    name, found = run_other(python, runner, codec.encoder, (np.stack(parts) ^ 0x80).view(np.int8))
+    name, outputs = run_other(python, runner, codec.encoder, (np.stack(parts) ^ 0x80).view(np.int8))
     theirs = np.empty_like(ours)
-    for (rows, columns), part in zip(places, found, strict=True):
+    for (rows, columns), part in zip(places, outputs, strict=True):
         theirs[rows, columns] = part[: rows.stop - rows.start, : columns.stop - columns.start]
     return judge(codec, ours, theirs, width, height, name)
 

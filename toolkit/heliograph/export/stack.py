@@ -24,12 +24,12 @@ def deepest(graphs: Sequence[str], root: str) -> int:
     calls: dict[str, set[str]] = {}
     for graph in graphs:
         for title, label in _NODE.findall(graph):
-            found = _BYTES.search(label)
-            if found is None:
+            match = _BYTES.search(label)
+            if match is None:
                 continue
-            if found[2] not in {"static", "dynamic,bounded"}:
-                raise ExportError(f"the stack of {title} is {found[2]}, expected static")
-            own[title] = int(found[1])
+            if match[2] not in {"static", "dynamic,bounded"}:
+                raise ExportError(f"the stack of {title} is {match[2]}, expected static")
+            own[title] = int(match[1])
         for source, target in _EDGE.findall(graph):
             calls.setdefault(source, set()).add(target)
     if root not in own:

@@ -41,7 +41,7 @@ def build(codec: Codec, options: Options) -> Bundle:
         for kind, call in zip(graph.kinds, calls, strict=True)
     ]
     bundle.tables.append(("Operations", [("operation", "method of the resolver", "times"), *kinds]))
-    found = cost.emulate(codec, options)
+    measurement = cost.emulate(codec, options)
     bundle.figures += [
         Figure("network in flash, bytes", str(len(codec.encoder)), MEASURED, "the array's size"),
         Figure("entropy tables in flash, bytes", str(len(codec.read(ENTROPY))), MEASURED, "the array's size"),
@@ -60,17 +60,20 @@ def build(codec: Codec, options: Options) -> Bundle:
             "HELIOGRAPH_STORE, to be chosen for the picture",
         ),
     ]
-    if found is None:
+    if measurement is None:
         bundle.figures.append(Figure("code, RAM and stack of the C core", "-", UNKNOWN, cortexm.INSTALL))
     else:
         bundle.tables.append(
-            (f"The C core on an emulated {found.board}", [("what", "measured"), *cortexm.table(found)])
+            (
+                f"The C core on an emulated {measurement.board}",
+                [("what", "measured"), *cortexm.table(measurement)],
+            )
         )
-        ram = arena.total + found.ram + c_source.STORE + 3 * codec.tile**2 + found.stack_bound
+        ram = arena.total + measurement.ram + c_source.STORE + 3 * codec.tile**2 + measurement.stack_bound
         how = "arena, coder, store, one tile of pixels, stack; without TFLM's own and the camera's"
         bundle.figures.append(Figure("RAM in all, bytes", str(ram), MEASURED, how))
         bundle.tools[cortexm.COMPILER] = cortexm.compiler_version()
     network, needed = cost.network_on_cortex_m(graph.macs / codec.tile**2)
-    figures, entropy = cost.entropy_on_cortex_m(found, cost.CORTEX_M7_CLOCK)
+    figures, entropy = cost.entropy_on_cortex_m(measurement, cost.CORTEX_M7_CLOCK)
     bundle.figures += [network, *figures, cost.in_all([needed, entropy])]
     return bundle

@@ -15,21 +15,21 @@ TIMEOUT = 600  # seconds; Vela needs one, Coral's compiler gives up after 180 by
 
 def find_tool(name: str) -> Path | None:
     """Return a program of the PATH or of this Python's environment, or None."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    place = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
     return (
-        Path(found).absolute() if found else None
+        Path(place).absolute() if place else None
     )  # not resolved: a link's place may matter, as of Python in a venv
 
 
 def need_tool(name: str, given: str | None, install: str) -> Path:
     """Return the program that was named, or else the one that is found; RuntimeUnavailableError if there is none."""
     if given is not None:
-        found = find_tool(given)
-        if found is None:
+        program = find_tool(given)
+        if program is None:
             raise RuntimeUnavailableError(
                 f"{given} is not a program that can be run; give another path, or {install}"
             )
-        return found
+        return program
     path = find_tool(name)
     if path is None:
         raise RuntimeUnavailableError(f"{name} is not installed: {install}")

@@ -34,8 +34,8 @@ def _ticks(low: float, high: float, count: int = 6) -> list[float]:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [m * 10.0**d for d in decades for m in (1, 2, 5)]
-    return [t for t in found if low * 0.999 <= t <= high * 1.001]
+    ticks = [m * 10.0**d for d in decades for m in (1, 2, 5)]
+    return [t for t in ticks if low * 0.999 <= t <= high * 1.001]
 
 
 def lines(
@@ -82,8 +82,8 @@ def lines(
         f'<text transform="translate(16 {_TOP + inner_height / 2}) rotate(-90)" text-anchor="middle">'
         f"{escape(y_label)}</text>"
     )
-    for number, one in enumerate(shown):
-        out += _curve(one, number, [(px(x), py(y)) for x, y in one.points])
+    for number, curve in enumerate(shown):
+        out += _curve(curve, number, [(px(x), py(y)) for x, y in curve.points])
     out.append("</svg>")
     return "\n".join(out)
 
@@ -96,7 +96,7 @@ def _range(values: Sequence[float], logarithmic: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _curve(one: Series, number: int, places: Sequence[tuple[float, float]]) -> list[str]:
+def _curve(curve: Series, number: int, places: Sequence[tuple[float, float]]) -> list[str]:
     colour = _COLOURS[number % len(_COLOURS)]
     dash = _DASHES[number % len(_DASHES)]
     style = f'stroke="{colour}" stroke-width="{2.4 if number == 0 else 1.6}"'
@@ -104,12 +104,12 @@ def _curve(one: Series, number: int, places: Sequence[tuple[float, float]]) -> l
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     y = _TOP + 8 + 20 * number
     left = WIDTH - _RIGHT + 12
-    out = [f'<polyline data-series="{escape(one.name)}" points="{path}" fill="none" {style}/>']
-    for (cx, cy), (x, value) in zip(places, one.points, strict=True):
+    out = [f'<polyline data-series="{escape(curve.name)}" points="{path}" fill="none" {style}/>']
+    for (cx, cy), (x, value) in zip(places, curve.points, strict=True):
         out.append(
             f'<circle cx="{cx:.1f}" cy="{cy:.1f}" r="2.6" fill="{colour}">'
-            f"<title>{escape(one.label)}: {x:.4g}, {value:.4g}</title></circle>"
+            f"<title>{escape(curve.label)}: {x:.4g}, {value:.4g}</title></circle>"
         )
     out.append(f'<path d="M{left} {y}h26" fill="none" {style}/>')
-    out.append(f'<text x="{left + 32}" y="{y + 4}">{escape(one.label)}</text>')
+    out.append(f'<text x="{left + 32}" y="{y + 4}">{escape(curve.label)}</text>')
     return out

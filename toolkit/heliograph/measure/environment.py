@@ -50,7 +50,7 @@ def processor() -> str:
 
 def describe() -> dict[str, str]:
     """Return name and value of what describes this machine and its software."""
-    found = {
+    facts = {
         "heliograph": heliograph.__version__,
         "entropy coder": "C" if load_core() else "Python",
         "Python": platform.python_version(),
@@ -59,4 +59,4 @@ def describe() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "load average": f"{os.getloadavg()[0]:.1f}",  # other work slows every time in a report
     }
-    return found | {name: v for name in PACKAGES if (v := version(name))}
+    return facts | {name: v for name in PACKAGES if (v := version(name))}

@@ -131,9 +131,9 @@ def baseline_rows(
         digest = picture_hash(picture)
         for quality in baseline.qualities:
             key = cache.key("baseline", {**facts, "picture": digest, "setting": baseline.at(quality)})
-            found = cache.get(key)
-            if found is not None:
-                gathered.known(quality, found)
+            row = cache.get(key)
+            if row is not None:
+                gathered.known(quality, row)
                 continue
             task = pool.submit(measure_baseline, name, picture, quality, perceptual)
             gathered.measured(quality, key, task)
@@ -196,16 +196,16 @@ def differences(series: dict[str, Rows], anchor: str = ANCHOR) -> dict[str, dict
         if name == anchor:
             continue
         mean = means(rows)
-        found: dict[str, Any] = {}
+        entry: dict[str, Any] = {}
         for quantity in QUANTITIES:
             first, second = curve(reference, quantity), curve(mean, quantity)
             if first and second:
-                found[quantity] = _difference(first, second)
+                entry[quantity] = _difference(first, second)
         count = len(next(iter(rows.values())))
-        found["psnr_by_picture"] = [
+        entry["psnr_by_picture"] = [
             _difference(_one(series[anchor], n), _one(rows, n)).get("bd_rate") for n in range(count)
         ]
-        out[name] = found
+        out[name] = entry
     return out
 
 

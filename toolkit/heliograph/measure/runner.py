@@ -45,6 +45,6 @@ def tiled(codec: Codec, run: Callable[[Tile], Latents], picture: Picture) -> Lat
     shape = tiles.latent_shape(picture.shape[1], picture.shape[0])
     out = np.empty((*shape, codec.channels), np.int8)
     for (rows, columns), tile in tiles.cut(picture, codec.tile):
-        found = run((tile ^ 0x80).view(np.int8))
-        out[rows, columns] = found[: rows.stop - rows.start, : columns.stop - columns.start]
+        latents = run((tile ^ 0x80).view(np.int8))
+        out[rows, columns] = latents[: rows.stop - rows.start, : columns.stop - columns.start]
     return out

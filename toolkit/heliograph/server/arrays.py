@@ -55,9 +55,9 @@ def _read(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> npt.ND
         version = np.lib.format.read_magic(head)
         if version != (1, 0):
             raise ValueError(f"its version is {version}, expected (1, 0)")
-        found, is_fortran, kind = np.lib.format.read_array_header_1_0(head)
-        if found != shape:
-            raise ValueError(f"it is {found}, expected {shape}")
+        stored_shape, is_fortran, kind = np.lib.format.read_array_header_1_0(head)
+        if stored_shape != shape:
+            raise ValueError(f"it is {stored_shape}, expected {shape}")
         if kind.kind != "f" or kind.itemsize > 8:
             raise ValueError(f"it holds {kind}, expected floating-point numbers")
         size = math.prod(shape) * kind.itemsize

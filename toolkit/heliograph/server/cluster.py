@@ -76,7 +76,7 @@ def find_tasks(sources: list[str], out: str, *, force: bool = False) -> tuple[li
     """
     core = load("fsspec").core
     place, root = core.url_to_fs(out)
-    found: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for source in sources:
         system, path = core.url_to_fs(source)
         names = (
@@ -85,18 +85,18 @@ def find_tasks(sources: list[str], out: str, *, force: bool = False) -> tuple[li
         for name in names:
             inner = name.rsplit("/", 1)[-1] if name == path else name[len(path) :].lstrip("/")
             target = f"{root.rstrip('/')}/{inner[: -len(SUFFIX)]}.png"
-            if target in found:
-                raise OutputError(f"{found[target]} and {name} would both become {target}; rename one")
-            found[target] = str(system.unstrip_protocol(name))
-    if not found:
+            if target in origins:
+                raise OutputError(f"{origins[target]} and {name} would both become {target}; rename one")
+            origins[target] = str(system.unstrip_protocol(name))
+    if not origins:
         raise StreamError(f"no streams in {', '.join(sources)}: expected names ending in {SUFFIX}")
     done = set() if force or not place.exists(root) else set(place.find(root))
     todo = [
         {"source": source, "target": str(place.unstrip_protocol(target))}
-        for target, source in found.items()
+        for target, source in origins.items()
         if target not in done
     ]
-    return todo, len(found) - len(todo)
+    return todo, len(origins) - len(todo)
 
 
 @dataclass(frozen=True)

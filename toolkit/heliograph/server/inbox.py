@@ -94,8 +94,8 @@ class Inbox:
     def look(self) -> list[Entry]:
         """Return the streams that are there, latest first; a folder that is not there yet is empty."""
         try:
-            with os.scandir(self.folder) as found:
-                devices = [e.name for e in found if is_device(e.name) and e.is_dir(follow_symlinks=False)]
+            with os.scandir(self.folder) as listing:
+                devices = [e.name for e in listing if is_device(e.name) and e.is_dir(follow_symlinks=False)]
         except OSError:
             return []
         entries: list[Entry] = []
@@ -133,8 +133,8 @@ class Inbox:
 
     def _names(self, folder: Path) -> list[str]:
         """Return the names of streams in a folder, of the latest to arrive; OSError."""
-        with os.scandir(folder) as found:
-            streams = [entry for entry in found if is_stream(entry.name.removesuffix(PARTIAL))]
+        with os.scandir(folder) as listing:
+            streams = [entry for entry in listing if is_stream(entry.name.removesuffix(PARTIAL))]
         if self._latest is None:
             return [entry.name for entry in streams]
         arrived = []

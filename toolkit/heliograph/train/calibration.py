@@ -74,10 +74,10 @@ def calibrate(
         CodecError: the codec lacks its server decoder.
     """
     trained = out / "calibration" / File.CONTEXTS.filename
-    kept = kept_checkpoint(codec, File.CONTEXTS)
-    if resume := kept.is_file():
+    source = kept_checkpoint(codec, File.CONTEXTS)
+    if resume := source.is_file():
         trained.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(trained, checkpoint.as_start(kept))
+        write_whole(trained, checkpoint.as_start(source))
     encoder, decoder = Encoder(codec, threads=2), ServerDecoder(codec)
     pictures = [load_srgb(path) for path in files]
     maps = [encoder.latents(picture) for picture in progress.over(pictures, "encoding")]

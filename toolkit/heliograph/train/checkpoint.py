@@ -34,10 +34,12 @@ def to_keep(path: Path, *, half: bool = True) -> bytes:
     An encoder to be frozen needs `half=False`: in float16 it would be another one.
     """
     buffer = io.BytesIO()
-    kept = {k: v for k, v in _read(path).items() if not k.startswith("1:")}
+    arrays = {k: v for k, v in _read(path).items() if not k.startswith("1:")}
     if half:
-        kept = {k: v.astype(np.float16) if v.dtype == np.float32 and v.ndim else v for k, v in kept.items()}
-    np.savez_compressed(buffer, **kept)  # type: ignore[arg-type]
+        arrays = {
+            k: v.astype(np.float16) if v.dtype == np.float32 and v.ndim else v for k, v in arrays.items()
+        }
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

@@ -49,12 +49,12 @@ class LatentCrops(Supply):
         rounds = REUSE * len(self.photos.files) / self.photos.batch  # steps that an encoding lasts on average
         generation = int(step / rounds + index / len(self.photos.files))
         with self._lock:
-            kept = self._kept.get(index)
-            if kept is None or kept[2] != generation:
+            entry = self._kept.get(index)
+            if entry is None or entry[2] != generation:
                 rng = np.random.default_rng((self.photos.seed, index, generation))
                 picture = self.photos.whole(index, rng, least=self.size)
-                kept = self._kept[index] = (picture, self.encoder.latents(picture), generation)
-        return kept[0], kept[1]
+                entry = self._kept[index] = (picture, self.encoder.latents(picture), generation)
+        return entry[0], entry[1]
 
     def crop(
         self, rng: np.random.Generator, level: int, step: int
@@ -76,11 +76,11 @@ class LatentCrops(Supply):
     def __getitem__(self, index: int) -> Batch:
         rng = self.generator(index)
         batch = self.photos.batch
-        chosen = rng.integers(levels.LEVEL_0, levels.LEVELS, batch)
+        picks = rng.integers(levels.LEVEL_0, levels.LEVELS, batch)
         # Some below quality 0, which serve budgets of a few hundred bytes; decoders are told quality 0.
-        chosen = np.where(rng.random(batch) < 0.1, rng.integers(0, levels.LEVEL_0, batch), chosen)
-        crops = [self.crop(rng, int(level), self.offset + index) for level in chosen]
-        quality = np.array([[max(0.0, levels.to_quality(int(level)))] for level in chosen])
+        picks = np.where(rng.random(batch) < 0.1, rng.integers(0, levels.LEVEL_0, batch), picks)
+        crops = [self.crop(rng, int(level), self.offset + index) for level in picks]
+        quality = np.array([[max(0.0, levels.to_quality(int(level)))] for level in picks])
         inputs: dict[str, npt.NDArray[Any]] = {
             "values": np.stack([c[0] for c in crops]),
             "image": np.stack([c[1] for c in crops]),

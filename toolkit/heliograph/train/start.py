@@ -71,10 +71,10 @@ def codec_model(codec: Codec, run: Run) -> EncoderObjective:
     Where the run's decoder has another shape than the codec's it has the codec's linear path alone.
     """
     spec = _spec_of(codec, run)
-    kept = kept_checkpoint(codec, File.QAT)
-    if not kept.is_file():
+    source = kept_checkpoint(codec, File.QAT)
+    if not source.is_file():
         raise TrainingError(
-            f"codec {codec.name} has no {TRAINING}/{kept.name} to start from: give one that kept it, "
+            f"codec {codec.name} has no {TRAINING}/{source.name} to start from: give one that kept it, "
             "or leave --start out to begin at the DCT"
         )
     shape = decoder_spec(codec)
@@ -82,7 +82,7 @@ def codec_model(codec: Codec, run: Run) -> EncoderObjective:
         build_encoder(spec, quantised=True), build_decoder(shape, spec.latent), seed=run.seed
     )
     make_variables(known)
-    checkpoint.load(kept, known)
+    checkpoint.load(source, known)
     unit = np.asarray(known.unit.value)
     encoder = without_rounding(known.encoder, spec, unit)
     decoder = known.decoder

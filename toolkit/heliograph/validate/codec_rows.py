@@ -34,9 +34,9 @@ def codec_rows(
         digest, packer, inference = picture_hash(picture), None, 0.0
         for quality in qualities:
             key = cache.key("codec", {**facts, "picture": digest, "quality": quality})
-            found = cache.get(key)
-            if found is not None:
-                gathered.known(quality, found)
+            row = cache.get(key)
+            if row is not None:
+                gathered.known(quality, row)
                 continue
             if packer is None:
                 began = time.perf_counter()

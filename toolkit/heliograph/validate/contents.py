@@ -87,14 +87,14 @@ def infrared(picture: Picture) -> Picture:
 
 def crops(pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> list[Picture]:
     """Return a crop of each size (width, height) from the middle of the pictures, reflected where they are smaller."""
-    found = []
+    pieces = []
     for number, (width, height) in enumerate(sizes):
         picture = pictures[number % len(pictures)]
         more = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
         padded = np.pad(picture, ((0, more[0]), (0, more[1]), (0, 0)), "symmetric")
         top, left = (padded.shape[0] - height) // 2, (padded.shape[1] - width) // 2
-        found.append(np.ascontiguousarray(padded[top : top + height, left : left + width]))
-    return found
+        pieces.append(np.ascontiguousarray(padded[top : top + height, left : left + width]))
+    return pieces
 
 
 def text(dark: bool = False) -> Picture:

@@ -82,11 +82,11 @@ def check(path: Path, extra: Codec | None = None) -> Checked:
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != facts.get("stream_sha256"):
             return Checked(str(path), made_by, "the stream is not the one that the digest was taken of")
-        found = digest(decode_stream(data, extra))
+        symbol_digest = digest(decode_stream(data, extra))
     except (OSError, HeliographError) as error:
         return Checked(str(path), made_by, str(error))
-    if found != expected:
-        problem = f"decodes to symbols {found[:12]}, its maker recorded {expected[:12]}"
+    if symbol_digest != expected:
+        problem = f"decodes to symbols {symbol_digest[:12]}, its maker recorded {expected[:12]}"
         return Checked(str(path), made_by, problem)
     return Checked(str(path), made_by)
 

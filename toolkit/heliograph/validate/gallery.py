@@ -111,25 +111,25 @@ def sheet(subject: Subject, name: str, picture: Picture, quality: int) -> Sheet:
 
 
 def _baseline(name: str, picture: Picture, budget: int) -> Panel:
-    found = baselines.at_bytes(name, picture, budget)
+    pair = baselines.at_bytes(name, picture, budget)
     note = ""
-    if found is None:
+    if pair is None:
         data = baselines.encode(name, picture, 1)
-        found, note = (data, baselines.decode(data)), ", its smallest: more than the others"
-    data, shown = found
+        pair, note = (data, baselines.decode(data)), ", its smallest: more than the others"
+    data, shown = pair
     caption = f"{len(data)} bytes{note}, {metrics.psnr(picture, shown):.2f} dB"
     return Panel(name, BASELINES[name].label, f"image/{name}", data, caption)
 
 
 def layer_notes(
-    subject: Subject, decoded: Decoded, found: maps.Bits, against: Picture
+    subject: Subject, decoded: Decoded, bits: maps.Bits, against: Picture
 ) -> tuple[list[Picture], list[str]]:
     """Return the picture after each layer and a line about it: bits of the layer, PSNR against a picture."""
     pictures, notes = [], []
     for number, part in enumerate(maps.after_layers(decoded)):
         shown = subject.decode(part)
         pictures.append(shown)
-        size = found.by_layer[number] / 8
+        size = bits.by_layer[number] / 8
         notes.append(f"layer {number + 1}: {size:.0f} bytes, {metrics.psnr(against, shown):.2f} dB")
     return pictures, notes
 
@@ -138,10 +138,10 @@ def map_panels(
     subject: Subject, data: bytes, decoded: Decoded, picture: Picture, shown: Picture
 ) -> list[Panel]:
     """Return maps of a stream: its bits, its error, what each layer adds, and its channels."""
-    found = maps.bits(data, decoded)
+    bits = maps.bits(data, decoded)
     height, width = picture.shape[:2]
-    most = float(found.symbols.sum(axis=0).max())
-    steps, notes = layer_notes(subject, decoded, found, picture)
+    most = float(bits.symbols.sum(axis=0).max())
+    steps, notes = layer_notes(subject, decoded, bits, picture)
     small = [
         np.asarray(Image.fromarray(s).resize((max(1, width // 2), max(1, height // 2)), Image.Resampling.BOX))
         for s in steps
@@ -153,9 +153,9 @@ def map_panels(
             "bits",
             "where the bits went",
             "image/png",
-            png(maps.bit_map(found, width, height)),
+            png(maps.bit_map(bits, width, height)),
             f"bits of each 16x16 block, yellow is {most:.0f}; header, checksums and coder states take "
-            f"{found.overhead / 8:.0f} bytes more",
+            f"{bits.overhead / 8:.0f} bytes more",
         ),
         Panel(
             "error",
@@ -199,18 +199,18 @@ def sheets(
             key = cache.key("sheet", {**facts, "decoders": [subject.facts(d) for d in subject.decoders]})
             known = cache.get(key)
             if known is None:
-                found = sheet(subject, names[number], picture, quality)
-                cache.put(key, _stored(found))
+                entry = sheet(subject, names[number], picture, quality)
+                cache.put(key, _stored(entry))
             else:
-                found = _restored(known)
-            out.append(found)
+                entry = _restored(known)
+            out.append(entry)
             advance()
     return out
 
 
-def _stored(found: Sheet) -> dict[str, Any]:
-    parts = {"panels": [p.as_dict() for p in found.panels], "maps": [p.as_dict() for p in found.maps]}
-    return {"title": found.title, "width": found.width, "height": found.height, **parts}
+def _stored(entry: Sheet) -> dict[str, Any]:
+    parts = {"panels": [p.as_dict() for p in entry.panels], "maps": [p.as_dict() for p in entry.maps]}
+    return {"title": entry.title, "width": entry.width, "height": entry.height, **parts}
 
 
 def _restored(known: dict[str, Any]) -> Sheet:

@@ -91,12 +91,14 @@ def look_up(report: dict[str, Any], figure: str) -> float | None:
 def check(report: dict[str, Any], requirements: Iterable[Requirement]) -> list[str]:
     """Return a line for each requirement that is missed; a figure that was not measured is missed."""
     missed = []
-    for one in requirements:
-        value = look_up(report, one.figure)
+    for rule in requirements:
+        value = look_up(report, rule.figure)
         if value is None:
-            missed.append(f"{one.figure} was not measured, required {str(one).removeprefix(one.figure)[1:]}")
-        elif not one.at_least <= value <= one.at_most:
-            missed.append(f"{one.figure} is {value:.5g}, required {str(one).removeprefix(one.figure)[1:]}")
+            missed.append(
+                f"{rule.figure} was not measured, required {str(rule).removeprefix(rule.figure)[1:]}"
+            )
+        elif not rule.at_least <= value <= rule.at_most:
+            missed.append(f"{rule.figure} is {value:.5g}, required {str(rule).removeprefix(rule.figure)[1:]}")
     return missed
 
 
@@ -118,9 +120,9 @@ def suggest(report: dict[str, Any]) -> str:
             entries.append(Requirement(f"{path}.psnr", at_least=round(row["psnr"] - 0.05, 2)))
     lines = [f"# What codec {report['codec']['name']} {report['codec']['id']} is held to, measured by", "#"]
     lines += [f"#     {report['command']}", ""]
-    for one in entries:
-        lines += ["[[require]]", f'figure = "{one.figure}"']
-        lines += [f"at_least = {one.at_least}"] if one.at_least > -math.inf else []
-        lines += [f"at_most = {one.at_most}"] if one.at_most < math.inf else []
+    for rule in entries:
+        lines += ["[[require]]", f'figure = "{rule.figure}"']
+        lines += [f"at_least = {rule.at_least}"] if rule.at_least > -math.inf else []
+        lines += [f"at_most = {rule.at_most}"] if rule.at_most < math.inf else []
         lines.append("")
     return "\n".join(lines)

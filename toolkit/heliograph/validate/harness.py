@@ -136,12 +136,12 @@ def measure_curves(
 def _parity(
     subject: Subject, pictures: Sequence[Picture], settings: Settings, cache: Cache
 ) -> dict[str, Any]:
-    found = runners.installed(subject.codec, python=settings.python)
+    all_runners = runners.installed(subject.codec, python=settings.python)
     if settings.trained is not None:
-        found += settings.trained(subject.codec)
+        all_runners += settings.trained(subject.codec)
     some = [pictures[n] for n in gallery.choose(len(pictures), PARITY_PICTURES)]
-    with progress.bar(len(found), "parity") as bar:
-        return parity.measure(subject, some, found, cache=cache, advance=bar.update)
+    with progress.bar(len(all_runners), "parity") as bar:
+        return parity.measure(subject, some, all_runners, cache=cache, advance=bar.update)
 
 
 def _robustness(subject: Subject, pictures: Sequence[Picture], cache: Cache) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def validate(
             for n, p in zip(names, pictures, strict=True)
         ],
     }
-    found: list[Sheet] = []
+    sheets: list[Sheet] = []
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         start = time.perf_counter()
@@ -227,11 +227,11 @@ def validate(
             if "robustness" in settings.parts:
                 figures["robustness"] = timed("robustness", lambda: _robustness(subject, pictures, cache))
             if "maps" in settings.parts:
-                found = timed("maps", lambda: _sheets(subject, names, pictures, settings, cache))
+                sheets = timed("maps", lambda: _sheets(subject, names, pictures, settings, cache))
         figures["cache"] = {"hits": cache.hits, "misses": cache.misses}
     seconds["all"] = round(time.perf_counter() - began, 2)
     figures["seconds"] = seconds
-    return Report(figures, found)
+    return Report(figures, sheets)
 
 
 def summary(figures: dict[str, Any]) -> dict[str, Any]:

@@ -45,10 +45,10 @@ def bits(data: bytes, decoded: Decoded) -> Bits:
     header = container.open(data).header
     coder = decoded.codec.coder
     ordered = decoded.symbols[..., coder.model.order]
-    found = np.zeros((len(coder.model.layers), *ordered.shape[:2]))
+    symbol_bits = np.zeros((len(coder.model.layers), *ordered.shape[:2]))
     for rows, columns in header.slices:
-        found[:, rows, columns] = _slice_bits(decoded.codec, ordered[rows, columns], decoded.level)
-    return Bits(found, 8 * len(data) - float(found.sum()))
+        symbol_bits[:, rows, columns] = _slice_bits(decoded.codec, ordered[rows, columns], decoded.level)
+    return Bits(symbol_bits, 8 * len(data) - float(symbol_bits.sum()))
 
 
 def _slice_bits(codec: Codec, symbols: npt.NDArray[np.int16], level: int) -> Floats:
@@ -105,9 +105,9 @@ def heat(values: Floats, top: float | None = None, scale: int = 1) -> Picture:
     return np.asarray(np.kron(np.round(colours), np.ones((scale, scale, 1))), np.uint8)
 
 
-def bit_map(found: Bits, width: int, height: int) -> Picture:
+def bit_map(bits: Bits, width: int, height: int) -> Picture:
     """Return bits per latent position as a picture of the stream's size, uint8 [height, width, 3]."""
-    return heat(found.symbols.sum(axis=0), scale=STRIDE)[:height, :width]
+    return heat(bits.symbols.sum(axis=0), scale=STRIDE)[:height, :width]
 
 
 def error_map(original: Picture, shown: Picture, top: float = 32.0) -> Picture:

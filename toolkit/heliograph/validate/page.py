@@ -46,18 +46,18 @@ def chart_title(figures: dict[str, Any]) -> str:
     return f"{figures['codec']['name']}: means over {count} picture{'s' if count > 1 else ''}"
 
 
-def _difference(found: dict[str, Any]) -> list[str]:
-    if "reason" in found or not found:
-        return ["–", "–", "–", f'<span class="note">{escape(found.get("reason", ""))}</span>']
+def _difference(difference: dict[str, Any]) -> list[str]:
+    if "reason" in difference or not difference:
+        return ["–", "–", "–", f'<span class="note">{escape(difference.get("reason", ""))}</span>']
     rates = (
         ""
-        if found["from_bpp"] is None
-        else f"{found['from_bpp']:.2f} to {found['to_bpp']:.2f} bits per pixel"
+        if difference["from_bpp"] is None
+        else f"{difference['from_bpp']:.2f} to {difference['to_bpp']:.2f} bits per pixel"
     )
     return [
-        f"{100 * found['bd_rate']:+.1f} %",
-        f"{found['from_db']:.1f} to {found['to_db']:.1f} dB",
-        number(found["bd_psnr"], "+.2f") + " dB",
+        f"{100 * difference['bd_rate']:+.1f} %",
+        f"{difference['from_db']:.1f} to {difference['to_db']:.1f} dB",
+        number(difference["bd_psnr"], "+.2f") + " dB",
         rates,
     ]
 
@@ -73,10 +73,10 @@ def _curves(figures: dict[str, Any]) -> Iterator[str]:
         "reaches: tables fitted to each picture, counted for one.</p>"
     )
     rows = []
-    for name, found in part["differences"].items():
-        each = [v for v in found["psnr_by_picture"] if v is not None]
+    for name, entry in part["differences"].items():
+        each = [v for v in entry["psnr_by_picture"] if v is not None]
         spread = f"{100 * min(each):+.0f} to {100 * max(each):+.0f} %" if each else "–"
-        rows.append([escape(part["labels"][name]), *_difference(found.get("psnr", {})), spread])
+        rows.append([escape(part["labels"][name]), *_difference(entry.get("psnr", {})), spread])
     if rows:
         head = ["PSNR over RGB", "BD-rate", "over", "BD-PSNR", "over", "BD-rate by picture"]
         yield table(head, rows)
@@ -183,8 +183,8 @@ def _environment(figures: dict[str, Any]) -> Iterator[str]:
     libraries = figures.get("rate_distortion", {}).get("libraries", {})
     rows += [[escape(k), escape(v)] for k, v in libraries.items()]
     rows += [[f"seconds, {escape(k)}", number(v, ".1f")] for k, v in figures["seconds"].items()]
-    kept = figures["cache"]
-    rows.append(["measurements from the cache", f"{kept['hits']} of {kept['hits'] + kept['misses']}"])
+    cache = figures["cache"]
+    rows.append(["measurements from the cache", f"{cache['hits']} of {cache['hits'] + cache['misses']}"])
     yield table(["", ""], rows, text=(1,))
 
 

@@ -40,13 +40,13 @@ def apart(first: npt.NDArray[np.int8], second: npt.NDArray[np.int8]) -> dict[str
     }
 
 
-def shares(found: Sequence[dict[str, float]]) -> dict[str, float]:
+def shares(counts: Sequence[dict[str, float]]) -> dict[str, float]:
     """Return what `apart` counted on several pictures, as shares of all values."""
-    values = sum(f["values"] for f in found)
+    values = sum(f["values"] for f in counts)
     return {
-        "equal": sum(f["equal"] for f in found) / values,
-        "beyond_one": sum(f["beyond_one"] for f in found) / values,
-        "largest": max(f["largest"] for f in found),
+        "equal": sum(f["equal"] for f in counts) / values,
+        "beyond_one": sum(f["beyond_one"] for f in counts) / values,
+        "largest": max(f["largest"] for f in counts),
     }
 
 
@@ -55,13 +55,13 @@ def layers_apart(first: Layers, second: Layers) -> list[dict[str, Any]]:
     out = []
     for name, values in first.items():
         if name in second:
-            found = apart(values, second[name])
+            difference = apart(values, second[name])
             out.append(
                 {
                     "layer": name,
                     "shape": list(values.shape),
-                    "equal": found["equal"] / found["values"],
-                    "largest": found["largest"],
+                    "equal": difference["equal"] / difference["values"],
+                    "largest": difference["largest"],
                 }
             )
     return out
@@ -88,7 +88,7 @@ class Comparison:
 
     def agreement(self, first: Runner, second: Runner) -> dict[str, float]:
         """Return how far two runners agree over all pictures."""
-        found = []
+        counts = []
         for number, picture in enumerate(self.pictures):
             facts = {"picture": picture_hash(picture), "runners": [first.identity, second.identity]}
             key = self.cache.key("agreement", {**facts, "codec": self.subject.codec.id.hex()})
@@ -96,8 +96,8 @@ class Comparison:
             if known is None:
                 known = apart(self.latents(first, number), self.latents(second, number))
                 self.cache.put(key, known)
-            found.append(known)
-        return shares(found)
+            counts.append(known)
+        return shares(counts)
 
     def curve(self, runner: Runner) -> list[Point]:
         """Return mean rate and PSNR of streams made of a runner's latents, by the first decoder."""
@@ -147,8 +147,8 @@ def measure(
     }
     for runner in others:
         try:
-            found: dict[str, Any] = {"note": runner.note, **comparison.agreement(first, runner)}
-            found["bd_rate"] = _cost(reference, comparison.curve(runner))
+            entry: dict[str, Any] = {"note": runner.note, **comparison.agreement(first, runner)}
+            entry["bd_rate"] = _cost(reference, comparison.curve(runner))
             if runner.layers is not None and first.layers is not None:
                 facts = {"picture": picture_hash(pictures[0]), "runners": [first.identity, runner.identity]}
                 key = cache.key("layers", {**facts, "codec": subject.codec.id.hex()})
@@ -157,8 +157,8 @@ def measure(
                     own = own or first.layers(pictures[0])
                     layers = layers_apart(own, runner.layers(pictures[0]))
                     cache.put(key, layers)
-                found["layers"], found["parts_at"] = layers, first_parting(layers)
-            out["runtimes"][runner.name] = found
+                entry["layers"], entry["parts_at"] = layers, first_parting(layers)
+            out["runtimes"][runner.name] = entry
         except runner.errors as error:
             out["unavailable"][runner.name] = str(error)
         advance()

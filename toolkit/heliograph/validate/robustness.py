@@ -58,17 +58,17 @@ def one_content(subject: Subject, picture: Picture, quality: int, decoder: str) 
     `jpeg_psnr` is None where no JPEG is as small; `jpeg_least` is then the bytes of the smallest.
     """
     data = subject.packer(picture).at(from_quality(quality))
-    found: dict[str, Any] = {"bytes": len(data)}
-    found |= _quality(picture, subject.decode(decode_stream(data, subject.codec), decoder))
+    row: dict[str, Any] = {"bytes": len(data)}
+    row |= _quality(picture, subject.decode(decode_stream(data, subject.codec), decoder))
     jpeg = baselines.jpeg_at_bytes(picture, len(data))
     if jpeg is None:
-        return found | {
+        return row | {
             "jpeg_psnr": None,
             "jpeg_ms_ssim": None,
             "jpeg_least": len(baselines.encode("jpeg", picture, 1)),
         }
     theirs = _quality(picture, jpeg[1])
-    return found | {
+    return row | {
         "jpeg_psnr": theirs["psnr"],
         "jpeg_ms_ssim": theirs["ms_ssim"],
         "jpeg_bytes": len(jpeg[0]),
@@ -87,13 +87,13 @@ def contents(
     """Return for each class its means by decoder and quality, and the reasons why it would shock, if it would."""
     out: dict[str, Any] = {}
     for content in classes:
-        made = content.make(pictures)
-        entry: dict[str, Any] = {"label": content.label, "note": content.note, "pictures": len(made)}
+        examples = content.make(pictures)
+        entry: dict[str, Any] = {"label": content.label, "note": content.note, "pictures": len(examples)}
         for decoder in subject.decoders:
             entry[decoder] = {}
             for quality in qualities:
                 rows = []
-                for picture in made:
+                for picture in examples:
                     facts = {"picture": picture_hash(picture), "quality": quality, **subject.facts(decoder)}
                     key = cache.key("content", facts)
                     row = cache.get(key)

@@ -135,12 +135,12 @@ def other_latents(
         RuntimeUnavailableError: it cannot be run, or has no heliograph or no runtime.
     """
     with tempfile.TemporaryDirectory() as folder:
-        given, out = Path(folder) / "pictures.npz", Path(folder) / "latents.npz"
-        np.savez(given, *pictures)
+        source, out = Path(folder) / "pictures.npz", Path(folder) / "latents.npz"
+        np.savez(source, *pictures)
         # Elsewhere than in the repository, so that the installed package is imported; the path to Python stays
         # unresolved, since it is its place that makes an environment of it.
         command = [str(Path(python).absolute()), "-c", _OTHER]
-        command += [str(codec.folder.resolve()), str(given), str(out)]
+        command += [str(codec.folder.resolve()), str(source), str(out)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
         except OSError as error:
@@ -156,27 +156,27 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
     """Return a runner for every runtime of this environment, LiteRT first, and for another environment's Python."""
 
     def interpreted(name: str, note: str, package: str, load: Callable[[], Any]) -> Runner:
-        one = Interpreted(codec, load)
-        return Runner(name, f"{name} {version(package)}", note, one.latents, one.layers)
+        network = Interpreted(codec, load)
+        return Runner(name, f"{name} {version(package)}", note, network.latents, network.layers)
 
-    found = []
+    runners = []
     if importlib.util.find_spec("ai_edge_litert"):
         for name, note, resolver in (
             ("LiteRT", "XNNPACK, the default", None),
             ("LiteRT, built-in kernels", "without XNNPACK", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
             ("LiteRT, reference kernels", "plain C++, what TFLM shares", "BUILTIN_REF"),
         ):
-            found.append(interpreted(name, note, "ai-edge-litert", lambda r=resolver: _litert(r)))  # type: ignore[misc]
+            runners.append(interpreted(name, note, "ai-edge-litert", lambda r=resolver: _litert(r)))  # type: ignore[misc]
     if version("tflite-runtime") and int(np.__version__.split(".")[0]) < 2:
         encoder = Encoder(codec, runtime="tflite-runtime")
         identity = f"tflite-runtime {version('tflite-runtime')}"
-        found.append(Runner("tflite-runtime", identity, "what older devices run", encoder.latents))
+        runners.append(Runner("tflite-runtime", identity, "what older devices run", encoder.latents))
     if importlib.util.find_spec("tensorflow"):
-        found.append(interpreted("TensorFlow Lite", "XNNPACK", "tensorflow", _tensorflow))
+        runners.append(interpreted("TensorFlow Lite", "XNNPACK", "tensorflow", _tensorflow))
     if importlib.util.find_spec("tflite_micro"):
         identity = f"TFLM {version('tflite-micro')}"
         note = "TensorFlow Lite Micro on this machine, reference kernels"
-        found.append(
+        runners.append(
             Runner(
                 "TFLM",
                 identity,
@@ -186,7 +186,7 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
             )
         )
     if python:
-        found.append(
+        runners.append(
             Runner(
                 "another environment",
                 f"{Path(python).absolute()} {Path(python).stat().st_mtime if Path(python).exists() else 0}",
@@ -194,8 +194,8 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
                 lambda picture: other_latents(python, codec, [picture])[1][0],
             )
         )
-    if not found:
+    if not runners:
         raise RuntimeUnavailableError(
             "parity needs a TFLite runtime: pip install 'heliograph[device]', or leave the part out"
         )
-    return found
+    return runners

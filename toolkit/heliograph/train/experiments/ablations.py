@@ -147,10 +147,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     pictures = [
         p[: len(p) // STRIDE * STRIDE, : p.shape[1] // STRIDE * STRIDE] for p in load_folder(a.images)
     ]
-    chosen = [v for v in VARIANTS if not a.only or v.name in a.only or v is VARIANTS[0]]
+    variants = [v for v in VARIANTS if not a.only or v.name in a.only or v is VARIANTS[0]]
     run = Run(codec="accelerator", photos=a.photos, folder=a.out, batch=a.batch)
     anchor: list[Point] = []
-    for variant in chosen:
+    for variant in variants:
         result = measure_variant(variant, run, a.steps, pictures)
         points = [Point(*p) for p in result["points"]]
         anchor = anchor or points

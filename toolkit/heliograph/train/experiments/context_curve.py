@@ -85,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--minutes", type=float, default=5.0, help="of training for each size (%(default)s)")
     parser.add_argument("--pictures", type=int, default=240, help="that are fitted on (%(default)s)")
-    chosen = parser.parse_args(arguments)
-    run = Run(chosen.codec, chosen.photos, chosen.run)
+    options = parser.parse_args(arguments)
+    run = Run(options.codec, options.photos, options.run)
     try:
         print("features  multiply-adds/pixel  saved at quality " + "  ".join(f"{q:5}" for q in QUALITIES))
-        for size in sizes(run, Budget(chosen.minutes), pictures=chosen.pictures):
+        for size in sizes(run, Budget(options.minutes), pictures=options.pictures):
             first, second = size.features
             row = "  ".join(f"{saved:5.1%}" for saved in size.saved.values())
             print(f"{first:3}/{second:<4} {size.macs_per_pixel:20.1f} {'':17} {row}", flush=True)

@@ -73,17 +73,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--size", type=int, default=160, help="pixels on a side of a crop, a multiple of 32")
     parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        folders = dict(folder_share(text) for text in chosen.photos)
-        seed = chosen.seed * 100 + 1
-        world = World(folders, batch=chosen.batch, size=chosen.size, steps=STEPS_PER_ROUND, seed=seed)
+        folders = dict(folder_share(text) for text in options.photos)
+        seed = options.seed * 100 + 1
+        world = World(folders, batch=options.batch, size=options.size, steps=STEPS_PER_ROUND, seed=seed)
         loop.train(
-            joint_model(OverlapSpec(), DecoderSpec(), seed=chosen.seed, size=chosen.size),
+            joint_model(OverlapSpec(), DecoderSpec(), seed=options.seed, size=options.size),
             world,
-            chosen.out / "joint.npz",
-            budget=loop.Budget(chosen.minutes, None, time.monotonic() + 60 * chosen.stop_after),
-            peak=chosen.learning_rate,
+            options.out / "joint.npz",
+            budget=loop.Budget(options.minutes, None, time.monotonic() + 60 * options.stop_after),
+            peak=options.learning_rate,
             resume=True,
             scales=LAYER_SCALES,
         )

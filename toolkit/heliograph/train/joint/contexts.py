@@ -56,7 +56,7 @@ class ContextRate(layers.Layer):  # type: ignore[misc]
             normal = keras.initializers.RandomNormal(stddev=scale) if gain else "zeros"
             return self.add_weight(shape=shape, initializer=normal, name=f"{part}{name}")
 
-        made = {
+        weights = {
             "a": weight("a", 3, 3, seen, FEATURES),
             "a_bias": weight("a_bias", FEATURES, gain=0),
             "quality": weight("quality", 2, FEATURES, gain=0),
@@ -66,9 +66,9 @@ class ContextRate(layers.Layer):  # type: ignore[misc]
             "out_bias": weight("out_bias", count, gain=0),
         }
         if predicts:
-            made["mean"] = weight("mean", 3, 3, count, count, gain=0)
-            made["mean_bias"] = weight("mean_bias", count, gain=0)
-        return made
+            weights["mean"] = weight("mean", 3, 3, count, count, gain=0)
+            weights["mean_bias"] = weight("mean_bias", count, gain=0)
+        return weights
 
     def call(self, noisy: Tensor, step: Tensor, quality: Tensor, latent: Tensor) -> Tensor:
         """Return bits float [B, h, w, C] of noisy latents; contexts see `latent` rounded, as a decoder will.

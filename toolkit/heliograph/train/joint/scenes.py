@@ -80,14 +80,14 @@ def facade(rng: Random, side: int) -> Picture:
     border, inner = rng.uniform(0.05, 0.4), _colour(rng, pure=0.15)
     for y in range(0, large, int(down)):
         for x in range(0, large, int(across)):
-            one = inner if rng.random() < 0.85 else _colour(rng, pure=0.15)
+            colour = inner if rng.random() < 0.85 else _colour(rng, pure=0.15)
             inset = [
                 x + across * border,
                 y + down * border,
                 x + across * (1 - border),
                 y + down * (1 - border),
             ]
-            pen.rectangle(inset, fill=one)
+            pen.rectangle(inset, fill=colour)
     bend = rng.uniform(-4e-4, 4e-4, 2)
     turn = rng.uniform(-0.3, 0.3, 4)
     coefficients = (1 + turn[0], turn[1], large * 0.1, turn[2], 1 + turn[3], large * 0.1, *bend)
@@ -224,9 +224,9 @@ def draw(rng: Random, side: int) -> Picture | None:
 def change(picture: Picture, rng: Random) -> Picture:
     """Return a picture as it is, mostly, or changed in one way, and sometimes with a stamp on it."""
     place = rng.random()
-    for share, made in CHANGES:
+    for share, effect in CHANGES:
         if place < share:
-            picture = made(np.ascontiguousarray(picture), rng)
+            picture = effect(np.ascontiguousarray(picture), rng)
             break
         place -= share
     if rng.random() < STAMPED:

@@ -18,7 +18,7 @@ import pytest
 from heliograph import progress
 from heliograph.cli import COMMANDS, main
 
-NAMES = [module.NAME for module in COMMANDS]
+NAMES = list(COMMANDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,12 +144,12 @@ def test_training_prints_its_codec(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The options go where they belong; the training itself has tests of its own."""
-    made: Callable[..., Path] = lambda plan, minutes, **options: plan["out"] / "codec"  # noqa: E731
+    made: Callable[..., Path] = lambda training, minutes, **options: training["folder"] / "codec"  # noqa: E731
     stub(
         monkeypatch,
         {
-            "heliograph.train.stages": {"Plan": dict},
-            "heliograph.train.run": {"train": made},
+            "heliograph.train.stages": {"train": made},
+            "heliograph.train.run": {"Run": dict},
             "heliograph.train.loop": {"Paused": KeyError},
             "heliograph.train.networks": {"ENCODERS": {"accelerator": None}},
             "heliograph.server.decoder": {},

@@ -46,6 +46,7 @@ def test_the_capture_path_is_imported_in_half_a_second(run_python: Run) -> None:
     program = """
 import sys, time
 import heliograph.cli
+import heliograph.commands.capture
 print(time.process_time())
 print(sorted({"tensorflow", "keras", "jax", "torch", "scipy", "skimage", "cv2", "picamera2", "serial",
               "ai_edge_litert", "tflite_runtime"} & set(sys.modules)))

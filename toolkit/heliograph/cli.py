@@ -3,53 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
 
 from heliograph import __version__, chatter, progress
-from heliograph.commands import (
-    calibrate,
-    capture,
-    console,
-    decode,
-    doctor,
-    encode,
-    export,
-    info,
-    inspect,
-    receive,
-    send,
-    serve,
-    train,
-    validate,
-)
+from heliograph.commands import console
 from heliograph.commands.console import report_error
 from heliograph.errors import HeliographError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
 COMMANDS = (
-    encode,
-    decode,
-    info,
-    inspect,
-    capture,
-    send,
-    receive,
-    serve,
-    train,
-    calibrate,
-    validate,
-    export,
-    doctor,
+    "encode",
+    "decode",
+    "info",
+    "inspect",
+    "capture",
+    "send",
+    "receive",
+    "serve",
+    "train",
+    "calibrate",
+    "validate",
+    "export",
+    "doctor",
 )
 EXIT_ERROR = 2
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of the commands that are named; their modules are imported, and no others."""
     parser = argparse.ArgumentParser(
         prog="heliograph",
         description="Learned image compression for cameras behind thin links.",
@@ -57,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"heliograph {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in COMMANDS:
+    for name in names:
+        module = importlib.import_module(f"heliograph.commands.{name}")
         command = commands.add_parser(module.NAME, help=module.HELP, description=module.__doc__)
         module.configure(command)
         console.add_options(command)
@@ -70,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     141 where whoever reads the output stops reading, as `head` does.
     """
-    parsed = build_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    # On a small device the modules of all commands take half a second: only --help and mistakes need them.
+    parsed = build_parser(words[:1] if words and words[0] in COMMANDS else COMMANDS).parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As on standard error: a name that the terminal's encoding lacks is shown somehow, and stops nothing.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def arrive() -> Arrive:
         if partial.is_whole:
             partial.data_path.replace(folder / device / name)
             partial.state_path.unlink()
+        time.sleep(0.01)  # times of files are as coarse as the kernel's tick: the next to arrive is later
         return folder / device / name
 
     return write

@@ -75,6 +75,18 @@ def test_what_is_there_is_found_latest_first(tmp_path: Path, arrive: Arrive, lay
         found[2].read()
 
 
+def test_a_pipe_in_the_place_of_a_stream_is_not_waited_for(tmp_path: Path, layered: bytes) -> None:
+    path = tmp_path / "cam/a.helio"
+    path.parent.mkdir()
+    path.write_bytes(layered)
+    (entry,) = Inbox(tmp_path).look()
+    path.unlink()
+    os.mkfifo(path)
+    assert entry.pixels() == 0
+    assert entry.read() == b""
+    assert Inbox(tmp_path).look() == []
+
+
 def test_names_no_receiver_gives_and_links_are_passed_over(tmp_path: Path, layered: bytes) -> None:
     out, secret = tmp_path / "out", tmp_path / "secret.helio"
     secret.write_bytes(layered)

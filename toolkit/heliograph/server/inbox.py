@@ -56,7 +56,9 @@ class Entry:
         return width * height
 
     def _opened(self) -> BinaryIO:
-        return os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+        # Without O_NONBLOCK a pipe that took a stream's place since the look would be waited for.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.fdopen(os.open(self.path, flags), "rb")
 
     def read(self) -> bytes:
         """Return its bytes; StreamError if it is gone, or is a link: what a device names must lie in its folder."""

@@ -20,9 +20,9 @@ YCBCR = np.array(
 )
 CHROMA = 0.2  # share of the squared error of Cb and of Cr, pixel by pixel
 AREAS = {8: (0.0, 0.7), 32: (3.0, 3.0)}  # side of an area: shares of its mean's luminance and chroma
-SQUARED = 0.7 * 255.0**2
-STRUCTURE = 500.0  # of what is lost of structure, 1 - MS-SSIM
-SEEN = 2.5  # of SSIMULACRA2's error before its last power, 0 for equal pictures, 9 for a score of 60
+SQUARED = 1.25 * 255.0**2
+STRUCTURE = 400.0  # of what is lost of structure, 1 - MS-SSIM
+SEEN = 2.0  # of SSIMULACRA2's error before its last power, 0 for equal pictures, 9 for a score of 60
 
 SCALE_POWERS = (0.1, 0.2, 0.35, 0.35)  # MS-SSIM over crops: four scales
 _SSIM_WINDOW, _SSIM_SIGMA = 9, 1.5

@@ -9,7 +9,7 @@ import pytest
 
 from heliograph.bench import throughput
 from heliograph.codec.codec import Codec
-from heliograph.server.codecs import Decoder
+from heliograph.server.decoders import Decoder
 
 
 def test_every_stage_is_measured(codec_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

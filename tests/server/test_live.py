@@ -20,7 +20,7 @@ from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
 from heliograph.link.transfer.partial import arrived
-from heliograph.server.codecs import Decoder
+from heliograph.server.decoders import Decoder
 from heliograph.server.inbox import Entry, Inbox
 from heliograph.server.live import Live, Shown
 

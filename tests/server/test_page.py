@@ -28,8 +28,8 @@ from heliograph.codec.rate import Rate
 from heliograph.commands.serve import is_loopback, listen
 from heliograph.device.encoder import Encoder
 from heliograph.server import connections, page
-from heliograph.server.codecs import Decoder
 from heliograph.server.connections import make_config
+from heliograph.server.decoders import Decoder
 from heliograph.server.live import Live
 from heliograph.server.page import make_app
 

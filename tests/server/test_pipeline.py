@@ -18,7 +18,7 @@ from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import OutputError, RuntimeUnavailableError, StreamError
-from heliograph.server.codecs import Decoder
+from heliograph.server.decoders import Decoder
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 from heliograph.server.preview import PreviewDecoder
 from heliograph.server.room import Room

@@ -17,7 +17,7 @@ from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.server import watch as watching
-from heliograph.server.codecs import Decoder
+from heliograph.server.decoders import Decoder
 from heliograph.server.preview import PreviewDecoder
 from heliograph.server.watch import Watch
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from heliograph.codec.codec import Codec
-from heliograph.server.codecs import open_decoder
+from heliograph.server.decoders import open_decoder
 from heliograph.validate.subject import Subject
 
 

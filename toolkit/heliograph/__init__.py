@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         StreamError,
         TrainingError,
     )
-    from heliograph.server.codecs import Decoder
+    from heliograph.server.decoders import Decoder
 
 __version__ = "0.1.0"
 
@@ -75,7 +75,7 @@ __all__ = [
 
 _HOMES = {
     "Codec": "heliograph.codec.codec",
-    "Decoder": "heliograph.server.codecs",
+    "Decoder": "heliograph.server.decoders",
     "Encoder": "heliograph.device.encoder",
     "Rate": "heliograph.codec.rate",
     "StreamInfo": "heliograph.codec.description",
@@ -162,7 +162,7 @@ def info(data: bytes | str | Path) -> StreamInfo:
 
 def _stream_bytes(data: bytes | str | Path) -> bytes:
     if isinstance(data, str | Path):
-        from heliograph.server.codecs import read_stream
+        from heliograph.server.decoders import read_stream
 
         return read_stream(Path(data))
     return bytes(data)

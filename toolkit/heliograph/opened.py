@@ -13,7 +13,7 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import Registry, open_codec
 from heliograph.device.encoder import Encoder
-from heliograph.server.codecs import Decoder
+from heliograph.server.decoders import Decoder
 
 REGISTRY = Registry()  # of the decoders that were asked for without a codec of their own
 _encoders: dict[tuple[bytes, int], Encoder] = {}  # by codec and side of a slice

@@ -28,7 +28,7 @@ from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.pictures import load_srgb
 from heliograph.samples import sample_pictures
-from heliograph.server.codecs import KINDS, Decoder
+from heliograph.server.decoders import KINDS, Decoder
 from heliograph.server.pipeline import Pipeline, Stages, Task
 from heliograph.server.watch import write_picture
 

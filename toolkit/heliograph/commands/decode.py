@@ -14,7 +14,7 @@ from heliograph.commands.inputs import STREAMS, Inputs, listed
 from heliograph.commands.quantities import megapixels
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError
-from heliograph.server.codecs import ARRIVING_PIXELS, KINDS, Decoder
+from heliograph.server.decoders import ARRIVING_PIXELS, KINDS, Decoder
 from heliograph.server.pipeline import Outcome, Pipeline
 from heliograph.server.watch import write_picture
 

@@ -9,7 +9,7 @@ from heliograph.codec import container, registry
 from heliograph.codec.codec import MANIFEST, PREVIEW, SERVER, Codec
 from heliograph.codec.description import describe
 from heliograph.commands.console import Console
-from heliograph.server.codecs import read_stream
+from heliograph.server.decoders import read_stream
 
 NAME = "info"
 HELP = "describe a stream or a codec"

@@ -18,7 +18,7 @@ from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
 from heliograph.pictures import load_srgb, png
-from heliograph.server.codecs import open_decoder, read_stream
+from heliograph.server.decoders import open_decoder, read_stream
 
 NAME = "inspect"
 HELP = "where a stream's bits went, what its layers add, which channels fire"

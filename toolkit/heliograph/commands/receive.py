@@ -27,7 +27,7 @@ from heliograph.link.transfer.quota import Quotas
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import keys
-from heliograph.server.codecs import KINDS
+from heliograph.server.decoders import KINDS
 from heliograph.stop import Stop
 
 NAME = "receive"

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from heliograph.commands.console import Console
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.errors import OutputError, RuntimeUnavailableError
-from heliograph.server.codecs import KINDS
+from heliograph.server.decoders import KINDS
 
 NAME = "serve"
 HELP = "a page with the latest pictures, on the host"

@@ -20,7 +20,7 @@ from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import RuntimeUnavailableError
 from heliograph.pictures import list_pictures, load_srgb
 from heliograph.samples import sample_pictures
-from heliograph.server.codecs import open_decoder
+from heliograph.server.decoders import open_decoder
 
 NAME = "validate"
 HELP = "whether a codec may ship: a report with curves, parity, robustness, pictures"

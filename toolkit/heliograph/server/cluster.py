@@ -20,7 +20,7 @@ import numpy.typing as npt
 from heliograph.errors import OutputError, RuntimeUnavailableError, StreamError
 from heliograph.files import write_whole
 from heliograph.pictures import png
-from heliograph.server.codecs import Decoder
+from heliograph.server.decoders import Decoder
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 
 BATCH = 64  # streams that an actor takes at once, and decodes again if it dies

@@ -19,7 +19,7 @@ from heliograph.codec import container
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError
 from heliograph.pictures import png
-from heliograph.server.codecs import Decoder
+from heliograph.server.decoders import Decoder
 from heliograph.server.inbox import Entry, Inbox
 from heliograph.server.turns import Turns
 

@@ -22,7 +22,7 @@ from heliograph.codec import container, levels
 from heliograph.codec.decoder import CodecDecoder, Picture
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, OutputError, RuntimeUnavailableError
-from heliograph.server.codecs import Decoder, read_stream
+from heliograph.server.decoders import Decoder, read_stream
 from heliograph.server.room import Room
 
 PIXELS = 1 << 27  # under way at once: one of the largest pictures, or 64 of two megapixels

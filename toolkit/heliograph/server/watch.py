@@ -19,7 +19,7 @@ import numpy.typing as npt
 from heliograph.errors import OutputError
 from heliograph.files import write_whole
 from heliograph.pictures import png
-from heliograph.server.codecs import ARRIVING_PIXELS, Decoder
+from heliograph.server.decoders import ARRIVING_PIXELS, Decoder
 from heliograph.server.inbox import NO_DEVICE, Entry, Inbox
 from heliograph.server.pipeline import Outcome, Pipeline, Task
 from heliograph.server.turns import Turns

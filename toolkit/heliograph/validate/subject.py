@@ -28,7 +28,7 @@ class Subject:
     """A codec, the encoder of a runtime, and its decoders by name.
 
     Attributes:
-        load: returns the decoder of a name, "server" or "preview"; see `server.codecs.open_decoder`.
+        load: returns the decoder of a name, "server" or "preview"; see `server.decoders.open_decoder`.
         decoders: the names to examine; the first stands for the codec where one must do.
     """
 

@@ -174,6 +174,28 @@ def test_a_quality_out_of_range_is_refused(photo: Path, capsys: pytest.CaptureFi
     assert "quality is 101, expected 0 to 100" in capsys.readouterr().err
 
 
+def test_a_disk_that_takes_no_more_words_ends_a_batch_with_a_line(photo: Path, codec_folder: Path) -> None:
+    program = "import sys; from heliograph.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, "encode", str(photo), "--codec", str(codec_folder), "-f"]
+    for more in ("-f", "--json"):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run([*command, more], stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.stderr == (
+            "heliograph: error: cannot print results: No space left on device; free some space, or send standard "
+            "output elsewhere\n"
+        )
+        assert done.returncode == 2
+    assert photo.with_suffix(".helio").read_bytes().startswith(b"HLO")
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("usage: heliograph ")
+    assert "pictures to .helio streams, on the device" in said.out
+    assert said.err == ""
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(codec_folder: Path) -> None:
     program = "import sys; from heliograph.cli import main; sys.exit(main(sys.argv[1:]))"
     with subprocess.Popen(

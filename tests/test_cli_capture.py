@@ -189,6 +189,15 @@ def test_the_units_rate_is_the_one_asked_for(capsys: pytest.CaptureFixture[str])
     assert "Restart=always" in text
 
 
+def test_a_user_without_a_name_is_a_number(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 3_999_999)  # which no list of users has
+    assert "User=3999999\n" in unit(capsys, "--source", "picamera", "--spool", "spool")
+
+
 def test_systemd_finds_no_fault_with_the_unit(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed")

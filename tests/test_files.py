@@ -15,7 +15,7 @@ import pytest
 from heliograph.cli import main
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError, OutputError, SpoolError
-from heliograph.files import make_folder, write_whole
+from heliograph.files import make_folder, write_where_told, write_whole
 from heliograph.link.transfer.store import Shelf
 from heliograph.link.wire.keys import new_key_file
 
@@ -44,6 +44,60 @@ def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path: Path, letter: str) ->
     with pytest.raises(OutputError, match=said):
         write_whole(tmp_path / longer, b"content")
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_result_goes_behind_a_link_which_stays(tmp_path: Path) -> None:
+    (tmp_path / "there").write_bytes(b"old")
+    for name in ("there", "not yet"):
+        link = tmp_path / f"{name}.link"
+        link.symlink_to(name)
+        write_where_told(link, b"new")
+        assert link.readlink() == Path(name)
+        assert (tmp_path / name).read_bytes() == b"new"
+
+
+def test_a_link_to_itself_is_no_place(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    with pytest.raises(OutputError, match="Too many levels of symbolic links"):
+        write_where_told(loop, b"new")
+    assert loop.is_symlink()
+
+
+def test_a_result_goes_through_a_pipe_and_into_a_device(tmp_path: Path) -> None:
+    pipe, device = tmp_path / "pipe", tmp_path / "device"
+    os.mkfifo(pipe)
+    data = bytes(range(256)) * 1024  # more than a pipe holds
+    with subprocess.Popen(["sha256sum", pipe], stdout=subprocess.PIPE) as reader:
+        write_where_told(pipe, data)
+        assert reader.communicate()[0].split()[0].decode() == hashlib.sha256(data).hexdigest()
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    device.symlink_to("/dev/null")
+    write_where_told(device, data)
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["device", "pipe"]
+
+
+def test_a_full_device_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write /dev/full .*No space left on device"):
+        write_where_told(Path("/dev/full"), b"new")
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+def test_a_folder_that_may_be_written_and_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    system_open = os.open
+
+    def refuse(path: Path, flags: int, *rest: int) -> int:  # root may list every folder
+        if flags & os.O_DIRECTORY:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return system_open(path, flags, *rest)
+
+    monkeypatch.setattr("os.open", refuse)
+    monkeypatch.setattr("os.sync", lambda: flushed.append("all"))
+    write_whole(tmp_path / "a", b"content")
+    assert (tmp_path / "a").read_bytes() == b"content"
+    assert flushed == ["all"]
 
 
 def test_a_full_disk_leaves_the_old_file(small_disk: Path) -> None:

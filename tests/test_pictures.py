@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, PngImagePlugin
 
 from heliograph.errors import PictureError
 from heliograph.pictures import load_srgb
@@ -20,6 +20,40 @@ from heliograph.pictures import load_srgb
 def save(path: Path, picture: Image.Image, **options: object) -> Path:
     picture.save(path, **options)  # type: ignore[arg-type]
     return path
+
+
+def test_long_texts_in_a_png_are_passed_over(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(5).integers(256, size=(6, 5, 3), dtype=np.uint8)
+    for place in ("before", "after"):  # the pixels
+        info = PngImagePlugin.PngInfo()
+        info.add_text("History", "x" * (2 << 20), zip=True)  # Pillow takes 1 MB of a text
+        path = tmp_path / f"{place}.png"
+        Image.fromarray(pixels).save(path, pnginfo=info)
+        data = path.read_bytes()
+        text = data[33 : 33 + 12 + int.from_bytes(data[33:37], "big")]
+        assert text[4:8] == b"zTXt"
+        if place == "after":
+            path.write_bytes(data.replace(text, b"").replace(data[-12:], text + data[-12:]))
+        assert np.array_equal(load_srgb(path), pixels)
+
+
+def test_a_cut_png_with_a_long_text_is_still_refused(tmp_path: Path) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("History", "x" * (2 << 20), zip=True)
+    path = tmp_path / "a.png"
+    Image.fromarray(np.random.default_rng(5).integers(256, size=(64, 64, 3), dtype=np.uint8)).save(
+        path, pnginfo=info
+    )
+    path.write_bytes(path.read_bytes()[:6000])
+    with pytest.raises(PictureError, match="cannot read picture"):
+        load_srgb(path)
+
+
+def test_pillows_limit_is_the_applications_to_choose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "a.png", Image.new("RGB", (40, 50)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 999)
+    with pytest.raises(PictureError, match=r"more pixels than PIL\.Image\.MAX_IMAGE_PIXELS; raise that, or"):
+        load_srgb(path)
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:

@@ -139,7 +139,8 @@ def test_importing_the_plugin_leaves_pillows_limit_alone(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     done = run_python(
-        "from PIL import Image; before = Image.MAX_IMAGE_PIXELS; import heliograph.pillow, sys;"
+        "from PIL import Image; before = Image.MAX_IMAGE_PIXELS; import heliograph, heliograph.pillow, sys;"
+        "import heliograph.pictures, heliograph.cli;"
         "assert Image.MAX_IMAGE_PIXELS == before; assert 'keras' not in sys.modules; print('same')"
     )
     assert done.stdout == "same\n", done.stderr
@@ -150,6 +151,9 @@ def test_save_keeps_within_a_budget(photo: Path, codec: Codec, codec_folder: Pat
     with Image.open(photo) as image:
         image.save(out, codec=codec_folder, max_bytes=500)
         assert 400 < out.stat().st_size <= 500
+        by_number = out.read_bytes()
+        image.save(out, codec=codec_folder, max_bytes="0.5k")
+        assert out.read_bytes() == by_number
         image.save(out, codec=str(codec_folder), bpp=0.5)
         assert out.stat().st_size * 8 <= 0.5 * 97 * 61
         image.save(out, codec=codec, quality=80)
@@ -177,6 +181,8 @@ def test_a_budget_that_cannot_be_kept_leaves_no_file(photo: Path, codec: Codec, 
             image.save(out, codec=codec, quality=3, bpp=1)
         with pytest.raises(ValueError, match="quality is 101, expected 0 to 100"):
             image.save(out, codec=codec, quality=101)
+        with pytest.raises(ValueError, match="'8x' is no number of bytes"):
+            image.save(out, codec=codec, max_bytes="8x")
         with pytest.raises(CodecError, match="no codec named 'none'"):
             image.save(out, codec="none")
     assert not out.exists()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import FrozenInstanceError
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from heliograph.codec.rate import Rate
+from heliograph.codec.rate import Rate, byte_count
 from heliograph.errors import HeliographError, RateError
 
 
@@ -30,6 +31,38 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("4096", 4096),
+        ("8k", 8000),
+        ("8K", 8000),
+        ("8kB", 8000),
+        ("0.5k", 500),
+        ("1.5M", 1_500_000),
+        ("2G", 2 * 10**9),
+        ("2.0", 2),
+        ("1.1k", 1100),  # no float: 1.1 * 1000 is 1100.0000000000002
+    ],
+)
+def test_bytes_are_taken_as_people_write_them(text: str, count: int) -> None:
+    assert byte_count(text) == count
+    assert Rate(max_bytes=text).max_bytes == Rate(max_bytes=text).budget(9, 9) == count
+
+
+@pytest.mark.parametrize(
+    "text", ["", "k", "0", "0.5", "0.0001k", "1.0005k", "-1", "8 k", "8x", "1e4", "nan", "inf", "9" * 5000]
+)
+def test_what_is_no_number_of_bytes_is_named(text: str) -> None:
+    with pytest.raises(RateError, match="is no number of bytes, expected 1 or more; give such as 4096, 8k"):
+        Rate(max_bytes=text)
+
+
+def test_a_vast_budget_is_as_good_as_none() -> None:
+    assert Rate(bpp=1e308).budget(1000, 1000) == 1 << 40
+    assert Rate(bpp=2**70).budget(1000, 1000) == 1 << 40
+
+
+@pytest.mark.parametrize(
     ("fields", "text"),
     [
         ({"quality": 101}, "quality is 101, expected 0 to 100"),
@@ -40,6 +73,8 @@ def test_numbers_of_numpy_are_numbers() -> None:
         ({"max_bytes": 0}, "max_bytes is 0, expected a whole number of at least 1"),
         ({"max_bytes": 100.5}, "max_bytes is 100.5, expected a whole number of at least 1"),
         ({"max_bytes": math.inf}, "max_bytes is inf, expected a number"),
+        ({"quality": 10**400}, "quality is 10000000000000000000, expected a number"),
+        ({"quality": Fraction(201, 2)}, "quality is 100.5, expected 0 to 100"),
         ({"bpp": 0}, "bpp is 0, expected bits per pixel above 0"),
         ({"bpp": -1.0}, "bpp is -1, expected bits per pixel above 0"),
         ({"quality": 30, "bpp": 0.2}, "quality and bpp exclude each other; give one"),

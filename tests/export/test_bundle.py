@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,34 @@ def test_what_exists_is_kept(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="is not a bundle, so --force does not replace it"):
         write_bundle(bundle, out, force=True)
     assert (out / "mine").read_text(encoding="utf-8") == "precious"
+
+
+def test_what_is_no_manifest_is_not_waited_for_nor_read_whole(bundle: Bundle, tmp_path: Path) -> None:
+    for name in ("pipe", "device", "vast", "deep"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "pipe/manifest.json")
+    (tmp_path / "device/manifest.json").symlink_to("/dev/zero")
+    with (tmp_path / "vast/manifest.json").open("wb") as handle:
+        handle.truncate(1 << 40)
+    (tmp_path / "deep/manifest.json").write_text("[" * 100_000, encoding="utf-8")
+    for folder in tmp_path.iterdir():
+        with pytest.raises(OutputError, match="is not a bundle, so --force does not replace it"):
+            write_bundle(bundle, folder, force=True)
+        with pytest.raises(ExportError, match="is no whole bundle"):
+            check_bundle(folder)
+    write_bundle(bundle, tmp_path / "out")
+    (tmp_path / "out/run").unlink()
+    os.mkfifo(tmp_path / "out/run")
+    with pytest.raises(ExportError, match="is no whole bundle"):
+        check_bundle(tmp_path / "out")
+
+
+def test_a_folders_name_may_be_as_long_as_the_disk_takes(bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / ("n" * 255)
+    write_bundle(bundle, out)
+    write_bundle(bundle, out, force=True)
+    check_bundle(out)
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_force_replaces_an_earlier_bundle(bundle: Bundle, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -82,6 +83,22 @@ def test_streams_that_changed_or_have_no_digest_are_found_and_the_exit_code_says
     assert "changed.helio: the stream is not the one that the digest was taken of" in out
     assert "bare.helio: cannot read bare.helio.digest" in out
     assert "encode with --with-digest" in out
+
+
+def test_pipes_and_vast_files_are_found_and_not_read(made: Path) -> None:
+    digest = (made / "photo.helio.digest").read_bytes()
+    for name in ("pipe", "vast", "pipe-digest"):
+        (made / f"{name}.helio").touch()
+        (made / f"{name}.helio.digest").write_bytes(digest)
+    for name in ("pipe.helio", "pipe-digest.helio.digest"):
+        (made / name).unlink()
+        os.mkfifo(made / name)
+    with (made / "vast.helio").open("wb") as handle:
+        handle.truncate(1 << 40)
+    problems = {Path(found.stream).stem: found.problem for found in digests.check_folder(made)}
+    assert "it is a pipe, a socket or a device, not a file" in problems["pipe"]
+    assert "cannot read pipe-digest.helio.digest" in problems["pipe-digest"]
+    assert f"it has {1 << 40} bytes, expected at most" in problems["vast"]
 
 
 def test_all_as_recorded_is_exit_code_0(made: Path, codec_folder: Path) -> None:

@@ -87,7 +87,7 @@ def encode(
     picture: str | Path | Image.Image | npt.NDArray[np.uint8],
     *,
     quality: float | None = None,
-    max_bytes: int | None = None,
+    max_bytes: int | str | None = None,
     bpp: float | None = None,
     codec: Codec | str | Path = "accelerator",
 ) -> bytes:
@@ -96,7 +96,7 @@ def encode(
     Args:
         picture: a file's path, a Pillow image, or uint8 [H, W, 3] sRGB.
         quality: 0 (smallest) to 100 (finest); 50 if no other rate is given.
-        max_bytes: the finest stream of at most so many bytes instead.
+        max_bytes: the finest stream of at most so many bytes instead, a number or such as "8k".
         bpp: the same in bits per pixel.
         codec: a shipped codec's name, a codec's folder, or a `Codec`.
 

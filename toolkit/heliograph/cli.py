@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import importlib
 import io
-import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from heliograph import __version__, chatter, progress
 from heliograph.commands import console
 from heliograph.commands.console import report_error
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, OutputError
 
 # Each module has NAME, HELP, configure(parser) and run(arguments) -> exit code, and imports TensorFlow and
 # Keras only inside run: encoding must work where they are not installed.
@@ -53,11 +53,14 @@ def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 done, 2 a HeliographError, 130 interrupted.
+    """Run the command line and return its exit code: 0 done, 2 an error, 130 interrupted.
 
     141 where whoever reads the output stops reading, as `head` does.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if not words:
+        build_parser().print_help()
+        return 0
     # On a small device the modules of all commands take half a second: only --help and mistakes need them.
     parsed = build_parser(words[:1] if words and words[0] in COMMANDS else COMMANDS).parse_args(words)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -65,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     progress.be_quiet(parsed.quiet)
     (chatter.show if parsed.verbose else chatter.silence)()
+    # Pillow's warning of honest 100 megapixels: the limit of a stream is checked before a pixel is decoded.
+    warnings.filterwarnings("ignore", "Image size .* could be decompression bomb")
     try:
         return int(parsed.run(parsed))
     except HeliographError as error:
@@ -73,8 +78,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (
         BrokenPipeError
     ):  # whoever read the output has seen enough; the interpreter must not try to flush it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        console.mute()
         return 141
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # Of a path on the command line that the system does not take at all, as one whose name is too long.
+        report_error(OutputError(f"{error.filename}: {error.strerror}; check the path"))
+        return EXIT_ERROR
     except KeyboardInterrupt:
         print("heliograph: interrupted", file=sys.stderr)
         return 130

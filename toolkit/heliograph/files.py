@@ -42,12 +42,11 @@ def read_regular(path: Path, most: int) -> bytes:
     """
     with open_regular(path) as handle:
         size = os.fstat(handle.fileno()).st_size
-        # One byte more, to see the end: files below /proc say 0 and are endless.
-        data = handle.read(min(size, most) + 1)
-    if len(data) > size and size <= most:
+        if size > most:
+            raise OSError(errno.EFBIG, f"it has {size} bytes, expected at most {most}", str(path))
+        data = handle.read(size + 1)  # one byte more, to see the end: files below /proc say 0 and are endless
+    if len(data) > size:
         raise OSError(errno.EFBIG, "it became longer while it was read", str(path))
-    if len(data) > most:
-        raise OSError(errno.EFBIG, f"it has {size} bytes, expected at most {most}", str(path))
     return data
 
 
@@ -61,11 +60,39 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         replace_whole(path, data)
     except OSError as error:
-        reason, way = error.strerror or str(error), "free some space or write elsewhere"
-        if error.errno == errno.ENAMETOOLONG:
-            reason = f"its name has {len(os.fsencode(path.name))} bytes, expected at most {_longest_name(path.parent)}"
-            way = "give a shorter one"
-        raise OutputError(f"cannot write {path} ({len(data)} bytes): {reason}; {way}") from error
+        raise OutputError(f"cannot write {path} ({len(data)} bytes): {why(error, path)}") from error
+
+
+def write_where_told(path: Path, data: bytes) -> None:
+    """Write a result where a user wants it: as `write_whole`, in new folders, behind links, into pipes and devices.
+
+    Raises:
+        OutputError: see `write_whole`; or a folder cannot be made, or a link leads to itself.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {path.parent}: {why(error, path.parent)}") from error
+    real = Path(os.path.realpath(path))
+    try:
+        mode = os.stat(real).st_mode  # noqa: PTH116 - as the line before
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            with real.open("wb") as handle:
+                handle.write(data)
+            return
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENAMETOOLONG):
+            raise OutputError(f"cannot write {path} ({len(data)} bytes): {why(error, path)}") from error
+    write_whole(real, data)
+
+
+def why(error: OSError, path: Path) -> str:
+    """Return why a path cannot be written, and what to do."""
+    if error.errno == errno.ENAMETOOLONG:
+        size, most = max(len(os.fsencode(part)) for part in path.parts), _longest_name(path.parent)
+        if size > most:
+            return f"its name has {size} bytes, expected at most {most}; give a shorter one"
+    return f"{error.strerror or error}; free some space or write elsewhere"
 
 
 def replace_whole(path: Path, data: bytes) -> None:
@@ -112,7 +139,11 @@ def sync_folder(folder: Path) -> None:
     Raises:
         OSError: such an error; who promised that something is on the disk must not go on.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # one may write into it and not list it
+        os.sync()
+        return
     try:
         os.fsync(descriptor)
     except OSError as error:

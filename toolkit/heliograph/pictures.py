@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +20,8 @@ from heliograph.srgb import to_srgb, upright
 # What a camera or an editor writes. Pillow reads more, some of it by starting other programs (EPS).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
-# The limit of a stream is checked before a pixel is decoded; Pillow's would warn about honest 100 megapixels.
-Image.MAX_IMAGE_PIXELS = tiles.MAX_PIXELS
+# Chunks of a PNG file that hold words. Pillow refuses files with long ones, as cameras of telescopes write.
+_WORDS = (b"tEXt", b"zTXt", b"iTXt")
 
 # Of a file: what 16 bits and four channels of each pixel take, and what else a camera stores. Some decoders read all.
 BYTES_PER_PIXEL, BYTES_BESIDE = 8, 64 << 20
@@ -29,7 +31,7 @@ SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", "
 
 def list_pictures(folder: Path) -> list[Path]:
     """Return all picture files below a folder, sorted; PictureError if there is none."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - of a name that is too long pathlib raises
         raise PictureError(f"folder {folder} does not exist: give a folder of pictures")
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not files:
@@ -53,9 +55,13 @@ def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[
     try:
         with open_regular(path) as file:
             _check_bytes(os.fstat(file.fileno()).st_size, max_pixels)
-            opened = Image.open(file, formats=formats)
-            _check_pixels(*opened.size, max_pixels)
-            return to_srgb(upright(opened))
+            try:
+                return _decode(file, formats, max_pixels)
+            except ValueError as error:
+                if "MAX_TEXT" not in str(error):
+                    raise
+                file.seek(0)
+                return _decode(io.BytesIO(_without_words(file.read())), formats, max_pixels)
     except PictureError as error:
         raise PictureError(f"{path}: {error}") from None
     except UnidentifiedImageError:
@@ -64,7 +70,7 @@ def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PictureError(
-            f"{path} has more than {tiles.MAX_PIXELS} pixels; scale it down or cut it first"
+            f"{path} has more pixels than PIL.Image.MAX_IMAGE_PIXELS; raise that, or scale it down first"
         ) from None
     except OSError as error:
         reason = error.strerror or str(error)
@@ -73,6 +79,23 @@ def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[
         raise PictureError(
             f"cannot read picture {path}: {type(error).__name__}: {error}; check the file"
         ) from error
+
+
+def _decode(file: IO[bytes], formats: list[str], max_pixels: int) -> npt.NDArray[np.uint8]:
+    opened = Image.open(file, formats=formats)
+    _check_pixels(*opened.size, max_pixels)
+    return to_srgb(upright(opened))
+
+
+def _without_words(data: bytes) -> bytes:
+    """Return a PNG file without its chunks of text."""
+    kept, at = [data[:8]], 8
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if kind not in _WORDS:
+            kept.append(data[at : at + 12 + size])
+        at += 12 + size
+    return b"".join(kept)
 
 
 def _check_bytes(size: int, max_pixels: int) -> None:

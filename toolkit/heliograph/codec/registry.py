@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +32,7 @@ def open_codec(name_or_folder: str | Path | Codec) -> Codec:
     if str(name_or_folder) in known:
         return Codec(known[str(name_or_folder)])
     folder = Path(name_or_folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - of a name that is too long pathlib raises
         raise CodecError(
             f"no codec named {str(name_or_folder)!r}: shipped are {', '.join(known) or 'none'}; "
             "or give the folder of a codec"

@@ -13,8 +13,7 @@ from heliograph import progress
 from heliograph.codec import container, levels
 from heliograph.commands.console import Console, report_error
 from heliograph.commands.inputs import Refused
-from heliograph.errors import HeliographError, OutputError
-from heliograph.files import write_whole
+from heliograph.errors import HeliographError
 from heliograph.server.pipeline import Task
 
 NAMED = 20  # failed inputs in the summary
@@ -50,17 +49,6 @@ def add_output_options(parser: argparse.ArgumentParser, suffix: str) -> None:
         help=f"folder for the results, or a file for a single input; default: beside each input, as {suffix}",
     )
     parser.add_argument("-f", "--force", action="store_true", help="replace results that exist already")
-
-
-def store(path: Path, data: bytes) -> None:
-    """Write a result, whole or not at all, making its folder if needed; OutputError if that fails."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make folder {path.parent}: {error.strerror}; give another with -o"
-        ) from error
-    write_whole(path, data)
 
 
 class Report:

@@ -14,6 +14,7 @@ from heliograph.codec import registry
 from heliograph.codec.codec import MANIFEST
 from heliograph.codec.manifest import check_name
 from heliograph.commands.console import Console
+from heliograph.commands.quantities import above_zero, count, seed
 from heliograph.errors import OutputError, RuntimeUnavailableError
 
 NAME = "calibrate"
@@ -33,10 +34,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", metavar="NAME", help="of the new codec; default: the folder's")
     parser.add_argument(
-        "--minutes", type=float, default=4.0, metavar="N", help="of training the contexts (%(default)g)"
+        "--minutes", type=above_zero, default=4.0, metavar="N", help="of training the contexts (%(default)g)"
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="instead of --minutes: repeatable by the seed")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all randomness (%(default)s)")
+    parser.add_argument(
+        "--steps", type=count, metavar="N", help="instead of --minutes: repeatable by the seed"
+    )
+    parser.add_argument("--seed", type=seed, default=1, metavar="N", help="of all randomness (%(default)s)")
     parser.add_argument(
         "--all",
         action="store_true",

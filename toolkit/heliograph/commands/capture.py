@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import logging
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from heliograph.codec import container, levels
 from heliograph.commands import encoding
 from heliograph.commands.console import Console
-from heliograph.commands.quantities import byte_count, duration, megapixels
+from heliograph.commands.quantities import byte_count, count, duration, megapixels
 from heliograph.device import systemd
 from heliograph.device.cameras import MAX_PIXELS, SOURCES, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
@@ -33,13 +34,6 @@ def size(text: str) -> tuple[int, int]:
         return parse_size(text)
     except CameraError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def positive(text: str) -> int:
-    """Parse a count."""
-    if not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"count is {text!r}, expected 1 or more")
-    return int(text)
 
 
 def threshold(text: str) -> float:
@@ -67,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--count",
-        type=positive,
+        type=count,
         metavar="N",
         help="end after N pictures; what is not sent then stays in the spool",
     )
@@ -208,10 +202,17 @@ def _unit(arguments: argparse.Namespace) -> str:
     return systemd.make_unit(
         [sys.executable, "-m", "heliograph", *_words(arguments)],
         spool=arguments.spool.absolute(),
-        user=getpass.getuser(),
+        user=_user(),
         groups=[name for name, is_needed in needed.items() if is_needed],
         is_endless=arguments.count is None and kind != "video",
     )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, which systemd takes too
+        return str(os.getuid())
 
 
 def _words(arguments: argparse.Namespace) -> list[str]:

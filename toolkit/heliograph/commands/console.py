@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from heliograph.errors import OutputError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +37,15 @@ class Console:
         return cls(arguments.json, arguments.quiet)
 
     def result(self, values: Mapping[str, object], lines: str | Iterable[str]) -> None:
-        """Print a result: its values as one line of JSON, or as lines of text; names, paths and numbers."""
+        """Print a result: its values as one line of JSON, or as lines of text; names, paths and numbers.
+
+        Raises:
+            OutputError: standard output takes no more.
+        """
         if self.as_json:
-            print(json.dumps(dict(values), default=str), flush=True)
+            _print(json.dumps(dict(values), default=str))
         elif not self.is_quiet:
-            print(lines if isinstance(lines, str) else "\n".join(lines), flush=True)
+            _print(lines if isinstance(lines, str) else "\n".join(lines))
 
     def note(self, text: str) -> None:
         """Print a line about how things go, on standard error."""
@@ -48,6 +55,23 @@ class Console:
     def warn(self, text: str) -> None:
         """Print a line about something that is not as it should be, on standard error, whatever was asked for."""
         print(f"heliograph: {text}", file=sys.stderr, flush=True)
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise  # whoever reads has seen enough
+    except OSError as error:
+        mute()
+        raise OutputError(
+            f"cannot print results: {error.strerror}; free some space, or send standard output elsewhere"
+        ) from error
+
+
+def mute() -> None:
+    """Print nothing more, nor what is still in the buffer: the interpreter would try that as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def report_error(error: Exception) -> None:

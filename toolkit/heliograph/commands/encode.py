@@ -13,6 +13,7 @@ from heliograph.commands import batch, encoding
 from heliograph.commands.console import Console
 from heliograph.commands.inputs import SUFFIX, Inputs, Kind
 from heliograph.errors import HeliographError, OutputError, PictureError
+from heliograph.files import write_where_told
 from heliograph.pictures import SUFFIXES, load_srgb
 from heliograph.server.pipeline import Task
 from heliograph.validate import digests
@@ -50,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
         began, target = time.perf_counter(), Path(task.target)
         picture = load_srgb(Path(task.source))
         data = encoder.encode(picture, rate)
-        batch.store(target, data)
+        write_where_told(target, data)
         if arguments.with_digest:
-            batch.store(digests.beside(target), digests.record(data, encoder.codec, encoder.runtime))
+            write_where_told(digests.beside(target), digests.record(data, encoder.codec, encoder.runtime))
         return batch.Result.of(data, time.perf_counter() - began)
 
     report = batch.Report(
@@ -65,10 +66,12 @@ def run(arguments: argparse.Namespace) -> int:
     with report:
         for task in report.sound(tasks):
             try:
-                report.tell(task, encode(task))
+                result = encode(task)
             except HeliographError as error:
                 report.fail(task.source, error)
             except MemoryError:
                 why = "not enough memory; use a machine with more, or a smaller picture"
                 report.fail(task.source, OutputError(f"{task.source}: {why}"))
+            else:
+                report.tell(task, result)
     return report.finish()

@@ -6,6 +6,7 @@ import argparse
 
 from heliograph.codec import registry
 from heliograph.codec.rate import DEFAULT_QUALITY, Rate
+from heliograph.commands.quantities import byte_count, count
 from heliograph.device.encoder import Encoder
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import RateError
@@ -14,11 +15,6 @@ from heliograph.errors import RateError
 def quality(text: str) -> float:
     """Parse a quality."""
     return _checked("quality", float(text)).quality or 0.0
-
-
-def byte_budget(text: str) -> int:
-    """Parse a budget of bytes."""
-    return _checked("max_bytes", float(text)).max_bytes or 0
 
 
 def bits_per_pixel(text: str) -> float:
@@ -46,7 +42,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--quality", type=quality, metavar="0..100", help=f"0 smallest, 100 finest ({DEFAULT_QUALITY:g})"
     )
     exclusive.add_argument(
-        "--max-bytes", type=byte_budget, metavar="N", help="the finest stream of at most N bytes instead"
+        "--max-bytes",
+        type=byte_count,
+        metavar="N",
+        help="the finest stream of at most N bytes instead, such as 8k",
     )
     exclusive.add_argument("--bpp", type=bits_per_pixel, metavar="X", help="the same with X bits per pixel")
     parser.add_argument(
@@ -69,7 +68,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--delegate", metavar="LIB", help="accelerator's library, for example libedgetpu.so.1"
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (%(default)s)")
+    parser.add_argument("--threads", type=count, default=1, metavar="N", help="CPU threads (%(default)s)")
 
 
 def make_encoder(arguments: argparse.Namespace, *, layered: bool = False) -> Encoder:

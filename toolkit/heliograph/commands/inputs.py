@@ -15,7 +15,7 @@ from heliograph.errors import HeliographError, OutputError, StreamError
 from heliograph.server.pipeline import Task
 
 # Of paths this module asks `os.path`: pathlib raises where a name is too long, or a folder on the way is closed.
-# ruff: noqa: PTH100, PTH110, PTH112, PTH122
+# ruff: noqa: PTH100, PTH110, PTH112, PTH114, PTH122
 
 SUFFIX = ".helio"
 SHOWN = 60  # characters of a line that is no name
@@ -125,6 +125,8 @@ class Inputs:
                     self.skipped += 1
                     taken.add(place)
                     continue
+            elif os.path.islink(target) and not self.force:
+                problem = f"{target} is a link that leads nowhere; use --force to write there, or -o for another place"
             taken.add(place)
             yield Refused(source, OutputError(problem)) if problem else Task(source, target)
         if is_empty:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ import numpy.typing as npt
 
 from heliograph.codec import container, levels, registry
 from heliograph.codec.stream import decode_stream
-from heliograph.commands import batch
 from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
+from heliograph.files import write_where_told
 from heliograph.pictures import load_srgb, png
 from heliograph.server.decoders import open_decoder, read_stream
 
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         "error": lambda: maps.error_map(original, shown),
     }
     for name, path in targets.items():
-        batch.store(path, png(pictures[name]()))
+        write_where_told(path, png(pictures[name]()))
         told.append(f"{name:16} {path}")
     Console.of(arguments).result(values | {"maps": {name: str(path) for name, path in targets.items()}}, told)
     return 0
@@ -96,7 +97,7 @@ def _targets(arguments: argparse.Namespace) -> dict[str, Path]:
     names = MAPS if arguments.original else MAPS[:-1]
     targets = {name: arguments.out / f"{arguments.stream.stem}-{name}.png" for name in names}
     for path in targets.values():
-        if path.exists() and not arguments.force:
+        if os.path.lexists(path) and not arguments.force:
             raise OutputError(f"{path} exists already; use --force to replace it, or -o for another place")
     return targets
 

@@ -1,14 +1,15 @@
-"""Quantities as people write them on a command line: durations, bytes, megapixels."""
+"""Quantities as people write them on a command line: durations, bytes, megapixels, counts."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 
-from heliograph.codec import tiles
+from heliograph.codec import rate, tiles
+from heliograph.errors import RateError
 
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 def duration(text: str) -> float:
@@ -20,11 +21,40 @@ def duration(text: str) -> float:
 
 
 def byte_count(text: str) -> int:
-    """Parse a number of bytes, such as 100M."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kMG]?)", text)
-    if match is None or not (count := int(float(match[1]) * _BYTES[match[2]])):
-        raise argparse.ArgumentTypeError(f"size is {text!r}, expected such as 500k, 100M, 2G")
-    return count
+    """Parse a number of bytes, such as 8k or 100M."""
+    try:
+        return rate.byte_count(text)
+    except RateError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def count(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    return _whole(text, 1)
+
+
+def seed(text: str) -> int:
+    """Parse where randomness begins: a whole number, 0 or more."""
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text) or not least <= int(text) < 1 << 31:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not in range, expected a whole number of {least} or more"
+        )
+    return int(text)
+
+
+def above_zero(text: str) -> float:
+    """Parse a number above 0 that has an end."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in range, expected a number above 0")
+    return value
 
 
 def megapixels(text: str) -> int:

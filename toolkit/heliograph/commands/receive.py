@@ -16,8 +16,8 @@ from pathlib import Path
 
 from heliograph.commands.console import Console, report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
-from heliograph.commands.quantities import byte_count
-from heliograph.commands.send import add_link_options, count, required, teller
+from heliograph.commands.quantities import byte_count, count
+from heliograph.commands.send import add_link_options, required, teller
 from heliograph.errors import HeliographError, LinkError, OutputError
 from heliograph.link.drive import drive
 from heliograph.link.events import Event

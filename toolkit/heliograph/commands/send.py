@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from heliograph.commands.console import Console
+from heliograph.commands.quantities import count
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError
 from heliograph.link.drive import drive
@@ -65,14 +66,6 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="a line that only goes there: no acknowledgements, at both ends",
     )
-
-
-def count(text: str) -> int:
-    """Parse a number of at least 1."""
-    value = int(text)
-    if not 0 < value < 1 << 31:
-        raise argparse.ArgumentTypeError(f"{text} is not in range, expected 1 or more")
-    return value
 
 
 def required(arguments: argparse.Namespace, *options: str) -> None:

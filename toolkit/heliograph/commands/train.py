@@ -11,6 +11,7 @@ from heliograph import chatter
 from heliograph.codec import registry
 from heliograph.codec.codec import MANIFEST, Codec
 from heliograph.commands.console import Console
+from heliograph.commands.quantities import above_zero, count, seed
 from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError
 from heliograph.samples import copy_samples
 
@@ -43,29 +44,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder of the run: checkpoints and codec"
     )
     parser.add_argument(
-        "--minutes", type=float, default=60.0, metavar="N", help="wall clock of all stages (%(default)g)"
+        "--minutes", type=above_zero, default=60.0, metavar="N", help="wall clock of all stages (%(default)g)"
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="of each stage, instead of --minutes: repeatable by the seed"
+        "--steps", type=count, metavar="N", help="of each stage, instead of --minutes: repeatable by the seed"
     )
     parser.add_argument(
         "--stop-after",
-        type=float,
+        type=above_zero,
         default=math.inf,
         metavar="N",
         help="minutes after which this call stops wherever it is; the next one goes on with --resume",
     )
     parser.add_argument("--stage", choices=STAGES, help="run this stage only; default: all that are not done")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of all randomness (%(default)s)")
-    parser.add_argument("--batch", type=int, default=8, metavar="N", help="crops per step (%(default)s)")
+    parser.add_argument("--seed", type=seed, default=1, metavar="N", help="of all randomness (%(default)s)")
+    parser.add_argument("--batch", type=count, default=8, metavar="N", help="crops per step (%(default)s)")
     parser.add_argument(
         "--decoder",
         choices=("small", "large"),
         help="of the server: 12 or 135 thousand multiply-adds per pixel; default: small, or a finished codec's own",
     )
     parser.add_argument(
-        "--learning-rate", type=float, default=1e-3, metavar="X", help="at the peak (%(default)g)"
+        "--learning-rate", type=above_zero, default=1e-3, metavar="X", help="at the peak (%(default)g)"
     )
 
 

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import registry
-from heliograph.commands import batch
 from heliograph.commands.console import Console
+from heliograph.commands.quantities import count
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import RuntimeUnavailableError
+from heliograph.files import write_where_told
 from heliograph.pictures import list_pictures, load_srgb
 from heliograph.samples import sample_pictures
 from heliograph.server.decoders import open_decoder
@@ -55,7 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--decoder", choices=["both", "server", "preview"], default="both", help="(%(default)s)"
     )
-    parser.add_argument("--qualities", type=int, nargs="+", metavar="Q", help="default: 5 15 ... 95")
+    parser.add_argument(
+        "--qualities", type=int, choices=range(101), nargs="+", metavar="Q", help="default: 5 15 ... 95"
+    )
     parser.add_argument("--against", nargs="*", choices=BASELINES, help="what to compare with (all)")
     parser.add_argument("--ssimulacra2", action="store_true", help="measure it too, a second for each file")
     parser.add_argument(
@@ -79,10 +82,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--runtime", choices=list(RUNTIMES), help="TFLite runtime of encoder and preview")
     parser.add_argument(
-        "--shown", type=int, default=3, metavar="N", help="pictures in the slider (%(default)s)"
+        "--shown", type=count, default=3, metavar="N", help="pictures in the slider (%(default)s)"
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)"
+        "--jobs", type=count, default=os.cpu_count() or 1, metavar="N", help="processes (%(default)s)"
     )
     parser.add_argument("--cache", type=Path, metavar="FILE", help="where measurements are kept")
     parser.add_argument("--no-cache", action="store_true", help="measure everything anew")
@@ -126,11 +129,11 @@ def run(arguments: argparse.Namespace) -> int:
     told = lines(report.figures)
     if arguments.report:
         for name, data in files(report, harness, page):
-            batch.store(arguments.report / name, data)
+            write_where_told(arguments.report / name, data)
         told += ["", f"report: {arguments.report / 'report.html'}"]
     console.result(report.figures, told)
     if arguments.write_require:
-        batch.store(arguments.write_require, gate.suggest(report.figures).encode())
+        write_where_told(arguments.write_require, gate.suggest(report.figures).encode())
     for line in missed:
         console.warn(f"missed: {line}")
     failed = report.figures.get("streams", {}).get("failed", 0)
@@ -167,7 +170,7 @@ def _settings(harness: Any, arguments: argparse.Namespace) -> Any:
         parts=tuple(parts),
         qualities=tuple(arguments.qualities or default),
         against=tuple(against),
-        jobs=max(1, arguments.jobs),
+        jobs=arguments.jobs,
         perceptual=arguments.ssimulacra2,
         shown=arguments.shown,
         trained=_trained(arguments.trained_in),

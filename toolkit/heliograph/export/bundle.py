@@ -14,11 +14,12 @@ from heliograph import __version__
 from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, PREVIEW, Codec, sha256
 from heliograph.errors import ExportError, OutputError
 from heliograph.export.findings import Finding
-from heliograph.files import write_whole
+from heliograph.files import read_regular, why, write_whole
 
 README = "README.md"
 CODEC = "codec"  # folder of the codec's own files in a bundle
 FORMAT = 1
+MOST_BYTES = 1 << 24  # of a bundle's manifest
 
 COUNTED = "counted"
 MEASURED = "measured"
@@ -144,7 +145,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, force: bool = False) -> None:
         OutputError: the folder exists, or the disk refuses; nothing is left behind.
     """
     check_free(folder, force=force)
-    partial = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.partial")
+    partial = folder.with_name(f".{folder.name[:48]}.{secrets.token_hex(4)}.partial")
     files = bundle.files | {
         README: bundle.describe().encode(),
         MANIFEST: (json.dumps(bundle.manifest(), indent=1) + "\n").encode(),
@@ -164,7 +165,7 @@ def write_bundle(bundle: Bundle, folder: Path, *, force: bool = False) -> None:
         else:
             partial.rename(folder)
     except OSError as error:
-        raise OutputError(f"cannot write {folder}: {error.strerror}; give another folder with -o") from error
+        raise OutputError(f"cannot write {folder}: {why(error, folder)}") from error
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(partial)
@@ -179,8 +180,8 @@ def check_free(folder: Path, *, force: bool = False) -> None:
             f"{folder} exists already; give another folder, or --force to replace an earlier bundle"
         )
     try:
-        is_bundle = "target" in json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        is_bundle = "target" in json.loads(read_regular(folder / MANIFEST, MOST_BYTES))
+    except (OSError, ValueError, TypeError, RecursionError):
         is_bundle = False
     if not is_bundle:
         raise OutputError(f"{folder} is not a bundle, so --force does not replace it; give another folder")
@@ -189,9 +190,9 @@ def check_free(folder: Path, *, force: bool = False) -> None:
 def check_bundle(folder: Path) -> None:
     """Raise ExportError unless every file of a bundle is there and as its manifest says."""
     try:
-        files = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-        contents = {name: (folder / name).read_bytes() for name in files}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        files = json.loads(read_regular(folder / MANIFEST, MOST_BYTES))["files"]
+        contents = {name: read_regular(folder / name, files[name]["bytes"]) for name in files}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ExportError(f"{folder} is no whole bundle: {error!r}; export it again") from error
     for name, data in contents.items():
         if sha256(data) != files[name]["sha256"]:

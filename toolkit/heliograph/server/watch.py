@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import OutputError
-from heliograph.files import write_whole
+from heliograph.files import write_where_told
 from heliograph.pictures import png
 from heliograph.server.decoders import ARRIVING_PIXELS, Decoder
 from heliograph.server.inbox import NO_DEVICE, Entry, Inbox
@@ -122,11 +121,5 @@ class Watch:
 
 
 def write_picture(target: Path, picture: npt.NDArray[np.uint8]) -> None:
-    """Write a picture as PNG, whole or not at all, making its folder if needed; OutputError if that fails."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"cannot make folder {target.parent}: {error.strerror}; give another place for the pictures"
-        ) from error
-    write_whole(target, png(picture))
+    """Write a picture as PNG; see `write_where_told`, also for the errors."""
+    write_where_told(target, png(picture))

@@ -19,8 +19,11 @@ import numpy as np
 from heliograph.codec.codec import Codec
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import HeliographError, StreamError
+from heliograph.files import read_regular
+from heliograph.server.decoders import read_stream
 
 SUFFIX = ".digest"
+MOST_BYTES = 1 << 16  # of a digest
 _HEAD = struct.Struct("<8sIIHHHH")
 
 
@@ -69,21 +72,21 @@ def check(path: Path, extra: Codec | None = None) -> Checked:
     """Decode a stream made elsewhere and compare it with the digest beside it."""
     place = beside(path)
     try:
-        facts: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = json.loads(read_regular(place, MOST_BYTES))
         expected = str(facts["symbols_sha256"])
         made_by = (
             f"{facts.get('machine')}, {facts.get('runtime')}, {facts.get('coder')} coder, "
             f"Python {facts.get('python')}, numpy {facts.get('numpy')}"
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         problem = f"cannot read {place.name}: {error!r}; encode with --with-digest"
         return Checked(str(path), "unknown", problem)
     try:
-        data = path.read_bytes()
+        data = read_stream(path)
         if hashlib.sha256(data).hexdigest() != facts.get("stream_sha256"):
             return Checked(str(path), made_by, "the stream is not the one that the digest was taken of")
         symbol_digest = digest(decode_stream(data, extra))
-    except (OSError, HeliographError) as error:
+    except HeliographError as error:
         return Checked(str(path), made_by, str(error))
     if symbol_digest != expected:
         problem = f"decodes to symbols {symbol_digest[:12]}, its maker recorded {expected[:12]}"

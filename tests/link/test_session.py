@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from heliograph.link.wire import session
@@ -150,6 +152,37 @@ def test_unknown_sessions_are_told_and_reset_the_sender() -> None:
 
 def test_sessions_that_do_not_begin_are_few() -> None:
     receiver = Responder(KEY)
-    for _ in range(50):
+    for _ in range(session.MAX_PENDING + 50):
         receiver.take(Initiator("cam", KEY).hello)
-    assert len(receiver._pending) == session.MAX_PENDING
+    assert len(receiver._pending) == len(receiver._numbers) == session.MAX_PENDING
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_hellos_of_others_end_neither_a_session_nor_one_that_is_about_to_begin(key: bytes | None) -> None:
+    recorded = [Initiator("cam", key).hello for _ in range(session.MAX_PENDING - 1)]
+    sender, receiver = connect(key)
+    for hello in recorded * 2:
+        receiver.take(hello)
+    assert receiver.take(sender.pack(Ping())) == (None, Packet(0, Ping()), True)
+    for hello in recorded * 2:
+        receiver.take(hello)
+    assert receiver.take(sender.pack(Ping())) == (None, Packet(1, Ping()), False)
+    # Nor do packets of a session that never was.
+    taken = {*receiver._numbers, receiver._current.number if receiver._current else -1}
+    none = next(number for number in range(1 << 16) if number not in taken)
+    answer = receiver.take(struct.pack("<BHI", 0x10, none, 0) + Ping().to_bytes())
+    assert answer == (struct.pack("<BH", 0x04, none), None, False)
+    assert receiver.take(sender.pack(Ping())) == (None, Packet(2, Ping()), False)
+
+
+def test_no_two_sessions_in_sight_have_one_number() -> None:
+    receiver, senders = Responder(None), [Initiator("cam", None) for _ in range(session.MAX_PENDING)]
+    for sender in senders:
+        welcome = receiver.take(sender.hello)[0]
+        assert welcome is not None
+        sender.take(welcome)
+    assert len({sender._session.number for sender in senders if sender._session}) == session.MAX_PENDING
+    for sender in senders:  # each takes over in turn
+        assert receiver.take(sender.pack(Ping())) == (None, Packet(0, Ping()), True)
+    assert not receiver._pending
+    assert not receiver._numbers

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import random
+import struct
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -394,16 +396,45 @@ def test_bytes_that_never_match_their_hash_are_given_up(tmp_path: Path, make_spo
     assert not list(tmp_path.glob("cam/*.partial"))
 
 
-class Forger:
-    """A sender on whose line somebody says again and again that its session is unknown."""
+@pytest.mark.parametrize("key", [None, KEY])
+def test_with_a_key_they_are_set_aside_and_without_one_tried_again_ever_more_seldom(
+    tmp_path: Path, make_spool: Make, key: bytes | None
+) -> None:
+    spool, times = make_spool(1), []
+    sender = Sender(spool, "cam", key=key)
+    sender._refresh()
+    stream = sender._waiting.get(min(spool.streams))
+    assert stream is not None
+    stream.digest = bytes(32)
 
-    def __init__(self, sender: Sender) -> None:
-        self.sender, self._coder = sender, FrameCoder()
+    def look(now: float) -> bool:
+        if sender.rejection is not None:
+            times.append(now)
+            assert sender.rejection == messages.REJECTED_HASH
+            sender.rejection = None
+        return False
+
+    run((sender, Receiver(Store(tmp_path), key=key)), lines(115200, 1), until=1000, is_over=look)
+    gaps = [round(after - before, -1) for before, after in pairwise(times)]
+    assert gaps == ([] if key else [10, 20, 40, 80, 160, 300, 300])
+    assert len(times) == len(gaps) + 1
+    assert sender.is_empty == (key is not None)
+    assert sender.is_paused == (key is None)
+
+
+class Forger:
+    """A sender on whose line somebody says something again and again, until a time: that its session is unknown."""
+
+    def __init__(self, sender: Sender, until: float = 1e9) -> None:
+        self.sender, self._coder, self._until = sender, FrameCoder(), until
+
+    def say(self, session: session._Half) -> bytes:
+        return b"\x04" + session.number.to_bytes(2, "little")
 
     def receive(self, data: bytes, now: float) -> None:
         self.sender.receive(data, now)
-        if (session := self.sender._session._session) is not None:
-            self.sender.receive(self._coder.encode(b"\x04" + session.number.to_bytes(2, "little")), now)
+        if now < self._until and (session := self.sender._session._session) is not None:
+            self.sender.receive(self._coder.encode(self.say(session)), now)
 
     def send(self, now: float) -> bytes:
         return self.sender.send(now)
@@ -416,6 +447,30 @@ class Forger:
 
     def take_events(self) -> list[Event]:
         return self.sender.take_events()
+
+
+class Rejecter(Forger):
+    """One on whose line somebody rejects all that it may have announced, in turn and for good."""
+
+    number = 0
+
+    def say(self, session: session._Half) -> bytes:
+        self.number = self.number % 5 + 1
+        reject = messages.Reject(self.number, messages.REJECTED_HASH).to_bytes()
+        return struct.pack("<BHI", 0x12, session.number, session._least) + reject
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_what_somebody_rejects_is_sent_all_the_same(
+    tmp_path: Path, make_spool: Make, key: bytes | None
+) -> None:
+    spool = make_spool(5, (3000, 2000, 3000))
+    sent = dict(spool.streams)
+    forger = Rejecter(Sender(spool, "cam", key=key), until=10)
+    finish(spool, (forger, Receiver(Store(tmp_path), key=key)), lines(9600, 0), limit=300)
+    assert not spool.streams
+    check_folder(tmp_path / "cam", sent)
+    assert ("rejected" in {event.what for event in forger.take_events()}) == (key is None)
 
 
 @pytest.mark.parametrize("key", [None, KEY])

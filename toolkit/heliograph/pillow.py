@@ -13,8 +13,9 @@ decoder elsewhere; `use_decoder` chooses. A cut or damaged stream is an error; w
 `open` and `load` is an OSError, as Pillow's users expect, and one of `heliograph.errors` too.
 
 Writing. `save` takes one of `quality` (0 to 100, default 50), `max_bytes` (4096, or "8k") or `bpp`, further `codec` (a
-shipped codec's name, a folder, or a `Codec`; default "accelerator") and `slice_tiles`. A stream holds upright 8-bit sRGB and nothing
-else: an orientation and a colour profile are applied, transparent parts are over black, and other metadata is left out.
+shipped codec's name, a folder, or a `Codec`; default "accelerator") and `slice_tiles`. A stream holds upright 8-bit
+sRGB and nothing else: an orientation and a colour profile are applied, transparent parts are over black, and other
+metadata is left out.
 """
 
 from __future__ import annotations

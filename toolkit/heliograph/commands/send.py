@@ -120,9 +120,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.once and isinstance(end, Sender) and end.refusal is not None:
             raise LinkError(f"the receiver refuses: {session.REFUSALS[end.refusal]}")
         if arguments.once and isinstance(end, Sender) and end.is_paused:
-            raise LinkError(
-                f"{REJECTIONS[REJECTED_NOW]}; make room there, then send again: what waits is kept"
-            )
+            reason = end.rejection or REJECTED_NOW
+            way = "make room there" if reason == REJECTED_NOW else "see what it says there"
+            raise LinkError(f"{REJECTIONS[reason]}; {way}, then send again: what waits is kept")
         return bool(arguments.once and end.is_empty)
 
     tell, is_bare = teller(Console.of(arguments)), not spool.names()

@@ -44,7 +44,7 @@ class Outgoing:
         asked_at: when it was announced last, or None.
         is_known: the receiver answered the announcement in this session.
         was_known: it did in this session or an earlier one, so that `held` means something.
-        pauses: how often the receiver could not keep it.
+        pauses: how often the receiver refused it, one time after another.
         another: the receiver holds something under this name that is not known here.
     """
 
@@ -113,7 +113,7 @@ class Waiting:
         self._unusable: set[str] = set()
         self._paused: dict[
             str, float
-        ] = {}  # names that the receiver cannot keep now, and until when they wait
+        ] = {}  # names that the receiver does not take now, and until when they wait
         self._versions: dict[
             str, dict[bytes, bytes]
         ] = {}  # witnesses of what was announced under a name, by SHA-256
@@ -185,7 +185,7 @@ class Waiting:
         self._unusable.add(name)
 
     def pause(self, stream: Outgoing, until: float) -> None:
-        """The receiver cannot keep a stream now: leave it out until a time, and forget what was said of it."""
+        """The receiver does not take a stream now: leave it out until a time, and forget what was said of it."""
         stream.end_session()
         stream.was_known, stream.held = False, RangeSet()
         stream.pauses += 1

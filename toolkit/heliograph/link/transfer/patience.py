@@ -6,6 +6,11 @@ FIRST_PAUSE, LAST_PAUSE = 10.0, 300.0  # seconds until a stream is announced aga
 FIRST_SPACING, LAST_SPACING = 1.0, 60.0  # seconds between announcements of new streams, doubling
 
 
+def pause(pauses: int) -> float:
+    """Return the seconds until a stream is announced again that was refused so often before."""
+    return min(FIRST_PAUSE * float(2 ** min(pauses, 8)), LAST_PAUSE)
+
+
 class Patience:
     """The spacing of announcements: none until one is refused, and none again when one is taken."""
 
@@ -30,4 +35,4 @@ class Patience:
         if now >= self._next:  # else it was announced before that was known
             self._spacing = min(max(2 * self._spacing, FIRST_SPACING), LAST_SPACING)
             self._next = now + self._spacing
-        return now + min(FIRST_PAUSE * float(2 ** min(pauses, 8)), LAST_PAUSE)
+        return now + pause(pauses)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from heliograph.link.events import Event, Log
 from heliograph.link.transfer.outgoing import Flight, Outgoing, Spool, Waiting
 from heliograph.link.transfer.pace import Pace
-from heliograph.link.transfer.patience import Patience
+from heliograph.link.transfer.patience import Patience, pause
 from heliograph.link.wire import session
 from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder, FrameEncoder
 from heliograph.link.wire.messages import (
@@ -58,7 +58,8 @@ class Sender:
         self._silences = 0
         self._was_connected = False
         self._patience = Patience()
-        self.refusal: int | None = None
+        self.refusal: int | None = None  # of the session, and of the last stream that was refused
+        self.rejection: int | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -74,7 +75,7 @@ class Sender:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the receiver can keep nothing now of what waits."""
+        """Whether the receiver takes nothing now of what waits; `rejection` says why."""
         is_refused = self._waiting.is_paused or self._patience.is_long
         return is_refused and not any(stream.is_known for stream in self._numbers.values())
 
@@ -289,12 +290,16 @@ class Sender:
 
     def _rejected(self, stream: Outgoing, message: Reject, now: float) -> None:
         self._numbers.pop(message.number)
-        if message.reason != REJECTED_NOW:
-            self._log.tell("rejected", name=stream.name, reason=REJECTIONS[message.reason])
-            self._waiting.set_aside(stream.name)
+        self.rejection = message.reason
+        if message.reason == REJECTED_NOW:
+            self._log.tell_seldom(now, "paused", reason=REJECTIONS[message.reason])
+            self._waiting.pause(stream, self._patience.refused(stream.pauses, now))
             return
-        self._log.tell_seldom(now, "paused", reason=REJECTIONS[message.reason])
-        self._waiting.pause(stream, self._patience.refused(stream.pauses, now))
+        self._log.tell_seldom(now, "rejected", name=stream.name, reason=REJECTIONS[message.reason])
+        if self._session.is_keyed:
+            self._waiting.set_aside(stream.name)
+        else:  # anybody can say so
+            self._waiting.pause(stream, now + pause(stream.pauses))
 
     def _learn(self, stream: Outgoing, message: Have) -> None:
         held = [(start, min(stop, stream.size)) for start, stop in message.ranges]

@@ -21,7 +21,7 @@ REFUSALS = {
     3: "it has no key file; give --key-file there too",
     4: "its key is another one; use the same key file at both ends",
 }
-MAX_PENDING = 4
+MAX_PENDING = 1024  # more hellos than a thin line brings between a welcome and the packet that answers it
 LAST_COUNTER = (1 << 32) - 1
 PACKET = struct.Struct("<BHI")  # kind, session, counter
 _HELLO = struct.Struct(f"<BBB{NONCE_BYTES}s")
@@ -216,7 +216,8 @@ class Responder:
     def __init__(self, key: bytes | None) -> None:
         self._key = key
         self._handshake_key = None if key is None else keys.derive(key, b"", "heliograph link 1 handshake")
-        self._pending: dict[bytes, _Pending] = {}
+        self._pending: dict[bytes, _Pending] = {}  # by the sender's nonce, the oldest first
+        self._numbers: dict[int, bytes] = {}  # of those nonces, by session
         self._current: _Half | None = None
         self.device, self.nonce = "", b""  # of the sender, in the session that is
 
@@ -238,17 +239,19 @@ class Responder:
             content = self._current.take(body)
             if content is not None:
                 return None, content, False
-        for nonce, waiting in self._pending.items():
-            content = waiting.half.take(body)
-            if isinstance(content, Packet):
-                self._current, self.device, self.nonce = waiting.half, waiting.device, nonce
-                del self._pending[nonce]
-                return None, content, True
-            if content is not None:
-                return None, content, False
         if len(body) <= PACKET_BYTES:
             return None, Trouble("a packet is too short"), False
-        return _UNKNOWN.pack(UNKNOWN, PACKET.unpack_from(body)[1]), None, False
+        number = PACKET.unpack_from(body)[1]
+        nonce = self._numbers.get(number)
+        if nonce is None:
+            return _UNKNOWN.pack(UNKNOWN, number), None, False
+        waiting = self._pending[nonce]
+        content = waiting.half.take(body)
+        if not isinstance(content, Packet):
+            return None, content, False
+        self._forget(nonce)
+        self._current, self.device, self.nonce = waiting.half, waiting.device, nonce
+        return None, content, True
 
     def _hello(self, body: bytes) -> tuple[bytes | None, Trouble | None]:
         start = _HELLO.size + 1
@@ -279,19 +282,21 @@ class Responder:
         if not is_device(name) or (self._handshake_key is None and len(body) != end):
             return None, Trouble("a hello with an illegal device name")
         if nonce not in self._pending:
-            while len(self._pending) >= MAX_PENDING:
-                del self._pending[next(iter(self._pending))]
-            self._pending[nonce] = self._welcome(body, name, nonce)
+            if len(self._pending) >= MAX_PENDING:
+                self._forget(next(iter(self._pending)))
+            made = self._pending[nonce] = self._welcome(body, name, nonce)
+            self._numbers[made.half.number] = nonce
         return self._pending[nonce].welcome, None
+
+    def _forget(self, nonce: bytes) -> None:
+        del self._numbers[self._pending.pop(nonce).half.number]
 
     def _welcome(self, hello: bytes, device: str, nonce: bytes) -> _Pending:
         answer = secrets.token_bytes(NONCE_BYTES)
         # Of 16 bits, so that two sessions in sight differ surely; keys and nonces tell all others apart.
-        taken = {p.half.number for p in self._pending.values()} | {
-            self._current.number if self._current else -1
-        }
-        digest = int.from_bytes(hashlib.sha256(nonce + answer).digest()[:2], "little")
-        number = next(n & 0xFFFF for n in range(digest, digest + MAX_PENDING + 2) if n & 0xFFFF not in taken)
+        number = int.from_bytes(hashlib.sha256(nonce + answer).digest()[:2], "little")
+        while number in self._numbers or (self._current is not None and number == self._current.number):
+            number = (number + 1) & 0xFFFF
         welcome = welcome_body(hello, nonce, answer, number, self._handshake_key)
         if self._key is None:
             return _Pending(device, _Half(number, None, None, up=False), welcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,58 +19,65 @@ from heliograph.errors import StreamError
 
 Coders = Callable[[int], tuple[Coder, Coder]]
 Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
-slices = {
-    "seed": st.integers(0, 1000),
-    "rows": st.integers(1, 13),
-    "columns": st.integers(1, 13),
-    "scale": st.sampled_from([0.3, 3.0, 60.0]),
-    "level": st.integers(0, 1023),
-    "merged": st.booleans(),
-}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Latents of a seed, and how they are coded."""
+
+    seed: int
+    rows: int
+    columns: int
+    scale: float
+    level: int
+    merged: bool
+
+
+slices = st.builds(
+    Slice,
+    seed=st.integers(0, 1000),
+    rows=st.integers(1, 13),
+    columns=st.integers(1, 13),
+    scale=st.sampled_from([0.3, 3.0, 60.0]),
+    level=st.integers(0, 1023),
+    merged=st.booleans(),
+)
 
 
 @settings(deadline=None, max_examples=60)
-@given(**slices)
+@given(piece=slices)
 def test_c_and_numpy_code_the_same_and_decoding_inverts_it(
-    seed: int,
-    rows: int,
-    columns: int,
-    scale: float,
-    level: int,
-    merged: bool,
+    piece: Slice,
     coders: Coders,
     latents: Latents,
 ) -> None:
-    slow, fast = coders(seed % 4)
-    symbols = slow.quantise(latents(seed, rows, columns, scale), level, 110)
-    assert np.array_equal(symbols, fast.quantise(latents(seed, rows, columns, scale), level, 110))
-    assert slow.estimate(symbols, level) == fast.estimate(symbols, level)
-    segments = slow.encode(symbols, level, merged=merged)
-    assert segments == fast.encode(symbols, level, merged=merged)
-    sent = level_offsets(slow.model, level)[1]
+    slow, fast = coders(piece.seed % 4)
+    symbols = slow.quantise(latents(piece.seed, piece.rows, piece.columns, piece.scale), piece.level, 110)
+    assert np.array_equal(
+        symbols, fast.quantise(latents(piece.seed, piece.rows, piece.columns, piece.scale), piece.level, 110)
+    )
+    assert slow.estimate(symbols, piece.level) == fast.estimate(symbols, piece.level)
+    segments = slow.encode(symbols, piece.level, merged=piece.merged)
+    assert segments == fast.encode(symbols, piece.level, merged=piece.merged)
+    sent = level_offsets(slow.model, piece.level)[1]
     for coder in (slow, fast):
-        found = coder.decode(segments, rows, columns, level, merged=merged)
+        found = coder.decode(segments, piece.rows, piece.columns, piece.level, merged=piece.merged)
         assert np.array_equal(found.symbols, np.where(sent, symbols, 0))
 
 
 @settings(deadline=None, max_examples=60)
-@given(place=st.floats(0, 0.999), share=st.floats(0, 0.999), change=st.integers(0, 255), **slices)
+@given(place=st.floats(0, 0.999), share=st.floats(0, 0.999), change=st.integers(0, 255), piece=slices)
 def test_c_and_numpy_agree_on_changed_and_cut_bytes(
     place: float,
     share: float,
     change: int,
-    seed: int,
-    rows: int,
-    columns: int,
-    scale: float,
-    level: int,
-    merged: bool,
+    piece: Slice,
     coders: Coders,
     latents: Latents,
 ) -> None:
-    slow, fast = coders(seed % 4)
-    symbols = slow.quantise(latents(seed, rows, columns, scale), level, 110)
-    segments = fast.encode(symbols, level, merged=merged)
+    slow, fast = coders(piece.seed % 4)
+    symbols = slow.quantise(latents(piece.seed, piece.rows, piece.columns, piece.scale), piece.level, 110)
+    segments = fast.encode(symbols, piece.level, merged=piece.merged)
     last = int(share * len(segments))
     damaged = bytearray(segments[last])
     if damaged:
@@ -78,7 +86,9 @@ def test_c_and_numpy_agree_on_changed_and_cut_bytes(
 
     def attempt(coder: Coder) -> DecodedSlice | str:
         try:
-            return coder.decode(given_segments, rows, columns, level, merged=merged, cut=share < 0.5)
+            return coder.decode(
+                given_segments, piece.rows, piece.columns, piece.level, merged=piece.merged, cut=share < 0.5
+            )
         except StreamError:
             return "refused"
 
@@ -91,30 +101,25 @@ def test_c_and_numpy_agree_on_changed_and_cut_bytes(
 
 
 @settings(deadline=None, max_examples=40)
-@given(rounding=st.integers(0, 128), strength=st.integers(0, 40), **slices)
+@given(rounding=st.integers(0, 128), strength=st.integers(0, 40), piece=slices)
 def test_c_and_numpy_do_rdoq_alike_and_state_the_bits(
     rounding: int,
     strength: int,
-    seed: int,
-    rows: int,
-    columns: int,
-    scale: float,
-    level: int,
-    merged: bool,
+    piece: Slice,
     coders: Coders,
     latents: Latents,
 ) -> None:
-    slow, fast = coders(seed % 4)
-    picture = latents(seed, rows, columns, scale)
-    symbols, bits = slow.rdoq(picture, level, rounding, strength)
-    found, counted = fast.rdoq(picture, level, rounding, strength)
+    slow, fast = coders(piece.seed % 4)
+    picture = latents(piece.seed, piece.rows, piece.columns, piece.scale)
+    symbols, bits = slow.rdoq(picture, piece.level, rounding, strength)
+    found, counted = fast.rdoq(picture, piece.level, rounding, strength)
     assert np.array_equal(symbols, found)
-    assert bits == counted == fast.estimate(symbols, level)
-    sent = level_offsets(slow.model, level)[1]
-    plain = slow.quantise(picture, level, rounding)
+    assert bits == counted == fast.estimate(symbols, piece.level)
+    sent = level_offsets(slow.model, piece.level)[1]
+    plain = slow.quantise(picture, piece.level, rounding)
     moved = np.abs(symbols.astype(int) - plain)
     assert moved[..., sent].max(initial=0) <= (1 if strength else 0)
-    step = steps_at(slow.model.steps, level)
+    step = steps_at(slow.model.steps, piece.level)
     error = np.abs(16 * picture[..., slow.model.order].astype(int) - symbols * step)
     assert np.all((error <= step)[..., sent])
 

@@ -6,12 +6,11 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from heliograph.errors import NotNowError
-from heliograph.link.events import Event, Log
+from heliograph.link.listening import Listener
 from heliograph.link.one_way.arriving import Arriving
 from heliograph.link.one_way.bodies import STREAM_BYTES, Description, Piece, Run, parse
 from heliograph.link.one_way.frames import FrameReader, source_of
 from heliograph.link.transfer.store import Store
-from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder
 from heliograph.link.wire.names import bears
 from heliograph.link.wire.session import Trouble
 
@@ -21,7 +20,7 @@ MAX_ORPHANS = 256 << 10  # bytes kept of pictures whose description has not come
 _MALFORMED = Trouble("a one-way frame is malformed")
 
 
-class OneWayReceiver:
+class OneWayReceiver(Listener):
     """Listens to one-way senders and keeps what has come of each picture; calls as of `Receiver`.
 
     A picture is at any time a stream for `heliograph decode --partial`, and takes its name when it is whole.
@@ -32,32 +31,21 @@ class OneWayReceiver:
     """
 
     def __init__(self, store: Store, *, key: bytes | None = None) -> None:
+        super().__init__()
         self._store = store
-        self._decoder = FrameDecoder(FrameCoder())
         self._reader = FrameReader(key, store.folder)
         self._open: OrderedDict[bytes, Arriving] = OrderedDict()  # by source and first bytes of SHA-256
         self._whole: deque[bytes] = deque(maxlen=1024)
         self._orphans: OrderedDict[bytes, list[Run]] = OrderedDict()
         self._orphaned = 0
-        self._log = Log()
         self._due: float | None = None
         self._now = 0.0
-
-    def take_events(self) -> list[Event]:
-        """Return what happened since the last call."""
-        return self._log.take()
-
-    def disconnected(self, now: float) -> None:
-        """The port was lost and is there again."""
-        self._decoder.reset()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes that came from the line."""
         self._now = now
-        for frame in self._decoder.feed(data):
-            if isinstance(frame, Corrupt):
-                self._log.tell_seldom(now, "noise", reason=frame.reason)
-            elif (trouble := self._take(frame)) is not None:
+        for frame in self._frames(data, now):
+            if (trouble := self._take(frame)) is not None:
                 self._log.tell_seldom(now, "suspect", reason=trouble.reason)
             elif self._due is None:
                 self._due = now + SYNC

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 
 from heliograph.errors import NotNowError
-from heliograph.link.events import Event, Log
+from heliograph.link.listening import Listener
 from heliograph.link.transfer.ledger import Held
 from heliograph.link.transfer.pace import ACK_DELAY
 from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import session
-from heliograph.link.wire.frames import Corrupt, FrameCoder, FrameDecoder, FrameEncoder
+from heliograph.link.wire.frames import FrameCoder, FrameEncoder
 from heliograph.link.wire.messages import (
     MAX_RANGES,
     REJECTED_HASH,
@@ -42,7 +42,7 @@ _REMEMBERED = 4096  # packets below the latest whose arrival is still acknowledg
 _TRIES = 3  # of a stream whose bytes do not match its SHA-256
 
 
-class Receiver:
+class Receiver(Listener):
     """Receives streams into a store, and acknowledges what is on the disk; calls as of `Sender`.
 
     Raises:
@@ -50,10 +50,11 @@ class Receiver:
     """
 
     def __init__(self, store: Store, *, key: bytes | None = None) -> None:
+        coder = FrameCoder()
+        super().__init__(coder)
+        self._encoder = FrameEncoder(coder)
         self._store = store
         self._session = session.Responder(key)
-        coder = FrameCoder()
-        self._encoder, self._decoder = FrameEncoder(coder), FrameDecoder(coder)
         self._device = ""
         self._now = 0.0
         self._open: dict[int, Partial] = {}
@@ -67,23 +68,11 @@ class Receiver:
         self._latest = -1
         self._due: float | None = None
         self._answers: deque[bytes] = deque()
-        self._log = Log()
-
-    def take_events(self) -> list[Event]:
-        """Return what happened since the last call."""
-        return self._log.take()
-
-    def disconnected(self, now: float) -> None:
-        """The port was lost and is there again; the session goes on if the sender thinks so."""
-        self._decoder.reset()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes that came from the line."""
         self._now = now
-        for frame in self._decoder.feed(data):
-            if isinstance(frame, Corrupt):
-                self._log.tell_seldom(now, "noise", reason=frame.reason)
-                continue
+        for frame in self._frames(data, now):
             answer, content, is_new = self._session.take(frame)
             if answer is not None:
                 self._answer(answer)

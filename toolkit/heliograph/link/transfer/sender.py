@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from heliograph.link.events import Event, Log
+from heliograph.link.listening import Listener
 from heliograph.link.transfer.outgoing import Flight, Outgoing, Spool, Waiting
 from heliograph.link.transfer.pace import Pace
 from heliograph.link.transfer.patience import Patience, pause
 from heliograph.link.wire import session
-from heliograph.link.wire.frames import DELIMITER, Corrupt, FrameCoder, FrameDecoder, FrameEncoder
+from heliograph.link.wire.frames import DELIMITER, FrameCoder, FrameEncoder
 from heliograph.link.wire.messages import (
     REJECTED_NOW,
     REJECTIONS,
@@ -30,7 +30,7 @@ GIVE_UP_AFTER = 4  # timeouts without an answer that end a session
 LOOK_AHEAD = 64  # streams announced before their bytes are due
 
 
-class Sender:
+class Sender(Listener):
     """Sends the streams of a spool, and removes those that the receiver confirmed.
 
     Call `receive` with bytes that came, `send` for bytes to write until it gives none, and again at `deadline` or
@@ -41,9 +41,10 @@ class Sender:
     """
 
     def __init__(self, spool: Spool, device: str, *, key: bytes | None = None) -> None:
-        self._session = session.Initiator(check_device(device), key)
         coder = FrameCoder()
-        self._encoder, self._decoder = FrameEncoder(coder), FrameDecoder(coder)
+        super().__init__(coder)
+        self._encoder = FrameEncoder(coder)
+        self._session = session.Initiator(check_device(device), key)
         self._waiting = Waiting(spool)
         self.pace = Pace()
         self._flying: dict[int, Flight] = {}
@@ -51,7 +52,6 @@ class Sender:
         self._numbers: dict[int, Outgoing] = {}
         self._next_number = 0
         self._gone: list[int] = []
-        self._log = Log()
         self._next_poll = self._next_hello = 0.0
         self._hello_wait = FIRST_HELLO
         self._last_heard = -1e9
@@ -79,21 +79,14 @@ class Sender:
         is_refused = self._waiting.is_paused or self._patience.is_long
         return is_refused and not any(stream.is_known for stream in self._numbers.values())
 
-    def take_events(self) -> list[Event]:
-        """Return what happened since the last call."""
-        return self._log.take()
-
     def disconnected(self, now: float) -> None:
         """The port was lost and is there again: bytes in between are gone."""
+        super().disconnected(now)
         self._end_session(now)
-        self._decoder.reset()
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes that came from the line."""
-        for frame in self._decoder.feed(data):
-            if isinstance(frame, Corrupt):
-                self._log.tell_seldom(now, "noise", reason=frame.reason)
-                continue
+        for frame in self._frames(data, now):
             content = self._session.take(frame)
             if isinstance(content, session.Packet):
                 self._hear(content.message, now)

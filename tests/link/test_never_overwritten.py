@@ -11,7 +11,7 @@ import pytest
 from tests.link.hostile import Speaker
 
 from heliograph.errors import NotNowError
-from heliograph.link.one_way.bodies import Description
+from heliograph.link.one_way.bodies import Description, Piece
 from heliograph.link.one_way.frames import PLAIN, source_of
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.transfer.receiver import Receiver
@@ -113,3 +113,25 @@ def test_one_way_too(tmp_path: Path, whole_files: Callable[[Path], dict[str, byt
             receiver.close()
     # The name says that the third is the picture itself: a thinner one of it adds nothing.
     assert whole_files(tmp_path / "cam") == {"a.helio": FIRST, apart_of(SECOND): SECOND, named: third}
+
+
+@pytest.mark.parametrize("is_on_disk", [True, False])
+def test_two_pictures_of_one_name_arrive_one_way_at_once(
+    tmp_path: Path, whole_files: Callable[[Path], dict[str, bytes]], is_on_disk: bool
+) -> None:
+    receiver = OneWayReceiver(Store(tmp_path))
+
+    def hear(body: Description | Piece) -> None:
+        receiver.receive(FrameCoder().encode(bytes([PLAIN]) + source_of("cam") + body.to_bytes()), 0.0)
+
+    for _ in range(2):
+        for data in (FIRST, SECOND):
+            hear(Description("a.helio", "cam", len(data), sha(data), data[:4]))
+            if is_on_disk:
+                receiver.close()
+    for data in (FIRST, SECOND):
+        hear(Piece(sha(data)[:4], ((4, data[4:]),)))
+        receiver.close()
+        hear(Description("a.helio", "cam", len(data), sha(data), data[:4]))
+        receiver.close()
+    assert whole_files(tmp_path / "cam") == {"a.helio": FIRST, apart_of(SECOND): SECOND}

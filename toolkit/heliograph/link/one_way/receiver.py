@@ -144,12 +144,18 @@ class OneWayReceiver(Listener):
 
     def _place(self, body: Description) -> tuple[str, bool]:
         """Return the name that a stream is kept under, and whether it is there, or the picture it is named for."""
+        others = {a.partial.name for a in self._open.values() if a.device == body.device}
         if (shelf := self._store.shelf(body.device)) is None:
+            if body.name in others:
+                raise NotNowError(
+                    f"{body.name} of device {body.device} arrives as another picture, of which nothing is on the disk "
+                    "yet; it is taken when its description comes again"
+                )
             return body.name, False
         held = shelf.holds(body.name)
         if held is not None and bears(body.name, held.digest):  # and this is perhaps a thinner one
             return body.name, True
-        name = shelf.place(body.name, body.digest)
+        name = shelf.place(body.name, body.digest, others)
         return name, shelf.holds(name) is not None
 
     def _finish(self, mark: bytes, arriving: Arriving) -> None:

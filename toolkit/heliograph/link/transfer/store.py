@@ -15,7 +15,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from heliograph.errors import NotNowError
@@ -59,12 +59,15 @@ class Shelf:
         self._ledger.note(name, held := Held.of(data))
         return held
 
-    def place(self, name: str, digest: bytes) -> str:
-        """Return the name to keep a stream under: its own, or one apart where that was given to anything else."""
+    def place(self, name: str, digest: bytes, taken: Collection[str] = ()) -> str:
+        """Return the name to keep a stream under: its own, or one apart where that was given to anything else.
+
+        `taken` are names that others arrive under.
+        """
         for candidate in apart(name, digest):
             held = self.holds(candidate)
             if (held and held.digest == digest) or (
-                held is None and not os.path.lexists(self.folder / candidate)
+                held is None and candidate not in taken and not os.path.lexists(self.folder / candidate)
             ):
                 return candidate
         raise NotNowError(f"{self.folder / name} cannot be kept: all names for it are taken; move them away")

@@ -23,9 +23,17 @@ TABLES = 16
 PREDICTED = 4
 
 
-def make_model(seed: int) -> EntropyModel:
+def make_model(
+    seed: int,
+    *,
+    layers: tuple[int, ...] = LAYERS,
+    features: tuple[int, int] = FEATURES,
+    tables: int = TABLES,
+    predicted: int = PREDICTED,
+) -> EntropyModel:
     """Return a model with random weights and offsets and smooth tables; some channels are not always sent."""
     r = np.random.default_rng(seed)
+    channels = layers[-1]
 
     def weights(*shape: int) -> npt.NDArray[np.int8]:
         return r.integers(-40, 41, shape).astype(np.int8)
@@ -34,40 +42,41 @@ def make_model(seed: int) -> EntropyModel:
         return r.integers(-3000, 3000, count).astype(np.int32)
 
     networks = []
-    for layer, stop in enumerate(LAYERS):
-        start = LAYERS[layer - 1] if layer else 0
+    for layer, stop in enumerate(layers):
+        start = layers[layer - 1] if layer else 0
         for second in (False, True):
             own = second or layer == 0
             networks.append(
                 PassNetwork(
                     (7, 8, 8),
-                    weights(stop if own else start, FEATURES[0]),
-                    biases(FEATURES[0]),
-                    weights(3, 3, *FEATURES),
-                    biases(FEATURES[1]),
-                    r.integers(-5, 5, FEATURES[1]).astype(np.int16),
-                    weights(FEATURES[1], stop - start),
+                    weights(stop if own else start, features[0]),
+                    biases(features[0]),
+                    weights(3, 3, *features),
+                    biases(features[1]),
+                    r.integers(-5, 5, features[1]).astype(np.int16),
+                    weights(features[1], stop - start),
                     r.integers(-50, 60, stop - start).astype(np.int16) if own else None,
                 )
             )
     starts, counts = [], []
-    for t in range(TABLES):
+    for t in range(tables):
         z = np.arange(min(256, 3 + int(0.8 * 1.7**t)))
         p = np.exp(-z / (0.2 * 1.7**t)) + 1e-3
         frequency = np.maximum(1, np.floor(p / p.sum() * (TOTAL - len(z)))).astype(np.int64)
         frequency[0] += TOTAL - frequency.sum()
         starts.append(np.cumsum(frequency) - frequency)
         counts.append(len(z))
-    offsets = r.integers(0, 8 * TABLES, (4, CHANNELS)).astype(np.int16)
-    offsets[0, -3:] = NOT_SENT
-    offsets[1, -2:] = NOT_SENT
-    fine = r.uniform(30, 60, CHANNELS)
+    offsets = r.integers(0, 8 * tables, (4, channels)).astype(np.int16)
+    least = max(channels - 3, layers[0])
+    offsets[0, least:] = NOT_SENT
+    offsets[1, least + 1 :] = NOT_SENT
+    fine = r.uniform(30, 60, channels)
     steps = fine[None] * 2.0 ** ((100 - np.arange(101)) / 50)[:, None]
     return EntropyModel(
         tile=4,
-        layers=LAYERS,
-        features=FEATURES,
-        order=np.append(r.permutation(PREDICTED), PREDICTED + r.permutation(CHANNELS - PREDICTED)).astype(
+        layers=layers,
+        features=features,
+        order=np.append(r.permutation(predicted), predicted + r.permutation(channels - predicted)).astype(
             np.uint8
         ),
         logarithm=np.minimum(127, np.round(16 * np.log2(1 + np.arange(64)))).astype(np.uint8),
@@ -75,10 +84,10 @@ def make_model(seed: int) -> EntropyModel:
         steps=np.maximum(16, steps).astype(np.uint16),
         rounding=np.full(101, 110, np.uint8),
         offsets=offsets,
-        predict=(1024 * np.eye(PREDICTED) + r.integers(-60, 60, (4, 4, PREDICTED, PREDICTED))).astype(
+        predict=(1024 * np.eye(predicted) + r.integers(-60, 60, (4, 4, predicted, predicted))).astype(
             np.int16
         ),
-        coarse_own=r.integers(-50, 200, (2, LAYERS[0])).astype(np.int16),
+        coarse_own=r.integers(-50, 200, (2, layers[0])).astype(np.int16),
         networks=tuple(networks),
         starts=np.concatenate(starts).astype(np.uint16),
         counts=np.array(counts),

@@ -1,33 +1,93 @@
-"""Makes the fuzzer's first corpus from the golden files, in the folder given."""
+"""Makes the inputs that the C fuzzer begins with, from the golden files and from small entropy models of all shapes.
+
+python -m tests.fuzz.corpus FOLDER
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from heliograph.codec import container
+from tests.codec.conftest import make_latents, make_model
+
+from heliograph.codec import container, tiles
+from heliograph.codec.codec import Codec
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+STREAM, SLICE, MODEL, ROUND_TRIP = (bytes([n]) for n in range(4))
+MERGED, CUT, NO_ROOM, NO_CAPACITY, ILLEGAL = 1, 2, 32, 64, 128
+LARGEST = 20000  # bytes of an input
+# cumulative channels of the layers, features, tables, predicted channels
+SHAPES = (
+    ((1,), (1, 1), 2, 0),
+    ((1, 2), (2, 1), 3, 1),
+    ((3,), (1, 2), 5, 3),
+    ((1, 2, 3, 4, 5, 6, 7, 8), (2, 2), 4, 1),
+    ((4, 6), (16, 3), 128, 2),
+    ((2, 5, 9), (3, 32), 12, 2),
+    ((16,), (4, 4), 8, 16),
+)
+
+
+def head(
+    rows: int, columns: int, level: int, flags: int = 0, rounding: int = 110, strength: int = 0
+) -> bytes:
+    """Return what says of a slice how it is coded; see read_slice in fuzz_core.c."""
+    return bytes(
+        [min(rows, 16) - 1, min(columns, 16) - 1, level & 255, level >> 8, flags, rounding, strength, 128]
+    )
+
+
+def small_streams() -> dict[str, bytes]:
+    """Return streams of few positions, some in slices, and with their layers apart or in one segment."""
+    codec, out = Codec(GOLDEN / "codec"), {}
+    for number, (width, height, level, side) in enumerate(
+        [(80, 70, 600, 0), (90, 90, 200, 4), (40, 130, 900, 2), (16, 33, 20, 1), (96, 96, 800, 3)]
+    ):
+        rows, columns = tiles.latent_shape(width, height)
+        latents = make_latents(number, rows, columns, 40.0)
+        for merged in (False, True):
+            parts = 1 if merged else len(codec.coder.model.layers)
+            header = container.Header(codec.id, width, height, level, parts, side)
+            slices = [
+                codec.coder.encode(codec.coder.quantise(latents[place], level, 110), level, merged=merged)
+                for place in header.slices
+            ]
+            segments = [pieces[part] for part in range(parts) for pieces in slices]
+            out[f"small-{number}-{parts}"] = container.pack(header, segments)
+    return out
 
 
 def main(folder: Path) -> None:
-    """Write one input per golden stream, segment, latent map and entropy file."""
+    """Write an input for each golden stream, its first segment, each entropy model and mistakes of callers."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in [*GOLDEN.glob("*.helio"), *(GOLDEN / "errors").glob("*.helio")]:
-        data = path.read_bytes()
-        (folder / f"stream-{path.stem}").write_bytes(b"\x00" + data)
+    streams = {path.stem: path.read_bytes() for path in sorted(GOLDEN.rglob("*.helio"))} | small_streams()
+    for name, data in streams.items():
+        (folder / f"stream-{name}").write_bytes((STREAM + data)[:LARGEST])
     for path in GOLDEN.glob("*.helio"):
         data = path.read_bytes()
         stream = container.open(data)
         at, length = stream.segments[0]
         rows, columns = -(-stream.header.height // 16), -(-stream.header.width // 16)
-        head = bytes([(rows - 1) & 31, (columns - 1) & 31]) + stream.header.level.to_bytes(2, "little")
-        merged = stream.header.parts == 1
-        for cut in (0, 2):
-            body = head + bytes([int(merged) | cut, 0]) + data[at : at + length]
-            (folder / f"slice-{path.stem}-{cut}").write_bytes(b"\x01" + body)
-        (folder / f"trip-{path.stem}").write_bytes(b"\x03" + head + bytes([220]) + data[:64])
-    (folder / "model").write_bytes(b"\x02" + (GOLDEN / "codec/entropy.bin").read_bytes())
+        merged = int(stream.header.parts == 1)
+        for cut in (0, CUT):
+            start = head(rows, columns, stream.header.level, merged | cut)
+            (folder / f"slice-{path.stem}-{cut}").write_bytes(
+                (SLICE + start + data[at : at + length])[:LARGEST]
+            )
+        start = head(rows, columns, stream.header.level, merged, strength=rows)
+        (folder / f"trip-{path.stem}").write_bytes(ROUND_TRIP + start + data[-64:])
+    for flags in (0, NO_ROOM, NO_CAPACITY, ILLEGAL):
+        start = head(5, 7, 500, flags)
+        (folder / f"mistake-slice-{flags}").write_bytes(SLICE + start + bytes(20))
+        (folder / f"mistake-trip-{flags}").write_bytes(ROUND_TRIP + start + bytes(range(40)))
+    models = {"golden": (GOLDEN / "codec/entropy.bin").read_bytes()}
+    for seed, (layers, features, tables, predicted) in enumerate(SHAPES):
+        made = make_model(seed, layers=layers, features=features, tables=tables, predicted=predicted)
+        models[f"{seed}"] = made.to_bytes()
+    for name, entropy in models.items():
+        end = head(6, 5, 300, MERGED, strength=9) + bytes(range(0, 256, 5))
+        (folder / f"model-{name}").write_bytes((MODEL + bytes([len(end)]) + entropy)[:LARGEST] + end)
 
 
 if __name__ == "__main__":

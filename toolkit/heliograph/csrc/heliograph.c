@@ -726,14 +726,11 @@ static void fill_hints(context *c) {
     }
 }
 
+/* Begin to read a segment of a byte at least. */
 static void open_words(word_reader *r, const uint8_t *data, size_t length) {
     uint32_t i;
     r->status = HG_OK;
     r->lanes = 1;
-    if (length < 1) {
-        r->status = HG_CUT;
-        return;
-    }
     if (data[0] > 6) {
         r->status = HG_CORRUPT;
         return;

@@ -1,0 +1,144 @@
+/* Changes inputs where their fields are, and makes lengths and checksums fit again, so that they get past the door.
+ *
+ * Where a field is, the core's own parser says: nothing here knows an offset of a format.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz_core.h"
+
+enum { MAX_SEGMENTS = 64 };
+
+static uint32_t drawn;
+
+static uint32_t draw(uint32_t below) {
+    drawn ^= drawn << 13;
+    drawn ^= drawn >> 17;
+    drawn ^= drawn << 5;
+    return below ? drawn % below : 0;
+}
+
+static void put32(uint8_t *p, uint32_t v) {
+    int i;
+    for (i = 0; i < 4; i++) p[i] = (uint8_t)(v >> 8 * i);
+}
+
+/* Put in the CRC of a header whose fields are legal, and those of the segments that are all there. */
+static void seal_stream(uint8_t *data, size_t size) {
+    segment_place place[MAX_SEGMENTS];
+    size_t count, i;
+    hg_header h;
+    hg_status status = hg_parse(&h, data, size);
+    if (status != HG_OK && (status != HG_CORRUPT || !h.crc)) return; /* a field is illegal: the CRC was not reached */
+    count = locate_segments(&h, data, size, place, MAX_SEGMENTS);
+    if (!count || place[0].at < 4) return;
+    if (status != HG_OK) put32(data + place[0].at - 4, h.crc);
+    for (i = 0; i < count; i++)
+        if (place[i].length && size - place[i].at - place[i].length >= 4)
+            put32(data + place[i].at + place[i].length,
+                  hg_segment_crc(h.crc, (uint32_t)i, data + place[i].at, place[i].length));
+}
+
+/* Write a stream anew with another size, level, division or other lengths; what does not fit stays as it was. */
+static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
+    static const uint32_t sides[] = {1, 15, 16, 17, 64, 255, 256, 4096, 11585, 65535};
+    segment_place place[MAX_SEGMENTS];
+    uint32_t length[MAX_SEGMENTS];
+    size_t count, i, at;
+    uint8_t *out;
+    hg_header h;
+    if (hg_parse(&h, data, size) != HG_OK) return size;
+    count = locate_segments(&h, data, size, place, MAX_SEGMENTS);
+    switch (draw(5)) {
+    case 0: h.width = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
+    case 1: h.height = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
+    case 2: h.level = draw(HG_LEVELS); break;
+    case 3: h.parts = draw(2) ? golden.layers : 1 + draw(HG_MAX_LAYERS); break;
+    default: h.side = draw(3) ? draw(20) : draw(HG_MAX_SLICE + 1); break;
+    }
+    for (i = 0; i < MAX_SEGMENTS; i++) {
+        length[i] = i < count ? (uint32_t)place[i].length : 0;
+        if (draw(16) == 0) length[i] = draw(1u << draw(29));
+    }
+    { /* the header says how many there are only when it is written */
+        uint32_t rows = (h.height + 15) / 16, columns = (h.width + 15) / 16;
+        uint32_t down = h.side ? (rows + h.side - 1) / h.side : 1, across = h.side ? (columns + h.side - 1) / h.side : 1;
+        if ((uint64_t)down * across * h.parts > MAX_SEGMENTS) return size;
+    }
+    out = malloc(max_size);
+    if (hg_write_header(&h, length, out, max_size) == HG_OK) {
+        at = h.size;
+        for (i = 0; i < h.segments && length[i]; i++) {
+            size_t whole = (size_t)length[i] + 4, there = i < count ? place[i].length : 0;
+            if (whole > max_size - at) break;
+            memset(out + at, 0, whole);
+            memcpy(out + at, data + (i < count ? place[i].at : 0), there < length[i] ? there : length[i]);
+            at += whole;
+        }
+        memcpy(data, out, at);
+        size = at;
+    }
+    free(out);
+    return size;
+}
+
+/* Change numbers of an entropy file near the beginning of one of its fields. */
+static void change_model(uint8_t *data, size_t size) {
+    static const uint8_t telling[] = {0, 1, 2, 15, 16, 24, 64, 127, 128, 129, 254, 255};
+    const uint8_t *field[16];
+    const hg_net *net;
+    uint32_t times = 1 + draw(4);
+    size_t at;
+    hg_model m;
+    if (hg_open(&m, data, size) != HG_OK) return;
+    net = &m.net[draw(2u * m.layers)];
+    field[0] = m.order;
+    field[1] = m.logarithm;
+    field[2] = m.anchor;
+    field[3] = m.steps;
+    field[4] = m.rounding;
+    field[5] = m.offsets;
+    field[6] = m.predict;
+    field[7] = m.coarse_own;
+    field[8] = m.starts;
+    field[9] = net->mix_bias;
+    field[10] = net->look_bias;
+    field[11] = net->level;
+    field[12] = net->own ? net->own : net->mix;
+    field[13] = net->mix;
+    field[14] = net->look;
+    field[15] = net->choose;
+    at = (size_t)(field[draw(16)] - data) + draw(64);
+    while (times-- > 0 && at < size) {
+        data[at] = draw(2) ? telling[draw(12)] : (uint8_t)draw(256);
+        at += 1 + draw(2);
+    }
+    if (draw(8) == 0) { /* two channels change places: still a permutation */
+        size_t a = (size_t)(m.order - data) + draw(m.channels), b = (size_t)(m.order - data) + draw(m.channels);
+        uint8_t kept = data[a];
+        data[a] = data[b];
+        data[b] = kept;
+    }
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed) {
+    uint8_t target;
+    size_t tail;
+    drawn = seed | 1;
+    draw(0);
+    if (size < 2 || draw(64) == 0) return LLVMFuzzerMutate(data, size, max_size);
+    target = data[0] % TARGETS;
+    if (target == STREAM) {
+        if (draw(2)) size = 1 + change_header(data + 1, size - 1, max_size - 1);
+        if (draw(3)) size = 1 + LLVMFuzzerMutate(data + 1, size - 1, max_size - 1);
+        if (draw(16)) seal_stream(data + 1, size - 1);
+        return size;
+    }
+    tail = data[1];
+    if (target == MODEL && size > 2 + tail && draw(4)) {
+        change_model(data + 2, size - 2 - tail);
+        if (tail && draw(2)) (void)LLVMFuzzerMutate(data + size - tail, tail, tail);
+        return size;
+    }
+    return 1 + LLVMFuzzerMutate(data + 1, size - 1, max_size - 1);
+}

@@ -46,17 +46,18 @@ def test_the_corpus_stays_small_and_has_all_targets() -> None:
 
 
 def test_two_seconds_of_fuzzing_the_core_find_no_bug_and_new_places(program: Path, tmp_path: Path) -> None:
-    start, found, kept = tmp_path / "start", tmp_path / "found", tmp_path / "kept"
-    corpus.main(start)
-    found.mkdir()
-    kept.mkdir()
+    start, found, kept = (tmp_path / name for name in ("start", "found", "kept"))
+    for folder in (start, found, kept):
+        folder.mkdir()
+    for name, data in corpus.small_streams().items():
+        (start / name).write_bytes(corpus.STREAM + data)
     done = run(*ENVIRONMENT, program, "fuzz", 2, 1, found, start, at=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"0 findings, {len(list(found.iterdir()))} inputs more" in done.stdout
     assert list(found.iterdir()), "nothing that the start does not reach: the core tells no places"
     done = run(*ENVIRONMENT, program, "keep", kept, start, found)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert 10 < len(list(kept.iterdir())) < len(list(start.iterdir())) + len(list(found.iterdir()))
+    assert 0 < len(list(kept.iterdir())) < len(list(start.iterdir())) + len(list(found.iterdir()))
 
 
 def test_an_input_that_breaks_the_core_is_kept(program: Path, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_an_input_that_breaks_the_core_is_kept(program: Path, tmp_path: Path) ->
     assert "for target" in done.stderr
     finding = tmp_path / "finding"
     assert finding.read_bytes() in [path.read_bytes() for path in KEPT]
-    assert "AddressSanitizer" in run(*ENVIRONMENT, broken, "replay", finding).stderr
+    assert "AddressSanitizer" in run(*ENVIRONMENT, broken, "replay", finding, at=tmp_path).stderr
     assert run(*ENVIRONMENT, program, "replay", finding).returncode == 0
 
 

@@ -30,7 +30,7 @@ static input inputs[MAX_INPUTS];
 static size_t count;
 static uint8_t reached[MAP], known[MAP]; /* 1 where a step from one place of the core to the next was taken */
 static uintptr_t before;
-static int places_alone;
+static int places_alone, is_told;
 static uint64_t state = 1;
 static const input *running;
 static volatile sig_atomic_t ticks;
@@ -41,7 +41,7 @@ void __sanitizer_cov_trace_pc(void);
 /* Called a hundred thousand times for an input. */
 void __sanitizer_cov_trace_pc(void) {
     uintptr_t here = (uintptr_t)__builtin_return_address(0);
-    reached[(here ^ before) % MAP] = 1;
+    reached[(here ^ before) % MAP] = is_told = 1;
     if (!places_alone) before = here >> 1;
 }
 
@@ -86,7 +86,7 @@ static void on_tick(int signal) {
 static void run(const input *i) {
     uint8_t *own = malloc(i->size + (i->size == 0));
     memcpy(own, i->data, i->size);
-    memset(reached, 0, sizeof reached);
+    if (is_told) memset(reached, 0, sizeof reached);
     before = 0;
     ticks = 0;
     running = i;
@@ -99,6 +99,7 @@ static void run(const input *i) {
 static int is_new(void) {
     int found = 0;
     size_t i;
+    if (!is_told) return 0;
     for (i = 0; i < MAP; i++) {
         found |= reached[i] & !known[i];
         known[i] |= reached[i];
@@ -193,6 +194,11 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Any input; every second time one of the last. */
+static const input *pick(void) {
+    return &inputs[draw(2) && count > 64 ? (uint32_t)count - 1 - draw(64) : draw((uint32_t)count)];
+}
+
 static int fuzz(double seconds, const char *out) {
     static uint8_t buffer[MAX_SIZE];
     uint64_t done[TARGETS] = {0}, total = 0;
@@ -203,8 +209,10 @@ static int fuzz(double seconds, const char *out) {
         is_new();
     }
     while (total % 64 || now() - began < seconds) {
-        const input *parent = &inputs[draw(2) && count > 64 ? (uint32_t)count - 1 - draw(64) : draw((uint32_t)count)];
-        input child = {buffer, parent->size < MAX_SIZE ? parent->size : MAX_SIZE};
+        const input *parent = pick(), *other = pick();
+        input child = {buffer, 0};
+        if (other->size < parent->size && draw(4)) parent = other; /* small ones are done sooner */
+        child.size = parent->size < MAX_SIZE ? parent->size : MAX_SIZE;
         memcpy(buffer, parent->data, child.size);
         child.size = LLVMFuzzerCustomMutator(buffer, child.size, MAX_SIZE, draw(1u << 31));
         if (child.size == 0) continue;

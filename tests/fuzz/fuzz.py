@@ -3,8 +3,8 @@
     python -m tests.fuzz.fuzz SECONDS [SEED] [TARGET ...]
     python -m tests.fuzz.fuzz again TARGET SEED
 
-An execution is a target and a seed, so each can be had again. It ends in a value or in an error of our tree, in
-bounded time and memory: the targets say so by raising nothing else, the time and the memory are looked at here.
+An execution is a target and a seed, so each can be had again, but for the nonces of sessions. It ends in a value or
+in an error of our tree, in bounded time and memory: targets say so by raising nothing else, the rest is looked at here.
 """
 
 from __future__ import annotations

@@ -81,6 +81,7 @@ def main(folder: Path) -> None:
         start = head(5, 7, 500, flags)
         (folder / f"mistake-slice-{flags}").write_bytes(SLICE + start + bytes(20))
         (folder / f"mistake-trip-{flags}").write_bytes(ROUND_TRIP + start + bytes(range(40)))
+    (folder / "slice-cut-in-its-states").write_bytes(SLICE + head(5, 7, 500, MERGED) + bytes([6, 0]))
     models = {"golden": (GOLDEN / "codec/entropy.bin").read_bytes()}
     for seed, (layers, features, tables, predicted) in enumerate(SHAPES):
         made = make_model(seed, layers=layers, features=features, tables=tables, predicted=predicted)

@@ -1,7 +1,8 @@
 /* Runs the fuzzer's targets with any compiler: replays inputs, looks for new ones, or keeps the few that matter.
  *
  *   fuzz_core replay FILE ...              run each once
- *   fuzz_core fuzz SECONDS SEED OUT DIR .. change inputs of all folders; those that reach what none did go to OUT
+ *   fuzz_core fuzz SECONDS SEED OUT DIR .. change inputs of all folders, 1000 times at least; those that reach what
+ *                                          none did go to OUT
  *   fuzz_core keep OUT DIR ...             copy to OUT the smallest inputs that together reach all places that any does
  *
  * What is reached is told by -fsanitize-coverage=trace-pc of gcc and clang; without it `fuzz` changes inputs blindly.
@@ -18,7 +19,7 @@
 
 #include "fuzz_core.h"
 
-enum { MAX_SIZE = 20000, MAX_INPUTS = 1 << 16, MAP = 1 << 14, MOST_SECONDS = 10 };
+enum { MAX_SIZE = 20000, MAX_INPUTS = 1 << 16, MAP = 1 << 14, EXACT_MAP = 1 << 20, MOST_SECONDS = 10, LEAST = 1000 };
 
 typedef struct {
     uint8_t *data;
@@ -28,7 +29,8 @@ typedef struct {
 static const char *const names[TARGETS] = {"stream", "slice", "model", "round-trip"};
 static input inputs[MAX_INPUTS];
 static size_t count;
-static uint8_t reached[MAP], known[MAP]; /* 1 where a step from one place of the core to the next was taken */
+static size_t map = MAP; /* small, as all of it is looked through after each input */
+static uint8_t reached[EXACT_MAP], known[EXACT_MAP]; /* 1 where a step from one place of the core to the next was taken */
 static uintptr_t before;
 static int places_alone, is_told;
 static uint64_t state = 1;
@@ -41,7 +43,7 @@ void __sanitizer_cov_trace_pc(void);
 /* Called a hundred thousand times for an input. */
 void __sanitizer_cov_trace_pc(void) {
     uintptr_t here = (uintptr_t)__builtin_return_address(0);
-    reached[(here ^ before) % MAP] = is_told = 1;
+    reached[(here ^ before) % map] = is_told = 1;
     if (!places_alone) before = here >> 1;
 }
 
@@ -86,7 +88,7 @@ static void on_tick(int signal) {
 static void run(const input *i) {
     uint8_t *own = malloc(i->size + (i->size == 0));
     memcpy(own, i->data, i->size);
-    if (is_told) memset(reached, 0, sizeof reached);
+    if (is_told) memset(reached, 0, map);
     before = 0;
     ticks = 0;
     running = i;
@@ -100,7 +102,7 @@ static int is_new(void) {
     int found = 0;
     size_t i;
     if (!is_told) return 0;
-    for (i = 0; i < MAP; i++) {
+    for (i = 0; i < map; i++) {
         found |= reached[i] & !known[i];
         known[i] |= reached[i];
     }
@@ -208,7 +210,7 @@ static int fuzz(double seconds, const char *out) {
         run(&inputs[i]);
         is_new();
     }
-    while (total % 64 || now() - began < seconds) {
+    while (total < LEAST || now() - began < seconds) {
         const input *parent = pick(), *other = pick();
         input child = {buffer, 0};
         if (other->size < parent->size && draw(4)) parent = other; /* small ones are done sooner */
@@ -260,6 +262,7 @@ int main(int argc, char **argv) {
     if (argc > 3 && !strcmp(argv[1], "keep")) {
         for (i = 3; i < argc; i++) read_folder(argv[i]);
         places_alone = 1;
+        map = EXACT_MAP; /* no two places are one */
         qsort(inputs, count, sizeof *inputs, by_size);
         for (i = 0; i < (int)count; i++) {
             run(&inputs[i]);

@@ -12,28 +12,27 @@ import pytest
 
 from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.coder import Coder
-from heliograph.codec.entropy_model import NOT_SENT, TOTAL, EntropyModel, PassNetwork
+from heliograph.codec.entropy_model import TOTAL, ContextSet, EntropyModel, PassNetwork, ReferenceTerms
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 
 CHANNELS = 24
 LAYERS = (6, 12, 24)
-FEATURES = (3, 5)
-TABLES = 16
+GROUP = 4  # the last group of the first two layers has two channels
+GROUPS = (2, 2, 3)
+FEATURES = ((3, 5), (4, 6))
+TABLES, FLAGS = 16, 8
 PREDICTED = 4
 
 
-def make_model(
-    seed: int,
-    *,
-    layers: tuple[int, ...] = LAYERS,
-    features: tuple[int, int] = FEATURES,
-    tables: int = TABLES,
-    predicted: int = PREDICTED,
-) -> EntropyModel:
-    """Return a model with random weights and offsets and smooth tables; some channels are not always sent."""
-    r = np.random.default_rng(seed)
-    channels = layers[-1]
+def make_network(
+    r: np.random.Generator, layer: int, known: int, *, own: bool, referring: bool
+) -> PassNetwork:
+    """Return a network with random weights, of a layer and of what is known of this picture."""
+    first, second = FEATURES[referring]
+    stop = LAYERS[layer]
+    count = stop - (LAYERS[layer - 1] if layer else 0)
+    columns = count + GROUPS[layer]
 
     def weights(*shape: int) -> npt.NDArray[np.int8]:
         return r.integers(-40, 41, shape).astype(np.int8)
@@ -41,56 +40,77 @@ def make_model(
     def biases(count: int) -> npt.NDArray[np.int32]:
         return r.integers(-3000, 3000, count).astype(np.int32)
 
+    def words(count: int, most: int) -> npt.NDArray[np.int16]:
+        return r.integers(-most, most, count).astype(np.int16)
+
+    terms = None
+    if referring:
+        near = words(columns, 40) if own else None
+        terms = ReferenceTerms(
+            words(second, 5), near, words(columns, 40), weights(second, count), biases(count) + 2000
+        )
+    return PassNetwork(
+        (7, 8, 8, 7 if referring else 0),
+        weights(2 * known + stop if referring else known, first),
+        biases(first),
+        weights(3, 3, first, second),
+        biases(second),
+        words(second, 5),
+        weights(second, columns),
+        words(columns, 55) if own else None,
+        terms,
+    )
+
+
+def make_set(r: np.random.Generator, number: int) -> ContextSet:
+    """Return a set of contexts with random weights and offsets."""
     networks = []
-    for layer, stop in enumerate(layers):
-        start = layers[layer - 1] if layer else 0
+    for layer, stop in enumerate(LAYERS):
+        start = LAYERS[layer - 1] if layer else 0
+        if number and not layer:
+            networks.append(make_network(r, layer, 0, own=True, referring=True))
         for second in (False, True):
             own = second or layer == 0
-            networks.append(
-                PassNetwork(
-                    (7, 8, 8),
-                    weights(stop if own else start, features[0]),
-                    biases(features[0]),
-                    weights(3, 3, *features),
-                    biases(features[1]),
-                    r.integers(-5, 5, features[1]).astype(np.int16),
-                    weights(features[1], stop - start),
-                    r.integers(-50, 60, stop - start).astype(np.int16) if own else None,
-                )
-            )
+            known = stop if own else start
+            networks.append(make_network(r, layer, known, own=own, referring=bool(number)))
+    offsets = np.concatenate(
+        [r.integers(0, 8 * TABLES, (4, CHANNELS)), r.integers(0, 16 * FLAGS, (4, sum(GROUPS)))], axis=1
+    )
+    coarse = None if number else r.integers(-50, 200, (2, LAYERS[0] + GROUPS[0])).astype(np.int16)
+    return ContextSet(FEATURES[number], offsets.astype(np.int16), coarse, tuple(networks))
+
+
+def make_model(seed: int, sets: int = 2) -> EntropyModel:
+    """Return a model with random weights and offsets and smooth tables, for pictures alone and with a reference."""
+    r = np.random.default_rng(seed)
     starts, counts = [], []
-    for t in range(tables):
+    for t in range(TABLES):
         z = np.arange(min(256, 3 + int(0.8 * 1.7**t)))
         p = np.exp(-z / (0.2 * 1.7**t)) + 1e-3
         frequency = np.maximum(1, np.floor(p / p.sum() * (TOTAL - len(z)))).astype(np.int64)
         frequency[0] += TOTAL - frequency.sum()
         starts.append(np.cumsum(frequency) - frequency)
         counts.append(len(z))
-    offsets = r.integers(0, 8 * tables, (4, channels)).astype(np.int16)
-    least = max(channels - 3, layers[0])
-    offsets[0, least:] = NOT_SENT
-    offsets[1, least + 1 :] = NOT_SENT
-    fine = r.uniform(30, 60, channels)
-    steps = fine[None] * 2.0 ** ((100 - np.arange(101)) / 50)[:, None]
+    fine = r.uniform(16, 60, CHANNELS)
+    steps = fine[None] * 2.0 ** (np.arange(25, -1, -1) * 4 / 50)[:, None]
     return EntropyModel(
         tile=4,
-        layers=layers,
-        features=features,
-        order=np.append(r.permutation(predicted), predicted + r.permutation(channels - predicted)).astype(
-            np.uint8
+        layers=LAYERS,
+        group=GROUP,
+        order=np.append(r.permutation(PREDICTED), PREDICTED + r.permutation(CHANNELS - PREDICTED)).astype(
+            np.uint16
         ),
         logarithm=np.minimum(127, np.round(16 * np.log2(1 + np.arange(64)))).astype(np.uint8),
         anchors=np.array([0, 200, 500, 1023], np.uint16),
         steps=np.maximum(16, steps).astype(np.uint16),
-        rounding=np.full(101, 110, np.uint8),
-        offsets=offsets,
-        predict=(1024 * np.eye(predicted) + r.integers(-60, 60, (4, 4, predicted, predicted))).astype(
+        rounding=np.full(26, 110, np.uint8),
+        predict=(1024 * np.eye(PREDICTED) + r.integers(-60, 60, (4, 4, PREDICTED, PREDICTED))).astype(
             np.int16
         ),
-        coarse_own=r.integers(-50, 200, (2, layers[0])).astype(np.int16),
-        networks=tuple(networks),
+        sets=tuple(make_set(r, number) for number in range(sets)),
         starts=np.concatenate(starts).astype(np.uint16),
         counts=np.array(counts),
+        zeros=np.linspace(1, TOTAL - 1, FLAGS).astype(np.uint16),
     )
 
 
@@ -105,8 +125,8 @@ def make_latents(seed: int, rows: int, columns: int, scale: float) -> npt.NDArra
 
 
 @pytest.fixture(scope="session")
-def models() -> Callable[[int], EntropyModel]:
-    """Random models by seed."""
+def models() -> Callable[..., EntropyModel]:
+    """Random models by seed and number of sets of contexts."""
     return make_model
 
 

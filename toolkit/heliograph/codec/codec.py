@@ -31,7 +31,7 @@ SERVER = "server_decoder.npz"
 MOST_BYTES = (
     1 << 28
 )  # of a file, but of the entropy model, whose format has a bound of its own below this one
-MOST_ENTROPY_BYTES = 1 << 20
+MOST_ENTROPY_BYTES = 1 << 21
 
 
 def sha256(data: bytes) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.quantise import QUALITIES
-
+QUALITIES = 101  # quality 0 (smallest) to 100 (finest)
 LEVELS = 1024
 PER_QUALITY = 8
+STEP_ROWS, ROW_SHIFT = 26, 5  # rows of steps in a codec, 32 levels apart
 LEVEL_0 = LEVELS - 1 - PER_QUALITY * (QUALITIES - 1)  # 223, the level of quality 0
 
 
@@ -29,17 +29,21 @@ def to_quality(level: int) -> float:
     return (level - LEVEL_0) / PER_QUALITY
 
 
-def steps_at(steps: npt.NDArray[np.uint16], level: int) -> npt.NDArray[np.int32]:
-    """Return the steps of a level, int32 [C] in sixteenths of a latent unit, from uint16 [101, C].
+def row_of(level: int) -> int:
+    """Return the row of steps and rounding at or below a level; the first below quality 0."""
+    return max(0, level - LEVEL_0) >> ROW_SHIFT
 
-    Between two qualities they are interpolated; below quality 0 they are its steps times
-    1 + e / 64 + (e / 64)^2 with e = 223 - level, about 1.5 % from one level to the next. At most 65,535.
+
+def steps_at(steps: npt.NDArray[np.uint16], level: int) -> npt.NDArray[np.int32]:
+    """Return the steps of a level, int32 [C] in sixteenths of a latent unit, from uint16 [26, C].
+
+    Between two rows they are interpolated; below quality 0 they are its steps times 1 + e / 64 + (e / 64)^2 with
+    e = 223 - level, about 1.5 % from one level to the next. At most 65,535.
     """
     if level < LEVEL_0:
         below = LEVEL_0 - level
         scaled = (steps[0].astype(np.int64) * (4096 + 64 * below + below**2)) >> 12
         return np.asarray(np.minimum(scaled, 65_535), np.int32)
-    whole, part = divmod(level - LEVEL_0, PER_QUALITY)
-    low = steps[whole].astype(np.int32)
-    high = steps[min(whole + 1, QUALITIES - 1)].astype(np.int32)
-    return np.asarray((low * (PER_QUALITY - part) + high * part + PER_QUALITY // 2) >> 3)
+    row, part = row_of(level), (level - LEVEL_0) % (1 << ROW_SHIFT)
+    low, high = steps[row].astype(np.int32), steps[min(row + 1, STEP_ROWS - 1)].astype(np.int32)
+    return np.asarray((low * (32 - part) + high * part + 16) >> ROW_SHIFT)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import quantise, rans
+from heliograph.codec import rans
 from heliograph.codec.coder import MAX_SYMBOL, OUT_OF_RANGE, DecodedSlice, Symbols
 from heliograph.codec.contexts import Contexts
 from heliograph.codec.entropy_model import EntropyModel

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from heliograph.codec.quantise import QUALITIES
+from heliograph.codec.levels import QUALITIES
 from heliograph.errors import RateError
 
 DEFAULT_QUALITY = 50.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import conceal, container, levels, quantise, tiles
+from heliograph.codec import conceal, container, levels, tiles
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import DecodedSlice
 from heliograph.codec.registry import Registry

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.codec import quantise
+from heliograph.codec import values
 
-LATENT_UNIT = 128 * quantise.STEP_UNIT  # dequantised values per 1.0 at the network's input
+LATENT_UNIT = 128 * values.UNIT  # dequantised values per 1.0 at the network's input
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import quantise
+from heliograph.codec.levels import QUALITIES
 from heliograph.codec.codec import MOST_BYTES, SERVER, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE, Place, in_pixels, places
@@ -239,5 +239,5 @@ class ServerDecoder:
         for n, part in enumerate(parts):
             symbols[n, : part.shape[0], : part.shape[1]] = part
             extent[n], step[n] = part.shape[:2], steps[n]
-            condition[n] = qualities[n] / (quantise.QUALITIES - 1)
+            condition[n] = qualities[n] / (QUALITIES - 1)
         return self._run(symbols, step, condition, extent)

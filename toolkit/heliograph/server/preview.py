@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import quantise
+from heliograph.codec import values
 from heliograph.codec.codec import PREVIEW, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE

@@ -1,0 +1,26 @@
+"""Values: a picture's latents as both ends know them, in sixteenths of a latent's unit."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+import numpy as np
+import numpy.typing as npt
+
+UNIT = 16  # of a value and of a step is one int8 latent unit
+LOWEST, HIGHEST = -2048, 2047
+ID_BYTES = 8
+Values = npt.NDArray[np.int16]  # [rows, columns, C]
+
+
+def picture_id(codec_id: bytes, width: int, height: int, values: Values) -> bytes:
+    """Return the 8 bytes that name the values of a picture, int16 [h, w, C] in the encoder's channel order."""
+    digest = hashlib.sha256(codec_id + struct.pack("<II", width, height))
+    digest.update(np.ascontiguousarray(values, "<i2").data)
+    return digest.digest()[:ID_BYTES]
+
+
+def to_int8(values: Values) -> npt.NDArray[np.int8]:
+    """Return values rounded half up to latent units, int8 of equal shape."""
+    return np.asarray(np.minimum((values + UNIT // 2) >> 4, 127), np.int8)

@@ -1,4 +1,4 @@
-"""What a coder does with a slice of a picture: latents to symbols, symbols to segments, and back."""
+"""What a coder does with a slice of a picture: latents to segments, and segments to values."""
 
 from __future__ import annotations
 
@@ -9,18 +9,43 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.entropy_model import EntropyModel
+from heliograph.codec.values import Values
 from heliograph.errors import StreamError
 
-Symbols = npt.NDArray[np.int16]  # [rows, columns, C], channels in coding order
-MAX_SYMBOL = 256
-OUT_OF_RANGE = "a size, level, rounding or count is out of range"  # as the C core says it
+MOST_ROUNDING, MOST_STRENGTH = 128, 1024
+OUT_OF_RANGE = (
+    "a size, level, rounding, strength, count or reference is out of range"  # as the C core says it
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What another picture has at a slice: values int16 [rows, columns, C] in coding order, and its level."""
+
+    values: Values
+    level: int
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A slice that was coded.
+
+    Attributes:
+        segments: one for each layer, or one of all; empty where all residuals are zero.
+        values: int16 [rows, columns, C] in coding order, what decoding the segments gives.
+        bits: of each layer, in 1/1024 bit, from the tables.
+    """
+
+    segments: list[bytes]
+    values: Values
+    bits: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class DecodedSlice:
-    """Symbols int16 [rows, columns, C] in coding order, and how many residuals of each layer were read."""
+    """Values int16 [rows, columns, C] in coding order, and how many flags and residuals of each layer were read."""
 
-    symbols: Symbols
+    values: Values
     read: tuple[int, ...]
 
 
@@ -41,36 +66,50 @@ class Coder(Protocol):
     def is_native(self) -> bool:
         """Whether the C core does the work."""
 
-    def quantise(self, latents: npt.NDArray[np.int8], level: int, rounding: int) -> Symbols:
-        """Return symbols in coding order of latents int8 [h, w, C] in the encoder's order.
+    def encode(
+        self,
+        latents: npt.NDArray[np.int8],
+        level: int,
+        *,
+        rounding: int,
+        strength: int,
+        merge_below: int = 0,
+        reference: Reference | None = None,
+        only_estimate: bool = False,
+    ) -> Coded:
+        """Quantise and code a slice's latents int8 [rows, columns, C] in the encoder's order.
 
-        `rounding` is 0 to 128 in 1/256 of a step.
-        """
-
-    def rdoq(
-        self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int
-    ) -> tuple[Symbols, list[int]]:
-        """Quantise a slice's latents, rate-distortion optimised: symbols in coding order, bits of each layer.
-
-        A symbol moves by one towards its prediction (0 in most channels) where that saves more bits than the
-        error it adds is worth: `strength` bits for the square of a step. It stays within a step of its latent,
-        and contexts see what was decided before. Bits are in 1/1024.
-        """
-
-    def estimate(self, symbols: Symbols, level: int) -> list[int]:
-        """Return the bits of each layer, in 1/1024 bit, without coding."""
-
-    def encode(self, symbols: Symbols, level: int, *, merged: bool) -> list[bytes]:
-        """Return the segments of a slice: one for each layer, or one if `merged`; empty where all is zero."""
-
-    def decode(
-        self, segments: list[bytes], rows: int, columns: int, level: int, *, merged: bool, cut: bool = False
-    ) -> DecodedSlice:
-        """Decode the first segments of a slice; layers that are not given have residuals of zero.
+        A residual is the nearest to the latent by `rounding`. With RDOQ it moves by one towards 0, and then all of a
+        group to 0, where that saves more bits than the error it adds is worth: `strength` bits for the square of a
+        step. None ends more than a step from its latent but those of a group that was set to 0; contexts see what was
+        decided before.
 
         Args:
-            segments: payloads in order, empty where all is zero.
-            cut: the last one may end early; what is lost becomes its prediction.
+            rounding: 0 to 128 in 1/256 of a step.
+            strength: of RDOQ, 0 (without) to 1024.
+            merge_below: bytes; if the estimate of all layers is below, they are one segment.
+            reference: of equal size; the entropy model has a second set of contexts.
+            only_estimate: make no segments.
+        """
+
+    def decode(
+        self,
+        segments: list[bytes],
+        rows: int,
+        columns: int,
+        level: int,
+        *,
+        merged: bool,
+        cut: bool = False,
+        reference: Reference | None = None,
+    ) -> DecodedSlice:
+        """Decode the first segments of a slice.
+
+        Args:
+            segments: payloads in order, empty where all residuals are zero. Layers that are not given have the values
+                of the reference; without one their prediction.
+            merged: the segment is one of all layers.
+            cut: the last segment may end early; what is lost is as in layers that are not given.
 
         Raises:
             StreamError: bytes no encoder writes, or a segment that ends early without `cut`.

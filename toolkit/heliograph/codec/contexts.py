@@ -1,7 +1,7 @@
-"""Contexts in numpy: which table each symbol of a pass is coded with, from symbols already coded.
+"""Contexts in numpy: from what is coded already, what is expected of a pass, and which tables code the rest.
 
-All integers: matrix products run in floating point where they are exact (float64 below 2**53, float32 below
-2**24) and give what the C core computes in int32. FORMAT.md, section 5.
+All integers: matrix products run in float64, where they are exact, and give what the C core computes in int32.
+FORMAT.md, sections 5 and 6.
 """
 
 from __future__ import annotations
@@ -13,75 +13,33 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.coder import Reference
 from heliograph.codec.entropy_model import EntropyModel, PassNetwork, level_offsets
+from heliograph.codec.levels import steps_at
+from heliograph.codec.passes import Indices, gather, walk
+from heliograph.codec.values import HIGHEST, LOWEST, Values
 
-_DIRECT = ((-1, 0), (1, 0), (0, -1), (0, 1))
-_DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 _PREDICT_SHIFT = 12
 _COARSE_OWN_SHIFT = 8
-MAX_PREDICTION = 255
-Indices = npt.NDArray[np.intp]
+_OPEN_SHIFT = 6
+Int64 = npt.NDArray[np.int64]
+Tables = npt.NDArray[np.uint8]
 
 
-def passes(layer: int) -> int:
-    """Return the number of passes of a layer: a coarse grid refined in five, or the two of a checkerboard."""
-    return 2 if layer else 5
+def shift_down(v: npt.NDArray[np.float64] | Int64, shift: int) -> Int64:
+    """Return whole numbers divided by 2^shift, rounded half up, int64."""
+    return np.asarray((v.astype(np.int64) + (1 << (shift - 1))) >> shift)
 
 
-def coded(layer: int, number: int, rows: int, columns: int) -> npt.NDArray[np.bool_]:
-    """Return which positions a pass codes, bool [rows, columns]."""
-    y, x = np.arange(rows)[:, None], np.arange(columns)[None, :]
-    if layer:
-        return np.asarray((y + x) % 2 == number)
-    coarse = ((y | x) & 1) == 0
-    return (
-        coarse & ((y & 2) == 0) & ((x & 2) == 0),
-        coarse & ((y & 2) == 2) & ((x & 2) == 2),
-        coarse & (((y ^ x) & 2) == 2),
-        np.asarray((y & x & 1) == 1),
-        np.asarray((y + x) % 2 == 1),
-    )[number]
-
-
-def network_of(model: EntropyModel, layer: int, number: int) -> PassNetwork | None:
-    """Return the network of a pass; the three coarse passes of layer 0 have none."""
-    if layer:
-        return model.networks[2 * layer + number]
-    return model.networks[number - 3] if number >= 3 else None
-
-
-def walk(layer: int, rows: int, columns: int) -> Iterator[tuple[int, Indices, Indices]]:
-    """Yield each pass of a layer: its number, its positions [n] and their taps [4, n], -1 where outside."""
-    for number in range(passes(layer)):
-        y, x = np.nonzero(coded(layer, number, rows, columns))
-        far = 2 if layer == 0 and number < 3 else 1
-        taps = []
-        for dy, dx in _DIAGONAL if layer == 0 and number % 2 else _DIRECT:
-            ty, tx = y + far * dy, x + far * dx
-            ty = np.where((ty < 0) | (ty >= rows), 2 * y - ty, ty)  # outside: the opposite one
-            tx = np.where((tx < 0) | (tx >= columns), 2 * x - tx, tx)
-            inside = (ty >= 0) & (ty < rows) & (tx >= 0) & (tx < columns)
-            taps.append(np.where(inside, ty * columns + tx, -1))
-        yield number, y * columns + x, np.stack(taps)
-
-
-def gather(values: npt.NDArray[np.generic], tap: Indices) -> npt.NDArray[np.float64]:
-    """Return rows of values [positions, n] at a tap's positions, float64, zero where it is outside."""
-    return np.asarray(np.where(tap[:, None] >= 0, values[tap], 0), np.float64)
-
-
-def predict(
-    weights: npt.NDArray[np.int16], symbols: npt.NDArray[np.int16], number: int, taps: Indices
-) -> npt.NDArray[np.int64]:
-    """Return the predicted symbols of a pass of layer 0, int64 [n, P], from symbols [positions, P]."""
+def predict(weights: npt.NDArray[np.int16], values: Values, number: int, taps: Indices) -> Int64:
+    """Return what neighbours say of a pass of layer 0, int64 [n, P], from values [positions, P]."""
     count = weights.shape[-1]
     if number == 0:
         return np.zeros((taps.shape[1], count), np.int64)
     total = np.zeros((taps.shape[1], count))
     for tap, weight in zip(taps, weights[number - 1].astype(np.float64), strict=True):
-        total += gather(symbols[:, :count], tap) @ weight
-    shifted = (total.astype(np.int64) + (1 << (_PREDICT_SHIFT - 1))) >> _PREDICT_SHIFT
-    return np.asarray(np.clip(shifted, -MAX_PREDICTION, MAX_PREDICTION))
+        total += gather(values[:, :count], tap) @ weight
+    return np.asarray(np.clip(shift_down(total, _PREDICT_SHIFT), LOWEST, HIGHEST))
 
 
 @dataclass(frozen=True)
@@ -93,8 +51,6 @@ class Pass:
         positions: [n], in rows of the slice.
         taps: [4, n], positions of the coded neighbours, -1 where outside.
         channels: of the layer, `count` of them.
-        sent: bool [count], which channels are coded at the level.
-        prediction: int64 [n, count], zero but in the predicted channels of layer 0.
     """
 
     layer: int
@@ -102,97 +58,194 @@ class Pass:
     positions: Indices
     taps: Indices
     channels: slice
-    sent: npt.NDArray[np.bool_]
-    prediction: npt.NDArray[np.int64]
     contexts: Contexts = field(repr=False)
 
     @cached_property
-    def values(self) -> npt.NDArray[np.int64]:
-        """What the pass adds to the offsets, int64 [n, count], in 1/16 table; to be asked for before `put`."""
-        model, contexts = self.contexts.model, self.contexts
-        network = network_of(model, self.layer, self.number)
-        value = np.zeros(self.prediction.shape)
-        shift, own = _COARSE_OWN_SHIFT, None
-        if network is not None:
-            value += contexts.features(network, self.positions) @ network.choose.astype(np.float64)
-            shift, own = network.shifts[2], network.own
-        elif self.number:
-            own = model.coarse_own[self.number - 1]
-        if own is not None:
-            for tap in self.taps:
-                value += gather(contexts.magnitudes[:, self.channels], tap) * own
-        return (value.astype(np.int64) + (1 << (shift - 1))) >> shift
+    def sizes(self) -> Int64:
+        """Channels of each group, int64 [groups]."""
+        return np.array([g.stop - g.start for g in self.contexts.model.groups(self.layer)])
+
+    def by_group(self, of_channels: Int64) -> Int64:
+        """Return the sums int64 [n, groups] over the channels of each group."""
+        return np.asarray(np.add.reduceat(of_channels, np.cumsum(self.sizes) - self.sizes, axis=1))
+
+    def by_channel(self, of_groups: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return what holds for groups, bool [n, groups], for each of their channels, bool [n, count]."""
+        return np.repeat(of_groups, self.sizes, axis=1)
 
     @cached_property
-    def tables(self) -> npt.NDArray[np.uint8]:
-        """The tables of the pass, uint8 [n, count]; to be asked for before `put`."""
-        value = self.values + self.contexts.offset[self.channels] + 8
-        return np.asarray(np.clip(value, 0, 16 * len(self.contexts.model.counts) - 1) >> 4, np.uint8)
+    def _network(self) -> PassNetwork | None:
+        return self.contexts.set.network(self.layer, self.number)
 
-    def put(self, residual: npt.NDArray[np.int64]) -> None:
-        """Store the residuals int64 [n, count] of the pass, which the next ones see."""
-        contexts, logarithm = self.contexts, self.contexts.model.logarithm
-        seen = logarithm[np.minimum(np.abs(residual), len(logarithm) - 1)]
-        contexts.magnitudes[self.positions, self.channels] = seen
-        contexts.symbols[self.positions, self.channels] = residual + self.prediction
+    @cached_property
+    def _looked(self) -> npt.NDArray[np.float64]:
+        """The second stage's features at the positions, float64 [n, second]."""
+        assert self._network is not None
+        return self.contexts.features(self._network, self.positions, self.channels)
+
+    @cached_property
+    def columns(self) -> Int64:
+        """What the pass adds to the offsets of its channels and groups, in 1/16 table, int64 [n, columns]."""
+        contexts, network, number = self.contexts, self._network, self.number
+        value: Int64 = np.zeros((len(self.positions), len(self.contexts.offsets_of(self.layer))), np.int64)
+        if network is None:
+            if contexts.set.coarse_own is None or number == 0:
+                return value
+            return shift_down(
+                self._near(contexts.residuals) * contexts.set.coarse_own[number - 1], _COARSE_OWN_SHIFT
+            )
+        value += (self._looked @ network.choose.astype(np.float64)).astype(np.int64)
+        if network.own is not None:
+            value += self._near(contexts.residuals) * network.own
+        terms = network.reference
+        if terms is not None and contexts.there is not None:
+            if terms.change is not None:
+                value += self._near(contexts.changes) * terms.change
+            value += (
+                self._with_groups(contexts.there[self.positions, self.channels].astype(np.int64))
+                * terms.there
+            )
+        return shift_down(value, network.shifts[2])
+
+    def _near(self, magnitudes: npt.NDArray[np.uint8]) -> Int64:
+        """Return the sums over taps, of channels and then of groups, int64 [n, columns]."""
+        total = sum(gather(magnitudes[:, self.channels], tap) for tap in self.taps)
+        return self._with_groups(np.asarray(total).astype(np.int64))
+
+    def _with_groups(self, of_channels: Int64) -> Int64:
+        return np.concatenate([of_channels, self.by_group(of_channels)], axis=1)
+
+    def _tables(self, columns: slice, count: int) -> Tables:
+        value = self.columns[:, columns] + self.contexts.offsets_of(self.layer)[columns] + 8
+        return np.asarray(np.clip(value, 0, 16 * count - 1) >> 4, np.uint8)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The tables of the residuals, uint8 [n, count]; to be asked for before `put`."""
+        return self._tables(slice(None, self._count), len(self.contexts.model.counts))
+
+    @cached_property
+    def flag_tables(self) -> Tables:
+        """The tables of the flags, uint8 [n, groups]; to be asked for before `put`."""
+        return self._tables(slice(self._count, None), len(self.contexts.model.zeros))
+
+    @property
+    def _count(self) -> int:
+        return self.channels.stop - self.channels.start
+
+    @cached_property
+    def guess(self) -> Int64:
+        """The values expected, int64 [n, count]; to be asked for before `put`."""
+        contexts = self.contexts
+        near = self._predicted(contexts.values)
+        if contexts.reference is None or self._network is None or self._network.reference is None:
+            return near
+        terms = self._network.reference
+        gate = self._looked @ terms.gate.astype(np.float64) + terms.gate_bias
+        is_open = np.clip(shift_down(gate, self._network.shifts[3]), 0, 1 << _OPEN_SHIFT)
+        there = contexts.reference[self.positions, self.channels] - self._predicted(contexts.reference)
+        return np.asarray(np.clip(near + shift_down(there * is_open, _OPEN_SHIFT), LOWEST, HIGHEST))
+
+    def _predicted(self, values: Values) -> Int64:
+        near = np.zeros((len(self.positions), self._count), np.int64)
+        if self.layer == 0:
+            weights = self.contexts.model.predict
+            near[:, : weights.shape[-1]] = predict(weights, values, self.number, self.taps)
+        return near
+
+    def put(self, residual: Int64, known: npt.NDArray[np.bool_] | None = None) -> None:
+        """Store the residuals int64 [n, count] of the pass, which the next ones see.
+
+        `known` bool [n, count] says which are; other values are the reference's, without one the guess.
+        """
+        contexts, place = self.contexts, (self.positions, self.channels)
+        step = contexts.steps[self.channels]
+        value = np.clip(self.guess + residual * step, LOWEST, HIGHEST)
+        if known is not None:
+            value = np.where(
+                known, value, self.guess if contexts.reference is None else contexts.reference[place]
+            )
+        contexts.residuals[place] = contexts.magnitude(residual)
+        if contexts.reference is not None:
+            change = np.abs(value - contexts.reference[place]) + (step >> 1)
+            contexts.changes[place] = contexts.magnitude(change // step)
+        contexts.values[place] = value
+
+    def skip(self) -> None:
+        """Store what a pass has that was lost: the reference's values; without one the guess."""
+        contexts, place = self.contexts, (self.positions, self.channels)
+        contexts.values[place] = self.guess if contexts.reference is None else contexts.reference[place]
 
 
 @dataclass
 class Contexts:
     """The state of a slice while its passes are coded.
 
-    `symbols` int16 and `magnitudes` uint8 are [positions, C], zero until put; layers may be left unput.
+    Attributes:
+        values: int16 [positions, C], zero until put.
+        residuals, changes: uint8 [positions, C], magnitudes, zero until put.
+        reference: int16 [positions, C], or None.
+        there: uint8 [positions, C], the magnitudes of the reference, or None.
+        steps: int64 [C].
     """
 
     model: EntropyModel
     rows: int
     columns: int
     level: int
-    symbols: npt.NDArray[np.int16] = field(init=False)
-    magnitudes: npt.NDArray[np.uint8] = field(init=False)
+    referred: Reference | None = None
 
     def __post_init__(self) -> None:
         shape = self.rows * self.columns, self.model.channels
-        self.symbols = np.zeros(shape, np.int16)
-        self.magnitudes = np.zeros(shape, np.uint8)
-        self.offset, self.sent = level_offsets(self.model, self.level)
+        number = int(self.referred is not None)
+        self.set = self.model.sets[number]
+        self.steps = steps_at(self.model.steps, self.level).astype(np.int64)
+        self.values: Values = np.zeros(shape, np.int16)
+        self.residuals = np.zeros(shape, np.uint8)
+        self.changes = np.zeros(shape if number else (0, 0), np.uint8)
+        self.reference: Values | None = None
+        self.there: npt.NDArray[np.uint8] | None = None
+        if self.referred is not None:
+            self.reference = self.referred.values.reshape(shape)
+            size = np.abs(self.reference.astype(np.int64)) + (self.steps >> 1)
+            self.there = self.magnitude(size // self.steps)
+        offsets = level_offsets(self.model, number, self.level)
+        groups = np.cumsum([0, *(len(self.model.groups(layer)) for layer in range(len(self.model.layers)))])
+        self._offsets = [
+            np.append(
+                offsets[slice(*self.model.span(layer))],
+                offsets[self.model.channels + groups[layer] : self.model.channels + groups[layer + 1]],
+            )
+            for layer in range(len(self.model.layers))
+        ]
 
-    @classmethod
-    def of(cls, model: EntropyModel, symbols: npt.NDArray[np.int16], level: int) -> Contexts:
-        """Return the state at the start of a slice of symbols [rows, columns, C]."""
-        return cls(model, symbols.shape[0], symbols.shape[1], level)
+    def offsets_of(self, layer: int) -> Int64:
+        """Return the offsets of a layer's channels and then of its groups, int64 [columns]."""
+        return self._offsets[layer]
+
+    def magnitude(self, number: Int64) -> npt.NDArray[np.uint8]:
+        """Return what contexts see of numbers, uint8 of equal shape."""
+        logarithm = self.model.logarithm
+        return np.asarray(logarithm[np.minimum(np.abs(number), len(logarithm) - 1)])
 
     def walk(self, layers: range | None = None) -> Iterator[Pass]:
         """Yield the passes of layers, by default of all, in the order of coding; `put` each before the next."""
         for layer in range(len(self.model.layers)) if layers is None else layers:
             channels = slice(*self.model.span(layer))
-            sent = self.sent[channels]
             for number, positions, taps in walk(layer, self.rows, self.columns):
-                prediction = np.zeros((len(positions), len(sent)), np.int64)
-                if layer == 0:
-                    prediction[:, : self.model.predicted] = predict(
-                        self.model.predict, self.symbols, number, taps
-                    )
-                yield Pass(layer, number, positions, taps, channels, sent, prediction, self)
+                yield Pass(layer, number, positions, taps, channels, self)
 
-    def residuals(
-        self, symbols: npt.NDArray[np.int16], layers: range | None = None
-    ) -> Iterator[tuple[Pass, npt.NDArray[np.int64]]]:
-        """Yield the passes with the residuals int64 [n, count] of known symbols [rows, columns, C]."""
-        flat = symbols.reshape(-1, symbols.shape[-1])
-        for coded in self.walk(layers):
-            of_pass = flat[coded.positions, coded.channels].astype(np.int64)
-            residual = np.where(coded.sent, of_pass, 0) - coded.prediction
-            yield coded, residual
-            coded.put(residual)
-
-    def features(self, network: PassNetwork, positions: Indices) -> npt.NDArray[np.float64]:
+    def features(self, network: PassNetwork, positions: Indices, channels: slice) -> npt.NDArray[np.float64]:
         """Return the second stage's features at positions, float64 [n, second]."""
-        known, first = network.mix.shape
-        a, b, _ = network.shifts
-        seen = self.magnitudes[:, :known].astype(np.float32)  # sums stay below 2**24: exact
-        mixed = (seen @ network.mix.astype(np.float32)).astype(np.int64) + network.mix_bias
-        features = np.clip((mixed + (1 << (a - 1))) >> a, 0, 127).reshape(self.rows, self.columns, first)
+        inputs, first = network.mix.shape
+        a, b = network.shifts[:2]
+        seen = [self.residuals[:, :inputs]]
+        if self.there is not None:
+            known = (inputs - channels.stop) // 2
+            seen = [self.residuals[:, :known], self.changes[:, :known], self.there[:, : channels.stop]]
+        mixed = np.concatenate(seen, axis=1).astype(np.float64) @ network.mix.astype(np.float64)
+        features = np.clip(shift_down(mixed + network.mix_bias, a), 0, 127)
+        features = features.reshape(self.rows, self.columns, first)
         padded = np.pad(features, ((1, 1), (1, 1), (0, 0))).astype(np.float64)
         y, x = np.divmod(positions, self.columns)
         around = np.stack(
@@ -201,4 +254,6 @@ class Contexts:
         weight = network.look.astype(np.float64).reshape(9 * first, -1)
         looked = (around.reshape(len(y), 9 * first) @ weight).astype(np.int64)
         looked += network.look_bias + network.level.astype(np.int64) * self.level
-        return np.asarray(np.clip((looked + (1 << (b - 1))) >> b, 0, 127), np.float64)
+        if network.reference is not None and self.referred is not None:
+            looked += network.reference.level.astype(np.int64) * self.referred.level
+        return np.asarray(np.clip(shift_down(looked, b), 0, 127), np.float64)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.coder import DecodedSlice, Symbols, corrupt
+from heliograph.codec.coder import OUT_OF_RANGE, Coded, DecodedSlice, Reference, corrupt
 from heliograph.codec.entropy_model import EntropyModel
 
-CORE_INTERFACE = 3  # of the extension, see csrc/python.c: an editable install may lag behind its sources
+CORE_INTERFACE = 4  # of the extension, see csrc/python.c: an editable install may lag behind its sources
 _log = logging.getLogger(__name__)
 
 
@@ -48,39 +48,59 @@ class NativeCoder:
         self._core: Any = core
         self._handle = core.open(data)
 
-    def quantise(self, latents: npt.NDArray[np.int8], level: int, rounding: int) -> Symbols:
-        """Return symbols in coding order; see `Coder.quantise`."""
-        symbols = self._core.quantise(self._handle, latents.tobytes(), level, rounding)
-        return np.frombuffer(symbols, np.int16).reshape(latents.shape)
-
-    def rdoq(
-        self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int
-    ) -> tuple[Symbols, list[int]]:
-        """Quantise, rate-distortion optimised; see `Coder.rdoq`."""
+    def encode(
+        self,
+        latents: npt.NDArray[np.int8],
+        level: int,
+        *,
+        rounding: int,
+        strength: int,
+        merge_below: int = 0,
+        reference: Reference | None = None,
+        only_estimate: bool = False,
+    ) -> Coded:
+        """Quantise and code a slice's latents; see `Coder.encode`."""
         rows, columns, _ = latents.shape
-        symbols, bits = self._core.rdoq(
-            self._handle, latents.tobytes(), rows, columns, level, rounding, strength
+        values, from_level = self._reference(reference, latents.shape)
+        segments, found, bits = self._core.encode(
+            self._handle,
+            latents.tobytes(),
+            rows,
+            columns,
+            level,
+            rounding,
+            strength,
+            merge_below,
+            values,
+            from_level,
+            only_estimate,
         )
-        return np.frombuffer(symbols, np.int16).reshape(latents.shape), list(bits)
-
-    def estimate(self, symbols: Symbols, level: int) -> list[int]:
-        """Return the bits of each layer; see `Coder.estimate`."""
-        rows, columns, _ = symbols.shape
-        return list(self._core.estimate(self._handle, symbols.tobytes(), rows, columns, level))
-
-    def encode(self, symbols: Symbols, level: int, *, merged: bool) -> list[bytes]:
-        """Return the segments of a slice; see `Coder.encode`."""
-        rows, columns, _ = symbols.shape
-        return list(self._core.encode(self._handle, symbols.tobytes(), rows, columns, level, merged))
+        return Coded(list(segments), np.frombuffer(found, np.int16).reshape(latents.shape), tuple(bits))
 
     def decode(
-        self, segments: list[bytes], rows: int, columns: int, level: int, *, merged: bool, cut: bool = False
+        self,
+        segments: list[bytes],
+        rows: int,
+        columns: int,
+        level: int,
+        *,
+        merged: bool,
+        cut: bool = False,
+        reference: Reference | None = None,
     ) -> DecodedSlice:
         """Decode the first segments of a slice; see `Coder.decode`."""
+        values, from_level = self._reference(reference, (rows, columns, self.model.channels))
         try:
-            symbols, read = self._core.decode(
-                self._handle, tuple(segments), cut, rows, columns, level, merged
+            found, read = self._core.decode(
+                self._handle, tuple(segments), cut, rows, columns, level, merged, values, from_level
             )
         except self._core.CorruptError as error:
             raise corrupt(f"a segment is {error}") from None
-        return DecodedSlice(np.frombuffer(symbols, np.int16).reshape(rows, columns, -1), tuple(read))
+        return DecodedSlice(np.frombuffer(found, np.int16).reshape(rows, columns, -1), tuple(read))
+
+    def _reference(self, reference: Reference | None, shape: tuple[int, ...]) -> tuple[bytes | None, int]:
+        if reference is None:
+            return None, 0
+        if reference.values.shape != shape:
+            raise ValueError(OUT_OF_RANGE)
+        return reference.values.astype(np.int16).tobytes(), reference.level

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import rans
-from heliograph.codec.coder import MAX_SYMBOL, OUT_OF_RANGE, DecodedSlice, Symbols
-from heliograph.codec.contexts import Contexts
+from heliograph.codec.coder import (
+    MOST_ROUNDING,
+    MOST_STRENGTH,
+    OUT_OF_RANGE,
+    Coded,
+    DecodedSlice,
+    Reference,
+)
+from heliograph.codec.contexts import Contexts, Int64, Pass
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.levels import LEVELS, steps_at
+from heliograph.codec.levels import LEVELS
+from heliograph.codec.values import UNIT
+
+ROUND_UNIT = 256  # of a rounding is one step
 
 
 class NumpyCoder:
@@ -23,97 +34,158 @@ class NumpyCoder:
         self.model = EntropyModel.from_bytes(data)
 
     @cached_property
-    def _tables(self) -> rans.Tables:
+    def tables(self) -> rans.Tables:
+        """The model's tables, unfolded."""
         return rans.Tables(self.model)
 
-    def quantise(self, latents: npt.NDArray[np.int8], level: int, rounding: int) -> Symbols:
-        """Return symbols in coding order; see `Coder.quantise`."""
-        if not (0 <= level < LEVELS and 0 <= rounding <= quantise.ROUND_UNIT // 2):
+    def _contexts(self, rows: int, columns: int, level: int, reference: Reference | None) -> Contexts:
+        if min(rows, columns) < 1 or not 0 <= level < LEVELS:
             raise ValueError(OUT_OF_RANGE)
-        ordered = latents[..., self.model.order]
-        return quantise.quantise(ordered, steps_at(self.model.steps, level), rounding)
+        if reference is not None and not (
+            len(self.model.sets) == 2
+            and reference.values.shape == (rows, columns, self.model.channels)
+            and 0 <= reference.level < LEVELS
+        ):
+            raise ValueError(OUT_OF_RANGE)
+        return Contexts(self.model, rows, columns, level, reference)
 
-    def rdoq(
-        self, latents: npt.NDArray[np.int8], level: int, rounding: int, strength: int
-    ) -> tuple[Symbols, list[int]]:
-        """Quantise, rate-distortion optimised; see `Coder.rdoq`."""
-        symbols = self.quantise(latents, level, rounding)
-        if strength:
-            symbols = self._toward_prediction(latents[..., self.model.order], symbols, level, strength)
-        return symbols, self.estimate(symbols, level)
-
-    def _toward_prediction(
-        self, latents: npt.NDArray[np.int8], symbols: Symbols, level: int, strength: int
-    ) -> Symbols:
-        channels = symbols.shape[-1]
-        out = symbols.reshape(-1, channels).astype(np.int64)
-        exact = latents.reshape(-1, channels).astype(np.int64)
-        steps = steps_at(self.model.steps, level).astype(np.int64)
-        contexts = Contexts.of(self.model, symbols, level)
-        out[:, ~contexts.sent] = 0
+    def encode(
+        self,
+        latents: npt.NDArray[np.int8],
+        level: int,
+        *,
+        rounding: int,
+        strength: int,
+        merge_below: int = 0,
+        reference: Reference | None = None,
+        only_estimate: bool = False,
+    ) -> Coded:
+        """Quantise and code a slice's latents; see `Coder.encode`."""
+        rows, columns, channels = latents.shape
+        contexts = self._contexts(rows, columns, level, reference)
+        if not (0 <= rounding <= MOST_ROUNDING and 0 <= strength <= MOST_STRENGTH and merge_below >= 0):
+            raise ValueError(OUT_OF_RANGE)
+        exact = UNIT * latents.reshape(-1, channels)[:, self.model.order].astype(np.int64)
+        layers = len(self.model.layers)
+        passes: list[list[rans.Symbols]] = [[] for _ in range(layers)]
+        is_empty = [True] * layers
         for coded in contexts.walk():
-            place = coded.positions, coded.channels
-            k, step = out[place], steps[coded.channels]
-            r = k - coded.prediction
-            way = np.where(r < 0, 1, -1)
-            more = step - 2 * way * (16 * exact[place] - k * step)
-            saved = self._tables.costs_in(r, coded.tables) - self._tables.costs_in(r + way, coded.tables)
-            moved = (r != 0) & coded.sent & (np.abs(k + way) <= MAX_SYMBOL) & (more <= step)
-            moved &= strength * rans.COST_UNIT * more < saved * step
-            out[place] = np.where(moved, k + way, k)
-            coded.put(np.where(moved, r + way, r))
-        return out.reshape(symbols.shape).astype(np.int16)
-
-    def estimate(self, symbols: Symbols, level: int) -> list[int]:
-        """Return the bits of each layer; see `Coder.estimate`."""
-        contexts = Contexts.of(self.model, symbols, level)
-        bits = [0] * len(self.model.layers)
-        for coded, residual in contexts.residuals(symbols):
-            costs = self._tables.costs_in(residual[:, coded.sent], coded.tables[:, coded.sent])
-            bits[coded.layer] += int(costs.sum())
-        return bits
-
-    def encode(self, symbols: Symbols, level: int, *, merged: bool) -> list[bytes]:
-        """Return the segments of a slice; see `Coder.encode`."""
-        if symbols.size and np.abs(symbols).max() > MAX_SYMBOL:
-            raise ValueError(f"a symbol is beyond {MAX_SYMBOL}")
-        contexts = Contexts.of(self.model, symbols, level)
+            residual = self._quantise(coded, exact[coded.positions, coded.channels], rounding, strength)
+            flag = coded.by_group(np.abs(residual)) > 0
+            passes[coded.layer].append(self._symbols(coded, residual, flag))
+            is_empty[coded.layer] &= not flag.any()
+            coded.put(residual)
+        bits = tuple(sum(int(s.cost.sum()) for s in of_layer) for of_layer in passes)
         segments = []
-        for layers in self._segments(merged):
-            passes = [
-                (rans.zigzag(residual[:, coded.sent].reshape(-1)), coded.tables[:, coded.sent].reshape(-1))
-                for coded, residual in contexts.residuals(symbols, layers)
-            ]
-            segments.append(rans.encode(passes, self._tables) if any(z.any() for z, _ in passes) else b"")
-        return segments
+        if not only_estimate:
+            for some in self._segments(merged=sum(bits) < merge_below * rans.COST_UNIT * 8):
+                symbols = [s for layer in some for s in passes[layer]]
+                segments.append(b"" if all(is_empty[layer] for layer in some) else rans.encode(symbols))
+        return Coded(segments, contexts.values.reshape(rows, columns, channels), bits)
 
-    def _segments(self, merged: bool) -> list[range]:
+    def _quantise(self, coded: Pass, exact: Int64, rounding: int, strength: int) -> Int64:
+        """Return the residuals of a pass, int64 [n, count].
+
+        RDOQ, the same in csrc/heliograph.c: `e` is the error without a residual; clamping does not count.
+
+        1. A residual moves by one towards 0 unless it then is more than a step from the latent, if
+           `strength * 1024 * more < saved * step`: `more * step` is what is added to the square of its error, `saved`
+           are 1/1024 bits.
+        2. All of a group become 0 if the sum over those that are not of
+           `(1024 * strength * |r| * (2 * |e| - |r| * step)) / step`, rounded down, what that adds to the squares of the
+           errors in steps, is less than what flag and residuals save.
+        """
+        step = coded.contexts.steps[coded.channels]
+        e = exact - coded.guess
+        size = (np.abs(e) * ROUND_UNIT + step * rounding) // (ROUND_UNIT * step)
+        r: Int64 = np.sign(e) * size
+        if not strength:
+            return r
+        way = np.where(r < 0, 1, -1)
+        more = step - 2 * way * (e - r * step)
+        cost, nearer = (self.tables.costs_in(x, coded.tables) for x in (r, r + way))
+        moved = (r != 0) & (more <= step) & (strength * rans.COST_UNIT * more < (cost - nearer) * step)
+        r, cost = np.where(moved, r + way, r), np.where(moved, nearer, cost)
+        size = np.abs(r)
+        added = (rans.COST_UNIT * strength * size * (2 * np.abs(e) - size * step)) // step
+        off, on = self.tables.flag_cost[:, coded.flag_tables]
+        is_zeroed = coded.by_group(added) < on - off + coded.by_group(cost)
+        return np.where(coded.by_channel(is_zeroed), 0, r)
+
+    def _symbols(self, coded: Pass, residual: Int64, flag: npt.NDArray[np.bool_]) -> rans.Symbols:
+        """Return what is coded of a pass: its flags, then the residuals of groups whose flag is 1."""
+        flags = self.tables.flags(flag.reshape(-1), coded.flag_tables.reshape(-1))
+        if not flag.any():
+            return flags
+        sent = coded.by_channel(flag)
+        return flags.then(self.tables.symbols(residual[sent], coded.tables[sent]))
+
+    def _segments(self, *, merged: bool) -> list[range]:
         """Return the layers of each segment."""
         count = len(self.model.layers)
         return [range(count)] if merged else [range(layer, layer + 1) for layer in range(count)]
 
     def decode(
-        self, segments: list[bytes], rows: int, columns: int, level: int, *, merged: bool, cut: bool = False
+        self,
+        segments: list[bytes],
+        rows: int,
+        columns: int,
+        level: int,
+        *,
+        merged: bool,
+        cut: bool = False,
+        reference: Reference | None = None,
     ) -> DecodedSlice:
         """Decode the first segments of a slice; see `Coder.decode`."""
-        if not (
-            min(rows, columns) >= 1 and 0 <= level < LEVELS and len(segments) <= len(self._segments(merged))
-        ):
-            raise ValueError(OUT_OF_RANGE)
-        contexts = Contexts(self.model, rows, columns, level)
+        contexts = self._contexts(rows, columns, level, reference)
         read = [0] * len(self.model.layers)
-        for number, layers in enumerate(self._segments(merged)):
-            payload = segments[number] if number < len(segments) else b""
-            decoder = rans.Decoder(payload, self._tables)
+        for coded, _, count in self.decode_passes(contexts, segments, merged=merged, cut=cut):
+            read[coded.layer] += count
+        return DecodedSlice(contexts.values.reshape(rows, columns, -1), tuple(read))
+
+    def decode_passes(
+        self, contexts: Contexts, segments: list[bytes], *, merged: bool, cut: bool = False
+    ) -> Iterator[tuple[Pass, Int64, int]]:
+        """Decode a slice into its contexts; yield each pass before `put`, its residuals and how much was read of it."""
+        parts = self._segments(merged=merged)
+        if len(segments) > len(parts):
+            raise ValueError(OUT_OF_RANGE)
+        for number, layers in enumerate(parts):
+            if number >= len(segments):
+                for coded in contexts.walk(layers):
+                    coded.skip()
+                continue
+            payload = segments[number]
+            decoder = rans.Decoder(payload, self.tables)
             for coded in contexts.walk(layers):
-                residual = np.zeros(coded.prediction.shape, np.int64)
-                if not decoder.ended:
-                    table = coded.tables[:, coded.sent]
-                    z, count = decoder.read(table.reshape(-1))
-                    residual[:, coded.sent] = rans.unzigzag(z).reshape(table.shape)
-                    read[coded.layer] += count
-                coded.put(residual)
+                if payload and decoder.ended:
+                    coded.skip()
+                    continue
+                residual: Int64 = np.zeros(
+                    (len(coded.positions), coded.channels.stop - coded.channels.start), np.int64
+                )
+                known, count = None, 0
+                if payload:
+                    known, count = self._read(decoder, coded, residual)
+                yield coded, residual, count
+                coded.put(residual, known)
             is_tolerated = cut and decoder.ended and number == len(segments) - 1
             if payload and not is_tolerated:
                 decoder.finish()
-        return DecodedSlice(contexts.symbols.reshape(rows, columns, -1), tuple(read))
+
+    def _read(
+        self, decoder: rans.Decoder, coded: Pass, residual: Int64
+    ) -> tuple[npt.NDArray[np.bool_] | None, int]:
+        """Read the residuals of a pass [n, count]; return which values are known, None for all, and the number read."""
+        tables = coded.flag_tables
+        flag, count = decoder.flags(tables.reshape(-1))
+        sent = coded.by_channel(flag.reshape(tables.shape))
+        of_sent, more = (
+            decoder.residuals(coded.tables[sent], len(flag)) if sent.any() else (residual[sent], 0)
+        )
+        residual[sent] = of_sent
+        if not decoder.ended:
+            return None, count + more
+        known = coded.by_channel((np.arange(len(flag)) < count).reshape(tables.shape))
+        known[sent] = np.arange(len(of_sent)) < more
+        return known, count + more

@@ -1,13 +1,14 @@
 """rANS in Python: symbols to bytes and back, each under a table of its own (FORMAT.md, section 6).
 
 States of 32 bits, renormalised by 16-bit words (Duda 2013), several lanes in one word stream (Giesen 2014).
-The C core does the same; this is what runs without it. Symbols follow each other too closely for numpy, so
+The C core does the same; this is what runs without it. States follow each other too closely for numpy, so
 the loops work on Python integers.
 """
 
 from __future__ import annotations
 
 import struct
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +22,35 @@ BYTES_PER_LANE = 1024
 COST_UNIT = 1024
 _MASK = TOTAL - 1
 _ESCAPE_BITS = 9
+Int64 = npt.NDArray[np.int64]
 
 
-def zigzag(residual: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def zigzag(residual: Int64) -> Int64:
     """Map 0, 1, -1, 2, -2 ... to 0, 1, 2, 3, 4 ..."""
     return 2 * np.abs(residual) - (residual > 0)
 
 
-def unzigzag(z: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def unzigzag(z: Int64) -> Int64:
     """Invert `zigzag`."""
     return np.where(z & 1, (z + 1) >> 1, -(z >> 1))
+
+
+@dataclass(frozen=True)
+class Symbols:
+    """What a pass codes, in order: int64 [n] first slots and slots of the tokens, what an escape adds (else 0), costs.
+
+    `rest` is one more than a symbol is beyond its table's last token.
+    """
+
+    starts: Int64
+    frequency: Int64
+    rest: Int64
+    cost: Int64
+
+    def then(self, others: Symbols) -> Symbols:
+        """Return these and then others."""
+        pairs = zip(astuple(self), astuple(others), strict=True)
+        return Symbols(*(np.concatenate(pair) for pair in pairs))
 
 
 class Tables:
@@ -44,6 +64,8 @@ class Tables:
         ends[self.at[1:] - 1] = TOTAL
         self.starts, self.frequency = starts, ends - starts
         self.cost = costs(self.frequency)
+        self.zeros = model.zeros.astype(np.int64)
+        self.flag_cost = np.stack([costs(self.zeros), costs(TOTAL - self.zeros)])  # [2, B]
         self._lookup: dict[int, list[int]] = {}
 
     def lookup(self, table: int) -> list[int]:
@@ -55,23 +77,31 @@ class Tables:
             self._lookup[table] = tokens
         return tokens
 
-    def costs_in(
-        self, residual: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.int64]:
+    def costs_in(self, residual: Int64, table: npt.NDArray[np.uint8]) -> Int64:
         """Return the bits of residuals under their tables, of equal shape, in 1/1024 bit."""
-        return self.costs_of(zigzag(residual), table)
-
-    def costs_of(self, z: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-        """Return the bits of zigzagged symbols under their tables, of equal shape, in 1/1024 bit."""
-        last = self.counts[table] - 1
+        z, last = zigzag(residual), self.counts[table] - 1
         cost = self.cost[self.at[table] + np.minimum(z, last)]
         escaped = z >= last
         lengths = np.floor(np.log2((z - last)[escaped] + 1)).astype(np.int64) + 1
         cost[escaped] += COST_UNIT * (3 + lengths)
         return np.asarray(cost)
 
+    def symbols(self, residual: Int64, table: npt.NDArray[np.uint8]) -> Symbols:
+        """Return residuals [n] under their tables [n], to be coded."""
+        z, last = zigzag(residual), self.counts[table] - 1
+        at = self.at[table] + np.minimum(z, last)
+        rest = np.where(z >= last, z - last + 1, 0)
+        return Symbols(self.starts[at], self.frequency[at], rest, self.costs_in(residual, table))
 
-def costs(frequency: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def flags(self, flag: npt.NDArray[np.bool_], table: npt.NDArray[np.uint8]) -> Symbols:
+        """Return flags [n] under their tables [n], to be coded."""
+        zero = self.zeros[table]
+        slots = np.where(flag, TOTAL - zero, zero)
+        nothing = np.zeros(len(flag), np.int64)
+        return Symbols(np.where(flag, zero, 0), slots, nothing, self.flag_cost[flag.astype(np.intp), table])
+
+
+def costs(frequency: Int64) -> Int64:
     """Return 1024 (14 - log2 f) rounded, by squaring a 31-bit mantissa as the C core does."""
     f = frequency.astype(np.uint64)
     whole = np.floor(np.log2(frequency)).astype(np.uint64)
@@ -96,17 +126,14 @@ def choose_lanes(bits: int) -> int:
     return lanes
 
 
-def encode(passes: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]], tables: Tables) -> bytes:
-    """Encode the passes of a segment, each as zigzagged symbols [n] and their tables [n]."""
-    lanes = choose_lanes(sum(int(tables.costs_of(z, t).sum()) for z, t in passes))
+def encode(passes: list[Symbols]) -> bytes:
+    """Encode the passes of a segment."""
+    lanes = choose_lanes(sum(int(p.cost.sum()) for p in passes))
     states = [LOWER] * lanes
     words: list[int] = []
-    for z, table in reversed(passes):
-        last = tables.counts[table] - 1
-        token = np.minimum(z, last)
-        at = tables.at[table] + token
-        rest = np.where(z >= last, z - last + 1, 0).tolist()
-        starts, frequencies = tables.starts[at].tolist(), tables.frequency[at].tolist()
+    for symbols in reversed(passes):
+        rest = symbols.rest.tolist()
+        starts, frequencies = symbols.starts.tolist(), symbols.frequency.tolist()
         for i in range(len(rest) - 1, -1, -1):
             lane = i & (lanes - 1)
             state = states[lane]
@@ -128,9 +155,9 @@ def encode(passes: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]], ta
 
 
 class Decoder:
-    """Reads the symbols of a segment, pass by pass.
+    """Reads the flags and residuals of a segment, pass by pass.
 
-    `ended` becomes True when words were needed and none were left; symbols from there on read as 0.
+    `ended` becomes True when words were needed and none were left; what comes from there on reads as 0.
     """
 
     def __init__(self, payload: bytes, tables: Tables) -> None:
@@ -167,17 +194,42 @@ class Decoder:
         self.at += 1
         return state << 16 | int(self.words[self.at - 1])
 
-    def read(self, table: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.int64], int]:
-        """Return the zigzagged symbols of a pass under tables [n], int64 [n], and how many were read."""
-        out = np.zeros(len(table), np.int64)
+    def flags(self, table: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], int]:
+        """Return the flags of a pass under tables [n], bool [n], and how many were read."""
+        out = np.zeros(len(table), bool)
         if self.ended:
             return out, 0
+        states, mask = self.states, self.lanes - 1
+        for i, zero in enumerate(self.tables.zeros[table].tolist()):
+            state = states[i & mask]
+            slot = state & _MASK
+            if slot < zero:
+                state = zero * (state >> PRECISION) + slot
+            else:
+                state = (TOTAL - zero) * (state >> PRECISION) + slot - zero
+            if state < LOWER:
+                state = self._refill(state)
+                if self.ended:
+                    return out, i
+            states[i & mask] = state
+            out[i] = slot >= zero
+        return out, len(table)
+
+    def residuals(self, table: npt.NDArray[np.uint8], after: int) -> tuple[Int64, int]:
+        """Return the residuals of a pass under tables [n], int64 [n], and how many were read.
+
+        `after` is the number of the pass's flags.
+        """
+        z = np.zeros(len(table), np.int64)
+        if self.ended:
+            return z, 0
         used = {int(t): self.tables.lookup(int(t)) for t in np.unique(table)}
         bases, lasts = self.tables.at.tolist(), (self.tables.counts - 1).tolist()
         starts, frequencies = self.tables.starts.tolist(), self.tables.frequency.tolist()
         states, mask = self.states, self.lanes - 1
         for i, t in enumerate(table.tolist()):
-            state = states[i & mask]
+            lane = (after + i) & mask
+            state = states[lane]
             slot = state & _MASK
             token = used[t][slot]
             at = bases[t] + token
@@ -192,11 +244,10 @@ class Decoder:
                     rest, state = self._bits(state, bits)
                     token += (1 << bits) - 1 + rest
             if self.ended:
-                return out, i
-            states[i & mask] = state
-            if token:
-                out[i] = token
-        return out, len(table)
+                return unzigzag(z), i
+            states[lane] = state
+            z[i] = token
+        return unzigzag(z), len(table)
 
     def finish(self) -> None:
         """Raise StreamError unless all bytes were read and every lane is back where its encoder began."""

@@ -137,13 +137,13 @@ def latents() -> Callable[[int, int, int, float], npt.NDArray[np.int8]]:
 
 
 @pytest.fixture(scope="session")
-def coders() -> Callable[[int], tuple[Coder, Coder]]:
-    """The numpy and the C coder of a random model."""
+def coders() -> Callable[..., tuple[Coder, Coder]]:
+    """The numpy and the C coder of a random model, by seed and number of sets of contexts."""
     core = load_core()
     assert core is not None, "the C core is not built: pip install -e . with a C compiler, or scripts/setup"
 
-    def pair(seed: int) -> tuple[Coder, Coder]:
-        data = make_model(seed).to_bytes()
+    def pair(seed: int, sets: int = 2) -> tuple[Coder, Coder]:
+        data = make_model(seed, sets).to_bytes()
         return NumpyCoder(data), NativeCoder(data, core)
 
     return pair

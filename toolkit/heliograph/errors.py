@@ -19,6 +19,23 @@ class StreamError(HeliographError):
     """A .helio stream is malformed, cut, corrupt, or for another codec."""
 
 
+class ReferenceMissing(StreamError):
+    """A stream refers to a picture whose values are not here; with them it would decode.
+
+    Attributes:
+        picture_id: 8 bytes that name the picture.
+        depth: how many pictures the stream builds on, 1 to 63.
+    """
+
+    def __init__(self, picture_id: bytes, depth: int) -> None:
+        chain = "" if depth == 1 else f", the last of a chain of {depth}"
+        super().__init__(
+            f"stream refers to picture {picture_id.hex()}{chain}, which is not here; give that picture's stream too, "
+            "decoded before this one"
+        )
+        self.picture_id, self.depth = picture_id, depth
+
+
 class CodecError(HeliographError):
     """A codec folder is missing, incomplete, changed, or inconsistent."""
 

@@ -144,7 +144,7 @@ class HelioImageFile(ImageFile.ImageFile):
 
     def _pixels(self, stream: container.Stream) -> bytes:
         try:
-            decoded = _decoder.symbols(stream, partial=ImageFile.LOAD_TRUNCATED_IMAGES)
+            decoded = _decoder.values(stream, partial=ImageFile.LOAD_TRUNCATED_IMAGES)
             if not decoded.loss.is_none:
                 self.info["loss"] = str(decoded.loss)
             return np.ascontiguousarray(_decoder.pixels(decoded)).tobytes()

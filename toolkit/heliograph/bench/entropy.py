@@ -22,7 +22,7 @@ import numpy.typing as npt
 from heliograph.codec import container, registry
 from heliograph.codec.codec import ENTROPY, SERVER, Codec, open_coder
 from heliograph.codec.coder import Coder
-from heliograph.codec.levels import from_quality
+from heliograph.codec.levels import from_quality, row_of
 from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 BUDGETS = (1, 2, 4, 8, 16, 32)  # kB of 1000 bytes
+WHOLE = 1 << 30  # bytes below which layers are merged: always
 PREFIXES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
@@ -74,7 +75,7 @@ def savings(
         level = from_quality(quality)
         streams = [Packer(codec, m.latents, m.width, m.height).at(level) for m in maps]
         decoded = [decode_stream(s, codec) for s in streams]
-        ideal = ideal_bytes([d.symbols for d in decoded])
+        ideal = ideal_bytes([np.rint(d.values / codec.steps(level)).astype(np.int16) for d in decoded])
         size = sum(map(len, streams))
         print(f"{quality:7} {8 * size / pixels:6.3f} {size:6} {ideal:13.0f} {1 - size / ideal:6.1%}")
         if decoder and pictures:
@@ -90,22 +91,22 @@ def savings(
 def speed(codec: Codec, maps: Sequence[Map]) -> None:
     """Print the speed of contexts and rANS together, in numpy and in C, by CPU time of one thread."""
     data = codec.read(ENTROPY)
-    print("code   quality  encode Msymbol/s  MB/s  decode Msymbol/s  MB/s")
+    print("code   quality  encode Mvalue/s  MB/s  decode Mvalue/s  MB/s")
     coders: list[Coder] = [open_coder(data), NumpyCoder(data)]
     for coder in coders if coders[0].is_native else coders[1:]:
         name, count = ("C", len(maps)) if coder.is_native else ("numpy", min(2, len(maps)))
         for quality in (20, 50, 80):
             level = from_quality(quality)
-            some = [coder.quantise(m.latents, level, 110) for m in maps[:count]]
+            some = [m.latents for m in maps[:count]]
             began = time.thread_time()
-            coded = [coder.encode(s, level, merged=False) for s in some]
+            coded = [coder.encode(s, level, rounding=110, strength=0).segments for s in some]
             between = time.thread_time()
             for s, segments in zip(some, coded, strict=True):
                 coder.decode(segments, s.shape[0], s.shape[1], level, merged=False)
             ended = time.thread_time()
-            symbols, size = sum(s.size for s in some) / 1e6, sum(len(b) for c in coded for b in c) / 1e6
+            values, size = sum(s.size for s in some) / 1e6, sum(len(b) for c in coded for b in c) / 1e6
             a, b = between - began, ended - between
-            rates = f"{symbols / a:17.1f} {size / a:5.2f} {symbols / b:17.1f} {size / b:5.2f}"
+            rates = f"{values / a:16.1f} {size / a:5.2f} {values / b:16.1f} {size / b:5.2f}"
             print(f"{name:6} {quality:7} {rates}")
 
 
@@ -156,11 +157,12 @@ def overheads(codec: Codec, maps: Sequence[Map]) -> None:
         plain = layered = 0
         sliced = dict.fromkeys((1, 2, 3), 0)
         for m in maps:
-            symbols = coder.quantise(m.latents, level, int(coder.model.rounding[quality]))
-            parts = len(coder.model.layers)
+            rounding = int(coder.model.rounding[row_of(level)])
             for merged in (True, False):
-                header = container.Header(codec.id, m.width, m.height, level, 1 if merged else parts)
-                size = len(container.pack(header, coder.encode(symbols, level, merged=merged)))
+                most = WHOLE if merged else 0
+                coded = coder.encode(m.latents, level, rounding=rounding, strength=0, merge_below=most)
+                header = container.Header(codec.id, m.width, m.height, level, len(coded.segments))
+                size = len(container.pack(header, coded.segments))
                 plain, layered = (plain + size, layered) if merged else (plain, layered + size)
             for side in sliced:
                 packer = Packer(codec, m.latents, m.width, m.height, slice_tiles=side, strength=0)

@@ -1,32 +1,34 @@
-"""Concealment: what a lost slice may have looked like, from the symbols around it."""
+"""Concealment: what a lost slice may have looked like, from the values around it."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.values import Values
 
-def fill(symbols: npt.NDArray[np.int16], lost: npt.NDArray[np.bool_]) -> npt.NDArray[np.int16]:
-    """Return symbols int16 [h, w, C] with the lost positions bool [h, w] filled.
+
+def fill(values: Values, lost: npt.NDArray[np.bool_]) -> Values:
+    """Return values int16 [h, w, C] with the lost positions bool [h, w] filled.
 
     Each becomes the mean of the nearest known ones left, right, above and below, weighted by 1 / distance;
     rows and columns without any are filled from those. Only channels that vary slowly gain from it.
     """
     if lost.all():
-        return symbols.copy()
-    values, known = symbols.astype(np.float64), ~lost
+        return values.copy()
+    known, filling = ~lost, values.astype(np.float64)
     for _ in range(2):
-        total, weight = np.zeros_like(values), np.zeros(lost.shape)
+        total, weight = np.zeros_like(filling), np.zeros(lost.shape)
         for axis in (0, 1):
             for backwards in (False, True):
-                near, distance = _nearest(values, known, axis, backwards=backwards)
+                near, distance = _nearest(filling, known, axis, backwards=backwards)
                 w = np.where(distance > 0, 1.0 / np.maximum(distance, 1), 0.0)
                 total += near * w[..., None]
                 weight += w
         filled = ~known & (weight > 0)
-        values[filled] = total[filled] / weight[filled][:, None]
+        filling[filled] = total[filled] / weight[filled][:, None]
         known |= filled
-    return np.rint(values).astype(np.int16)
+    return np.rint(filling).astype(np.int16)
 
 
 def _nearest(

@@ -1,4 +1,4 @@
-"""The .helio container: a checked header and segments in order of worth (FORMAT.md, section 3)."""
+"""The .helio container: a checked header and segments in order of worth (FORMAT.md, sections 2 and 3)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,34 @@ from crc32c import crc32c
 
 from heliograph.codec import tiles
 from heliograph.codec.levels import LEVELS
+from heliograph.codec.values import ID_BYTES
 from heliograph.codec.varint import Cut, read_varint, varint
 from heliograph.errors import PictureError, StreamError
 
 MAGIC = b"HLO"
-VERSION = 1
+VERSION = 2
 CRC_BYTES = 4
 MAX_SLICE_SIDE = 4096  # latents
 MAX_PARTS = 8
 _FIXED = struct.Struct("<3sB8sH")
-_SLICED = 1 << 13
+MAX_DEPTH = 63
+_REFERENCE = struct.Struct("<8sH")
+_SLICED, _REFERRING, _RESERVED = 1 << 13, 1 << 14, 1 << 15
+
+
+@dataclass(frozen=True)
+class Referred:
+    """The picture that a stream refers to.
+
+    Attributes:
+        picture_id: 8 bytes, see `values.picture_id`.
+        level: 0 to 1023, that of the picture.
+        depth: 1 if it refers to no picture itself, else one more than its own, at most 63.
+    """
+
+    picture_id: bytes
+    level: int
+    depth: int
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,7 @@ class Header:
         level: 0 to 1023, see `levels`.
         parts: segments of a slice, 1 or the codec's number of layers.
         side: of a slice in latents, or 0 for one slice.
+        reference: what it refers to, or None for a picture alone.
     """
 
     codec_id: bytes
@@ -39,6 +58,12 @@ class Header:
     level: int
     parts: int
     side: int = 0
+    reference: Referred | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many pictures it builds on, one after the other: 0 for a picture alone."""
+        return self.reference.depth if self.reference else 0
 
     @property
     def slices(self) -> list[tiles.Place]:
@@ -117,10 +142,20 @@ def pack(header: Header, segments: list[bytes]) -> bytes:
     ):
         raise ValueError(f"field out of range in {header!r} with {len(segments)} segments")
     tiles.check_size(header.width, header.height)
+    referred = header.reference
+    if referred and not (
+        len(referred.picture_id) == ID_BYTES
+        and 0 <= referred.level < LEVELS
+        and 1 <= referred.depth <= MAX_DEPTH
+    ):
+        raise ValueError(f"field out of range in {referred!r}")
     bits = header.level | (header.parts - 1) << 10 | (_SLICED if header.side else 0)
+    bits |= _REFERRING if referred else 0
     head = _FIXED.pack(MAGIC, VERSION, header.codec_id, bits) + varint(header.width) + varint(header.height)
     if header.side:
         head += varint(header.side)
+    if referred:
+        head += _REFERENCE.pack(referred.picture_id, referred.level | referred.depth << 10)
     head += b"".join(varint(len(s)) for s in segments)
     crc = crc32c(head)
     out = [head, struct.pack("<I", crc)]
@@ -170,9 +205,9 @@ def _parse(data: bytes) -> Stream:
     if len(data) < _FIXED.size:
         raise Cut
     _, _, codec_id, bits = _FIXED.unpack_from(data)
-    if bits >> 14:
+    if bits & _RESERVED:
         raise StreamError(
-            "stream header is corrupt: reserved bits are set; fetch the file again or update heliograph"
+            "stream header is corrupt: a reserved bit is set; fetch the file again or update heliograph"
         )
     width, at = read_varint(data, _FIXED.size)
     height, at = read_varint(data, at)
@@ -188,7 +223,10 @@ def _parse(data: bytes) -> Stream:
                 f"stream header is corrupt: a slice has {side} latents a side, expected 1 to "
                 f"{MAX_SLICE_SIDE}; fetch the file again"
             )
-    header = Header(codec_id, width, height, bits & (LEVELS - 1), (bits >> 10 & 7) + 1, side)
+    referred = None
+    if bits & _REFERRING:
+        referred, at = _parse_reference(data, at)
+    header = Header(codec_id, width, height, bits & (LEVELS - 1), (bits >> 10 & 7) + 1, side, referred)
     count = header.parts * header.slice_count
     if len(data) - at < count:  # every length takes a byte at least
         raise Cut
@@ -210,3 +248,14 @@ def _parse(data: bytes) -> Stream:
         places.append((at, length))
         at += length + CRC_BYTES if length else 0
     return Stream(header, data, size, crc, tuple(places), at)
+
+
+def _parse_reference(data: bytes, at: int) -> tuple[Referred, int]:
+    """Return what a stream refers to, and where its header goes on."""
+    if len(data) - at < _REFERENCE.size:
+        raise Cut
+    picture, bits = _REFERENCE.unpack_from(data, at)
+    referred = Referred(picture, bits & (LEVELS - 1), bits >> 10)
+    if referred.depth < 1:
+        raise ValueError(f"its reference has depth 0, expected 1 to {MAX_DEPTH}")
+    return referred, at + _REFERENCE.size

@@ -22,6 +22,8 @@ class StreamInfo:
         announced: bytes the header announces; fewer are a cut stream.
         layers: segments of a slice; 1 in small streams, which keep all layers in one.
         slices: parts of the picture that survive each other's loss.
+        reference: 16 hexadecimal digits that name the picture it refers to, or None.
+        depth: how many pictures it builds on; 0 for a picture alone.
     """
 
     width: int
@@ -33,6 +35,8 @@ class StreamInfo:
     announced: int
     layers: int
     slices: int
+    reference: str | None = None
+    depth: int = 0
 
     @property
     def bpp(self) -> float:
@@ -62,4 +66,6 @@ def describe(stream: container.Stream) -> StreamInfo:
         announced=stream.total,
         layers=header.parts,
         slices=header.slice_count,
+        reference=header.reference.picture_id.hex() if header.reference else None,
+        depth=header.depth,
     )

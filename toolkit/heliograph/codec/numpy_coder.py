@@ -65,16 +65,14 @@ class NumpyCoder:
         contexts = self._contexts(rows, columns, level, reference)
         if not (0 <= rounding <= MOST_ROUNDING and 0 <= strength <= MOST_STRENGTH and merge_below >= 0):
             raise ValueError(OUT_OF_RANGE)
-        exact = UNIT * latents.reshape(-1, channels)[:, self.model.order].astype(np.int64)
         layers = len(self.model.layers)
         passes: list[list[rans.Symbols]] = [[] for _ in range(layers)]
         is_empty = [True] * layers
-        for coded in contexts.walk():
-            residual = self._quantise(coded, exact[coded.positions, coded.channels], rounding, strength)
-            flag = coded.by_group(np.abs(residual)) > 0
+        for coded, residual, flag in self.encode_passes(
+            contexts, latents, rounding=rounding, strength=strength
+        ):
             passes[coded.layer].append(self._symbols(coded, residual, flag))
             is_empty[coded.layer] &= not flag.any()
-            coded.put(residual)
         bits = tuple(sum(int(s.cost.sum()) for s in of_layer) for of_layer in passes)
         segments = []
         if not only_estimate:
@@ -82,6 +80,16 @@ class NumpyCoder:
                 symbols = [s for layer in some for s in passes[layer]]
                 segments.append(b"" if all(is_empty[layer] for layer in some) else rans.encode(symbols))
         return Coded(segments, contexts.values.reshape(rows, columns, channels), bits)
+
+    def encode_passes(
+        self, contexts: Contexts, latents: npt.NDArray[np.int8], *, rounding: int, strength: int
+    ) -> Iterator[tuple[Pass, Int64, npt.NDArray[np.bool_]]]:
+        """Quantise a slice into its contexts; yield each pass before `put`, its residuals and flags [n, groups]."""
+        exact = UNIT * latents.reshape(-1, self.model.channels)[:, self.model.order].astype(np.int64)
+        for coded in contexts.walk():
+            residual = self._quantise(coded, exact[coded.positions, coded.channels], rounding, strength)
+            yield coded, residual, coded.by_group(np.abs(residual)) > 0
+            coded.put(residual)
 
     def _quantise(self, coded: Pass, exact: Int64, rounding: int, strength: int) -> Int64:
         """Return the residuals of a pass, int64 [n, count].

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import container, levels
 from heliograph.codec.codec import Codec
-from heliograph.codec.coder import Symbols
+from heliograph.codec.coder import Coded, Reference
 from heliograph.codec.rate import Rate
+from heliograph.codec.values import ReferencePicture, Values, picture_id
 from heliograph.errors import PictureError
 
 MERGE_BELOW = 4096  # bytes; smaller streams keep all layers in one segment, which saves about 27 bytes
@@ -20,16 +21,20 @@ MERGE_BELOW = 4096  # bytes; smaller streams keep all layers in one segment, whi
 STRENGTH = 20
 ENOUGH = 0.985  # share of a budget that ends the search
 _SEGMENT_BYTES = 4 + 1 + 2 + 3  # CRC, lane byte, what the states waste, length
-_HEADER_BYTES = 22
+_HEADER_BYTES, _REFERENCE_BYTES = 22, 10
 _OCTAVE = 150.0  # levels in which the bytes about double: where the search starts from
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A stream and how it was found: `trials` encodings after `estimates` estimates from the tables."""
+    """A stream and how it was found: `trials` encodings after `estimates` estimates from the tables.
+
+    `values` int16 [h, w, C] in the encoder's order are what the stream decodes to.
+    """
 
     data: bytes
     level: int
+    values: Values = field(repr=False)
     trials: int = 1
     estimates: int = 0
 
@@ -38,16 +43,24 @@ class Packed:
         """The quality in eighths; negative below quality 0."""
         return levels.to_quality(self.level)
 
+    def as_reference(self) -> ReferencePicture:
+        """Return the picture for others to refer to."""
+        header = container.open(self.data).header
+        name = picture_id(header.codec_id, header.width, header.height, self.values)
+        return ReferencePicture(name, self.values, self.level, header.depth)
+
 
 class Packer:
     """The latents of a picture, int8 [ceil(H/16), ceil(W/16), C], ready to be packed at any level.
 
     Args:
         slice_tiles: side of a slice in tiles, 0 for one slice.
-        strength: of rate-distortion optimised quantisation (RDOQ), see `Coder.rdoq`; 0 leaves it out and rounds with
+        strength: of rate-distortion optimised quantisation (RDOQ), see `Coder.encode`; 0 leaves it out and rounds with
             the entropy model's dead zone, which is faster.
         layered: a segment for each layer however small the stream, so that it can be thinned and its base sent
             first; else one segment below MERGE_BELOW.
+        reference: a picture of equal size that the other end has, which the stream then refers to; of a codec whose
+            entropy model has contexts for it.
     """
 
     def __init__(
@@ -60,51 +73,84 @@ class Packer:
         slice_tiles: int = 0,
         strength: int = STRENGTH,
         layered: bool = False,
+        reference: ReferencePicture | None = None,
     ) -> None:
-        self._merge_below = 0 if layered else MERGE_BELOW
         self._codec, self._coder, self._strength = codec, codec.coder, strength
-        self._width, self._height = width, height
-        side = slice_tiles * self._coder.model.tile
-        self._layers = len(self._coder.model.layers)
+        self._width, self._height, self._reference = width, height, reference
+        model = self._coder.model
+        side = slice_tiles * model.tile
+        self._layers, self._shape = len(model.layers), latents.shape
         self._side = side if 0 < side < max(latents.shape[:2]) else 0
-        self._parts = [np.ascontiguousarray(latents[s]) for s in self._header(0, 1).slices]
+        places = self._header(0, 1).slices
+        self._merge_below = 0 if layered or len(places) > 1 else MERGE_BELOW
+        self._places = places
+        self._parts = [np.ascontiguousarray(latents[place]) for place in places]
+        self._references: list[Reference | None] = [None] * len(places)
+        if reference is not None:
+            ordered = reference.values[..., model.order]
+            self._references = [
+                Reference(np.ascontiguousarray(ordered[place]), reference.level) for place in places
+            ]
 
     def _header(self, level: int, parts: int) -> container.Header:
-        return container.Header(self._codec.id, self._width, self._height, level, parts, self._side)
+        referred = self._reference and container.Referred(
+            self._reference.picture_id, self._reference.level, self._reference.depth + 1
+        )
+        return container.Header(self._codec.id, self._width, self._height, level, parts, self._side, referred)
 
-    def _rounding(self, level: int) -> int:
-        """Return the rounding in 1/256 of a step: RDOQ starts from the nearest symbols."""
-        if self._strength:
-            return 128
-        return int(self._coder.model.rounding[max(0, int(levels.to_quality(level)))])
+    def _encode(self, level: int, *, merge_below: int, only_estimate: bool = False) -> list[Coded]:
+        """Return what the slices are at a level. RDOQ starts from the nearest residuals."""
+        rounding = 128 if self._strength else int(self._coder.model.rounding[levels.row_of(level)])
+        return [
+            self._coder.encode(
+                part,
+                level,
+                rounding=rounding,
+                strength=self._strength,
+                merge_below=merge_below,
+                reference=reference,
+                only_estimate=only_estimate,
+            )
+            for part, reference in zip(self._parts, self._references, strict=True)
+        ]
 
-    def _estimate(self, level: int) -> tuple[float, list[Symbols]]:
-        """Return about how many bytes the stream of a level takes, without coding, and the symbols of its slices."""
-        rounding = self._rounding(level)
-        quantised = [self._coder.rdoq(part, level, rounding, self._strength) for part in self._parts]
-        size = sum(sum(bits) for _, bits in quantised) / 8192
-        is_merged = len(quantised) == 1 and size < self._merge_below
-        segments = 1 if is_merged else self._layers * len(quantised)
-        return size + _HEADER_BYTES + _SEGMENT_BYTES * segments, [symbols for symbols, _ in quantised]
+    def estimate(self, level: int) -> float:
+        """Return about how many bytes the stream of a level takes, without coding."""
+        coded = self._encode(level, merge_below=0, only_estimate=True)
+        size = sum(sum(one.bits) for one in coded) / 8192
+        segments = 1 if size < self._merge_below else self._layers * len(coded)
+        header = _HEADER_BYTES + (_REFERENCE_BYTES if self._reference else 0)
+        return size + header + _SEGMENT_BYTES * segments
 
-    def at(self, level: int, *, layers: int | None = None) -> bytes:
-        """Return the stream of a level, or of its first layers."""
-        if self._strength:
-            return self._code(self._estimate(level)[1], level, layers)
-        rounding = self._rounding(level)
-        symbols = [self._coder.quantise(part, level, rounding) for part in self._parts]
-        return self._code(symbols, level, layers)
+    def at(self, level: int) -> bytes:
+        """Return the stream of a level."""
+        return self._pack_at(level).data
 
-    def _code(self, symbols: list[Symbols], level: int, layers: int | None = None) -> bytes:
-        """Return the stream of the symbols of every slice."""
-        if layers is not None:
-            stop = self._coder.model.layers[layers - 1]
-            symbols = [np.where(np.arange(s.shape[-1]) < stop, s, 0).astype(np.int16) for s in symbols]
-        parts = [self._coder.encode(s, level, merged=False) for s in symbols]
-        if len(symbols) == 1 and sum(map(len, parts[0])) < self._merge_below:
-            return container.pack(self._header(level, 1), self._coder.encode(symbols[0], level, merged=True))
-        segments = [part[layer] for layer in range(self._layers) for part in parts]
-        return container.pack(self._header(level, self._layers), segments)
+    def _pack_at(self, level: int) -> Packed:
+        coded = self._encode(level, merge_below=self._merge_below)
+        parts = len(coded[0].segments)
+        segments = [one.segments[part] for part in range(parts) for one in coded]
+        data = container.pack(self._header(level, parts), segments)
+        return Packed(data, level, self._join([one.values for one in coded]))
+
+    def _join(self, values: list[Values]) -> Values:
+        """Return the values of all slices, in coding order, as those of the picture in the encoder's order."""
+        whole = np.empty(self._shape, np.int16)
+        for place, of_slice in zip(self._places, values, strict=True):
+            whole[place] = of_slice
+        return self._coder.model.restore_order(whole)
+
+    def first_layers(self, layers: int) -> Packed:
+        """Return the smallest stream: the first layers at level 0."""
+        coded = self._encode(0, merge_below=0)
+        kept = [one.segments[:layers] + [b""] * (self._layers - layers) for one in coded]
+        segments = [one[layer] for layer in range(self._layers) for one in kept]
+        data = container.pack(self._header(0, self._layers), segments)
+        values = [
+            self._coder.decode(one, *part.shape[:2], 0, merged=self._layers == 1, reference=reference).values
+            for one, part, reference in zip(kept, self._parts, self._references, strict=True)
+        ]
+        return Packed(data, 0, self._join(values))
 
     def pack(self, rate: Rate) -> Packed:
         """Return the stream of a quality, or the finest within a budget.
@@ -115,8 +161,7 @@ class Packer:
         budget = rate.budget(self._width, self._height)
         if budget is not None:
             return self._within(budget)
-        level = levels.from_quality(rate.quality or 0.0)
-        return Packed(self.at(level), level)
+        return self._pack_at(levels.from_quality(rate.quality or 0.0))
 
     def _within(self, max_bytes: int) -> Packed:
         """Return the finest stream of at most so many bytes.
@@ -127,42 +172,38 @@ class Packer:
         Raises:
             PictureError: not even the coarsest stream fits.
         """
-        level, symbols, estimates = self._search(max_bytes)
+        level, estimates = self._search(max_bytes)
         trials = 0
         while level >= 0:
-            data = self._code(symbols, level) if symbols else self.at(level)
+            packed = self._pack_at(level)
             trials += 1
-            if len(data) <= max_bytes:
-                return Packed(data, level, trials, estimates)
+            if len(packed.data) <= max_bytes:
+                return replace(packed, trials=trials, estimates=estimates)
             # The estimate was too low, by a level at least.
-            level, symbols = level - max(1, int(_OCTAVE * math.log2(len(data) / max_bytes))), []
+            level -= max(1, int(_OCTAVE * math.log2(len(packed.data) / max_bytes)))
         for layers in range(self._layers - 1, 0, -1):
-            data = self.at(0, layers=layers)
+            packed = self.first_layers(layers)
             trials += 1
-            if len(data) <= max_bytes:
-                return Packed(data, 0, trials, estimates)
+            if len(packed.data) <= max_bytes:
+                return replace(packed, trials=trials, estimates=estimates)
         raise PictureError(
-            f"a picture of {self._width}x{self._height} takes {len(data)} bytes at least, the budget is "
+            f"a picture of {self._width}x{self._height} takes {len(packed.data)} bytes at least, the budget is "
             f"{max_bytes}; raise it or scale the picture down"
         )
 
-    def _search(self, max_bytes: int) -> tuple[int, list[Symbols], int]:
-        """Return the finest level whose estimate fits, its symbols, and the number of estimates; level 0 if none does.
-
-        The symbols are empty where none fits.
-        """
+    def _search(self, max_bytes: int) -> tuple[int, int]:
+        """Return the finest level whose estimate fits, and the number of estimates; level 0 if none does."""
         low, high = -1, levels.LEVELS  # fits, does not fit
         sizes: dict[int, float] = {}
-        symbols: list[Symbols] = []
         level = levels.LEVEL_0 + 300
         while high - low > 1 and sizes.get(low, 0) < ENOUGH * max_bytes:
-            sizes[level], quantised = self._estimate(level)
+            sizes[level] = self.estimate(level)
             if sizes[level] <= max_bytes:
-                low, symbols = level, quantised
+                low = level
             else:
                 high = level
             level = _next_level(sizes, low, high, max_bytes)
-        return max(low, 0), symbols, len(sizes)
+        return max(low, 0), len(sizes)
 
 
 def _next_level(known: dict[int, float], low: int, high: int, target: float) -> int:

@@ -1,22 +1,25 @@
-"""From a stream's bytes to symbols and dequantised latents: all of decoding that is integers."""
+"""From a stream's bytes to values: all of decoding that is integers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from heliograph.codec import conceal, container, levels, tiles
 from heliograph.codec.codec import Codec
-from heliograph.codec.coder import DecodedSlice
+from heliograph.codec.coder import DecodedSlice, Reference
 from heliograph.codec.registry import Registry
-from heliograph.errors import StreamError
+from heliograph.codec.values import ReferencePicture, Values, picture_id
+from heliograph.errors import ReferenceMissing, StreamError
+
+References = Callable[[bytes], Values | None] | Mapping[bytes, Values]  # by picture id
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a partial stream lacked: counts of segments, and slices without any of their own symbols."""
+    """What a partial stream lacked: counts of segments, and slices without any symbols of their own."""
 
     segments: int
     missing: int = 0
@@ -24,6 +27,7 @@ class Loss:
     cut: int = 0
     concealed: int = 0
     slices: int = 1
+    from_reference: bool = False
 
     @property
     def is_none(self) -> bool:
@@ -40,20 +44,27 @@ class Loss:
             return "complete"
         text = f"of {self.segments} segments {', '.join(parts)}"
         if self.concealed:
-            text += f"; {self.concealed} of {self.slices} slices concealed from their neighbours"
+            source = "the reference" if self.from_reference else "their neighbours"
+            text += f"; {self.concealed} of {self.slices} slices concealed from {source}"
         return text
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """The integers of a picture: `symbols` int16 and `values` int32 (1/16 latent unit), [h, w, C]."""
+    """The integers of a picture.
+
+    Attributes:
+        values: int16 [h, w, C] in 1/16 latent unit, in the encoder's channel order.
+        reference: what its stream refers to, or None.
+    """
 
     codec: Codec
     width: int
     height: int
     level: int
-    symbols: npt.NDArray[np.int16]
+    values: Values
     loss: Loss = Loss(0)
+    reference: container.Referred | None = None
 
     @property
     def quality(self) -> float:
@@ -61,27 +72,33 @@ class Decoded:
         return max(0.0, levels.to_quality(self.level))
 
     @property
-    def steps(self) -> npt.NDArray[np.int32]:
-        """Steps of the channels, int32 [C], in sixteenths of a latent unit."""
-        return self.codec.steps(self.level)
+    def picture_id(self) -> bytes:
+        """The 8 bytes that name the picture's values."""
+        return picture_id(self.codec.id, self.width, self.height, self.values)
 
-    @property
-    def values(self) -> npt.NDArray[np.int32]:
-        """Dequantised latents."""
-        return quantise.dequantise(self.symbols, self.steps)
+    def as_reference(self) -> ReferencePicture:
+        """Return the picture for others to refer to."""
+        depth = self.reference.depth if self.reference else 0
+        return ReferencePicture(self.picture_id, self.values, self.level, depth)
 
 
 def decode_stream(
-    stream: container.Stream | bytes, codec: Codec | None = None, *, partial: bool = False
+    stream: container.Stream | bytes,
+    codec: Codec | None = None,
+    *,
+    partial: bool = False,
+    references: References | None = None,
 ) -> Decoded:
-    """Decode a stream's symbols with the codec of its id: `codec`, or a shipped one.
+    """Decode a stream's values with the codec of its id: `codec`, or a shipped one.
 
     Args:
         stream: opened, or its bytes.
         partial: decode what is there of a cut or damaged stream; `loss` of the result says what was not.
+        references: the values, by picture id, that the stream may refer to.
 
     Raises:
         StreamError: malformed bytes; without `partial` also cut or damaged ones.
+        ReferenceMissing: a StreamError: it refers to a picture that `references` do not have.
         CodecError: a codec nobody here has.
     """
     if isinstance(stream, bytes):
@@ -92,60 +109,97 @@ def decode_stream(
     header = stream.header
     if codec is None or codec.id != header.codec_id:
         codec = Registry([codec] if codec else []).by_id(header.codec_id)
-    parts = len(codec.coder.model.layers)
-    if header.parts not in (1, parts):
+    model = codec.coder.model
+    if header.parts not in (1, len(model.layers)):
         raise StreamError(
-            f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {parts}; "
+            f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {len(model.layers)}; "
             "fetch the file again"
         )
-    pieces: list[DecodedSlice | None] = []  # None where all is zero, which no coder needs to find out
+    there = None if header.reference is None else _find(header, header.reference, codec, references)
+    pieces: list[
+        DecodedSlice | None
+    ] = []  # None where all is zero, which no coder needs to find out, and where lost
     lost: set[int] = set()
-    for number, ((rows, columns), (payloads, cut)) in enumerate(zip(header.slices, segments, strict=True)):
-        if not any(payloads):
-            pieces.append(None)
-            if not payloads:
-                lost.add(number)
-            continue
-        size = rows.stop - rows.start, columns.stop - columns.start
-        try:
-            piece = codec.coder.decode(payloads, *size, header.level, merged=header.parts == 1, cut=cut)
-        except StreamError:
-            if not partial:
-                raise
-            pieces.append(None)
+    for number, (place, (payloads, cut)) in enumerate(zip(header.slices, segments, strict=True)):
+        rows, columns = place
+        piece, reference = None, None
+        if there is not None and header.reference is not None:
+            reference = Reference(np.ascontiguousarray(there[place]), header.reference.level)
+        is_lost = not payloads
+        if any(payloads) or (payloads and reference):
+            try:
+                piece = codec.coder.decode(
+                    payloads,
+                    rows.stop - rows.start,
+                    columns.stop - columns.start,
+                    header.level,
+                    merged=header.parts == 1,
+                    cut=cut,
+                    reference=reference,
+                )
+                is_lost = cut and len(payloads) == 1 and not any(piece.read)
+            except StreamError:
+                if not partial:
+                    raise
+                is_lost = True
+        pieces.append(None if is_lost else piece)
+        if is_lost:
             lost.add(number)
-            continue
-        is_bare = cut and len(payloads) == 1 and not any(piece.read)
-        pieces.append(None if is_bare else piece)
-        if is_bare:
-            lost.add(number)
-    symbols = _join(header, pieces, lost, codec)
-    loss = replace(loss, concealed=len(lost), slices=len(pieces))
-    return Decoded(codec, header.width, header.height, header.level, symbols, loss)
+    values = _join(header, pieces, lost, codec, there)
+    loss = replace(loss, concealed=len(lost), slices=len(pieces), from_reference=there is not None)
+    return Decoded(codec, header.width, header.height, header.level, values, loss, header.reference)
+
+
+def _find(
+    header: container.Header, referred: container.Referred, codec: Codec, references: References | None
+) -> Values:
+    """Return the values that a stream refers to, int16 [h, w, C] in coding order."""
+    model = codec.coder.model
+    if len(model.sets) < 2:
+        raise StreamError(
+            f"stream header is corrupt: it refers to a picture, which codec {codec.name} cannot; fetch the file again"
+        )
+    find = references if callable(references) else (references or {}).get
+    values = find(referred.picture_id)
+    if values is None:
+        raise ReferenceMissing(referred.picture_id, referred.depth)
+    shape = (*tiles.latent_shape(header.width, header.height), model.channels)
+    # Whatever a caller has under this name, nothing but the right picture may be decoded from.
+    if (
+        values.shape != shape
+        or picture_id(codec.id, header.width, header.height, values) != referred.picture_id
+    ):
+        raise ReferenceMissing(referred.picture_id, referred.depth)
+    return np.asarray(values[..., model.order], np.int16)
 
 
 def _join(
-    header: container.Header, pieces: list[DecodedSlice | None], lost: set[int], codec: Codec
-) -> npt.NDArray[np.int16]:
-    """Return the symbols [h, w, C] of all slices in the encoder's channel order, the lost ones concealed.
+    header: container.Header,
+    pieces: list[DecodedSlice | None],
+    lost: set[int],
+    codec: Codec,
+    there: Values | None,
+) -> Values:
+    """Return the values [h, w, C] of all slices in the encoder's channel order, the lost ones concealed.
 
     Only now, when the bytes have shown that they hold a picture of this size, is memory taken for it.
     """
     model = codec.coder.model
     if len(pieces) == 1 and pieces[0] is not None:
-        return model.restore_order(pieces[0].symbols)
-    symbols = np.zeros((*tiles.latent_shape(header.width, header.height), model.channels), np.int16)
-    if not any(pieces):
-        return symbols
-    unknown = np.zeros(symbols.shape[:2], bool)
+        return model.restore_order(pieces[0].values)
+    if there is None:
+        values = np.zeros((*tiles.latent_shape(header.width, header.height), model.channels), np.int16)
+    else:
+        values = there.copy()
+    unknown = np.zeros(values.shape[:2], bool)
     for number, (place, piece) in enumerate(zip(header.slices, pieces, strict=True)):
         unknown[place] = number in lost
         if piece is not None:
-            symbols[place] = piece.symbols
-    if lost:
+            values[place] = piece.values
+    if lost and there is None and any(pieces):
         count = model.predicted
-        symbols[..., :count] = conceal.fill(symbols[..., :count], unknown)
-    return model.restore_order(symbols)
+        values[..., :count] = conceal.fill(values[..., :count], unknown)
+    return model.restore_order(values)
 
 
 def _segments(stream: container.Stream, *, partial: bool) -> tuple[list[tuple[list[bytes], bool]], Loss]:

@@ -16,9 +16,11 @@ def filled_parts(stream: container.Stream) -> int:
 def thin(data: bytes, parts: int) -> bytes:
     """Return the stream with only its first `parts` parts; the segments of the others get length 0.
 
-    It is a whole stream, and decodes to the symbols that partial decoding gives for the old stream cut after
-    those parts. The header changes with its lengths, so its CRC and that of every kept segment are made anew;
-    a kept segment is checked first, so that thinning never puts a good checksum on damaged bytes.
+    It is a whole stream. Without a reference it decodes to the values that partial decoding gives for the old stream
+    cut after those parts; with one the dropped layers are what is expected from the reference, not the reference. It is
+    another picture then: what refers to the old one does not decode with it. The header changes with its lengths, so
+    its CRC and that of every kept segment are made anew; a kept segment is checked first, so that thinning never puts
+    a good checksum on damaged bytes.
 
     Args:
         data: a whole stream.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,23 @@ UNIT = 16  # of a value and of a step is one int8 latent unit
 LOWEST, HIGHEST = -2048, 2047
 ID_BYTES = 8
 Values = npt.NDArray[np.int16]  # [rows, columns, C]
+
+
+@dataclass(frozen=True)
+class ReferencePicture:
+    """A picture that both ends know, for others to refer to.
+
+    Attributes:
+        picture_id: 8 bytes.
+        values: int16 [h, w, C] in the encoder's channel order.
+        level: 0 to 1023.
+        depth: how many pictures it builds on itself; 0 for a picture alone.
+    """
+
+    picture_id: bytes
+    values: Values = field(repr=False)
+    level: int
+    depth: int
 
 
 def picture_id(codec_id: bytes, width: int, height: int, values: Values) -> bytes:

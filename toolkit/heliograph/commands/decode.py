@@ -46,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=range(1, 257),
         metavar="N",
-        help="threads that decode symbols, and as many that write; default: one for each CPU core",
+        help="threads that decode values, and as many that write; default: one for each CPU core",
     )
     parser.add_argument(
         "--engine",

@@ -51,6 +51,8 @@ def _stream(path: Path) -> Described:
         "quality": told.quality,
         "layers": told.layers,
         "slices": told.slices,
+        "reference": told.reference,
+        "depth": told.depth,
         "stream_bytes": told.bytes,
         "bits_per_pixel": told.bpp,
         "damaged_segments": damaged,
@@ -61,6 +63,7 @@ def _stream(path: Path) -> Described:
         ("picture", f"{told.width}x{told.height}"),
         ("quality", f"{told.quality:g}"),
         ("segments", f"{len(stream.segments)} in {told.slices} slices"),
+        *([("reference", f"picture {told.reference}, depth {told.depth}")] if told.reference else []),
         ("size", f"{told.bytes} bytes, {told.bpp:.3f} bits per pixel"),
         ("checksum", f"segments damaged: {damaged}" if damaged else "good"),
     ]

@@ -68,6 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
         "width": decoded.width,
         "height": decoded.height,
         "quality": levels.to_quality(decoded.level),
+        "reference": decoded.reference.picture_id.hex() if decoded.reference else None,
+        "depth": decoded.reference.depth if decoded.reference else 0,
         "stream_bytes": len(data),
         "overhead_bytes": bits.overhead / 8,
         "layer_bytes": [float(size) / 8 for size in bits.by_layer],
@@ -124,6 +126,9 @@ def lines(
         f"{header.slice_count} slices",
         f"{'not symbols':16} {bits.overhead / 8:.0f} bytes: header, lengths, checksums, coder states",
     ]
+    if decoded.reference:
+        named = decoded.reference.picture_id.hex()
+        out.append(f"{'reference':16} picture {named}, depth {decoded.reference.depth}")
     stops = decoded.codec.coder.model.layers
     firing = maps.activity(decoded)
     what = "to the original" if of_original else "to the whole stream's picture"

@@ -18,9 +18,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import levels, registry, tiles
+from heliograph.codec import registry, tiles
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.errors import ExportError, HeliographError
 from heliograph.export.bundle import text_table
@@ -39,14 +40,14 @@ class Parity:
     Attributes:
         toolchain: name and version, as the runner says.
         equal: share of the latents; worst: the largest difference in units.
-        symbols: share of equal symbols at a quality of 50.
+        values: share of equal values at a quality of 50.
         growth: change of the stream's bytes there, as a share.
     """
 
     toolchain: str
     equal: float
     worst: int
-    symbols: float
+    values: float
     growth: float
 
 
@@ -92,26 +93,23 @@ def compare(codec: Codec, picture: npt.NDArray[np.uint8], python: str, runner: P
 def judge(codec: Codec, ours: Latents, theirs: Latents, width: int, height: int, toolchain: str) -> Parity:
     """Return how two runtimes' latents [rows, columns, C] of one picture compare."""
     apart = np.abs(ours.astype(np.int32) - theirs.astype(np.int32))
-    level = levels.from_quality(QUALITY)
-    rounding = int(codec.coder.model.rounding[QUALITY])
-    first, second = (codec.coder.quantise(np.ascontiguousarray(x), level, rounding) for x in (ours, theirs))
-    before, after = (len(Packer(codec, x, width, height).at(level)) for x in (ours, theirs))
+    before, after = (Packer(codec, x, width, height).pack(Rate(quality=QUALITY)) for x in (ours, theirs))
     return Parity(
         toolchain=toolchain,
         equal=float(np.mean(apart == 0)),
         worst=int(apart.max()),
-        symbols=float(np.mean(first == second)),
-        growth=after / before - 1,
+        values=float(np.mean(before.values == after.values)),
+        growth=len(after.data) / len(before.data) - 1,
     )
 
 
 def table(results: Sequence[tuple[str, Parity]]) -> list[tuple[str, ...]]:
     """Return the rows of a table, its head first."""
-    head = ("picture", "toolchain", "equal latents", "largest difference", "equal symbols", "bytes")
+    head = ("picture", "toolchain", "equal latents", "largest difference", "equal values", "bytes")
     return [
         head,
         *(
-            (name, p.toolchain, f"{p.equal:.2%}", f"{p.worst}", f"{p.symbols:.3%}", f"{p.growth:+.2%}")
+            (name, p.toolchain, f"{p.equal:.2%}", f"{p.worst}", f"{p.values:.3%}", f"{p.growth:+.2%}")
             for name, p in results
         ),
     ]
@@ -135,7 +133,7 @@ def main() -> int:
             results.append(
                 (probe.description, compare(codec, probe.picture, arguments.python, arguments.runner))
             )
-        print(f"codec {codec.name}; symbols and bytes at quality {QUALITY}")
+        print(f"codec {codec.name}; values and bytes at quality {QUALITY}")
         print(text_table(table(results)))
     except HeliographError as error:
         print(f"error: {error}", file=sys.stderr)

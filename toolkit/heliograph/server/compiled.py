@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.codec import values
+from heliograph.codec.values import UNIT, Values
 
-LATENT_UNIT = 128 * values.UNIT  # dequantised values per 1.0 at the network's input
+LATENT_UNIT = 128 * UNIT  # values per 1.0 at the network's input
 
 
 @functools.cache
@@ -52,43 +52,36 @@ class Compiled:
         self.network = network
         self._is_masked = len(network.inputs) == 3
         self._channels = int(network.inputs[0].shape[-1])
-        self._functions: dict[str, Any] = {}
 
     def __call__(
         self,
-        symbols: npt.NDArray[np.integer],
-        steps: npt.NDArray[np.int32],
+        values: Values,
         quality: npt.NDArray[np.float32],
         extent: npt.NDArray[np.int32],
     ) -> Any:
         """Start the network; `np.asarray` of the result waits for uint8 [B, 16h, 16w, 3].
 
         Args:
-            symbols: int16 or int32 [B, h, w, C].
-            steps: [B, C], see `quantise.dequantise`.
+            values: int16 [B, h, w, C] in 1/16 latent unit.
             quality: [B, 1], 0 to 1.
             extent: [B, 2], rows and columns that are of the picture; looked at only by a masked network.
         """
-        kind = symbols.dtype.name
-        if kind not in self._functions:
-            self._functions[kind] = self._compile(kind)
-        return self._functions[kind](symbols, steps, quality, extent)
+        return self._function(values, quality, extent)
 
-    def _forward(self, call: Any, symbols: Any, steps: Any, quality: Any, extent: Any) -> Any:
-        values = ops.cast(symbols, "float32") * ops.cast(steps, "float32")[:, None, None, :]
-        latents = values / LATENT_UNIT
+    def _forward(self, call: Any, values: Any, quality: Any, extent: Any) -> Any:
+        latents = ops.cast(values, "float32") / LATENT_UNIT
         picture = call([latents, quality, extent] if self._is_masked else [latents, quality])
         return ops.cast(ops.round(ops.clip(picture * 255.0, 0.0, 255.0)), "uint8")
 
-    def _compile(self, kind: str) -> Any:
+    @functools.cached_property
+    def _function(self) -> Any:
         backend = keras.backend.backend()
         network = self.network
         if backend == "tensorflow":
             import tensorflow as tf
 
             signature = [
-                tf.TensorSpec((None, None, None, self._channels), kind),
-                tf.TensorSpec((None, self._channels), "int32"),
+                tf.TensorSpec((None, None, None, self._channels), "int16"),
                 tf.TensorSpec((None, 1), "float32"),
                 tf.TensorSpec((None, 2), "int32"),
             ]

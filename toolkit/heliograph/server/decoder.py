@@ -10,10 +10,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.levels import QUALITIES
 from heliograph.codec.codec import MOST_BYTES, SERVER, Codec
+from heliograph.codec.levels import QUALITIES
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE, Place, in_pixels, places
+from heliograph.codec.values import Values
 from heliograph.errors import CodecError
 from heliograph.server.arrays import read_arrays
 from heliograph.server.compiled import Compiled, build_at, compiles_shapes, on_gpu
@@ -87,7 +88,7 @@ def folded(count: int, margin: int) -> npt.NDArray[np.intp]:
 
 
 def _whole(decoded: Decoded) -> Place:
-    rows, columns, _ = decoded.symbols.shape
+    rows, columns, _ = decoded.values.shape
     return slice(0, rows), slice(0, columns)
 
 
@@ -117,7 +118,7 @@ class ServerDecoder:
 
     def shape(self, decoded: Decoded) -> tuple[int, int]:
         """Return (rows, columns) in latents that pictures of one batch have in common."""
-        rows, columns, _ = decoded.symbols.shape
+        rows, columns, _ = decoded.values.shape
         if self.is_padded and max(rows, columns) <= WINDOW:
             return bucket(rows), bucket(columns)
         return rows, columns
@@ -139,7 +140,7 @@ class ServerDecoder:
             (large,) = group
             picture = self._in_windows(large)
             return lambda: [picture]
-        is_flat = [not decoded.symbols.any() for decoded in group]
+        is_flat = [not decoded.values.any() for decoded in group]
         shown = [decoded for decoded, flat in zip(group, is_flat, strict=True) if not flat]
         running = [self._launch_all(part) for part in self._parts(shown)]
 
@@ -169,7 +170,7 @@ class ServerDecoder:
         return parts
 
     def _launch_all(self, group: Sequence[Decoded]) -> Any:
-        return self._launch([d.symbols for d in group], [d.steps for d in group], [d.quality for d in group])
+        return self._launch([d.values for d in group], [d.quality for d in group])
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB.
@@ -179,65 +180,58 @@ class ServerDecoder:
         """
         return self.start([decoded])()[0]
 
-    def pixels(self, values: npt.NDArray[np.int32], quality: float) -> npt.NDArray[np.uint8]:
-        """Run the network on dequantised values int32 [h, w, C]; return uint8 [16h, 16w, 3]."""
-        rows, columns, channels = values.shape
-        running = self._launch([values], [np.ones(channels, np.int32)], [quality])
+    def pixels(self, values: Values, quality: float) -> npt.NDArray[np.uint8]:
+        """Run the network on values int16 [h, w, C]; return uint8 [16h, 16w, 3]."""
+        rows, columns, _ = values.shape
+        running = self._launch([values], [quality])
         return np.asarray(running)[0, : rows * STRIDE, : columns * STRIDE]
 
     def _in_windows(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
-        rows, columns, _ = decoded.symbols.shape
+        rows, columns, _ = decoded.values.shape
         out = np.empty((decoded.height, decoded.width, 3), np.uint8)
         for place in places(rows, columns, WINDOW):
             down, across = place
             top, left = max(0, down.start - self._margin), max(0, across.start - self._margin)
-            part = decoded.symbols[top : down.stop + self._margin, left : across.stop + self._margin]
+            part = decoded.values[top : down.stop + self._margin, left : across.stop + self._margin]
             if not part.any():
                 target = out[in_pixels(place)]
                 target[:] = self._flat(decoded, place)[: target.shape[0], : target.shape[1]]
                 continue
-            picture = np.asarray(self._launch([part], [decoded.steps], [decoded.quality]))[0]
+            picture = np.asarray(self._launch([part], [decoded.quality]))[0]
             target = out[in_pixels(place)]
             y, x = (down.start - top) * STRIDE, (across.start - left) * STRIDE
             target[:] = picture[y : y + target.shape[0], x : x + target.shape[1]]
         return out
 
     def _flat(self, decoded: Decoded, place: Place) -> npt.NDArray[np.uint8]:
-        """Return the pixels of a place around which all symbols are zero, without running the network on it.
+        """Return the pixels of a place around which all values are zero, without running the network on it.
 
         Away from the borders every latent then looks alike, and by the borders a latent looks like any other that is
         as far from them: all are in a picture as small as the network's reach allows, which is decoded once.
         """
-        rows, columns, channels = decoded.symbols.shape
+        rows, columns, channels = decoded.values.shape
         down, across = folded(rows, self._margin)[place[0]], folded(columns, self._margin)[place[1]]
         small = tuple(min(side, 2 * self._margin + 1) for side in (rows, columns))
         key = (*small, decoded.quality)
         known, picture = self._known_flat
         if known != key:
-            picture = self.pixels(np.zeros((*small, channels), np.int32), decoded.quality)
+            picture = self.pixels(np.zeros((*small, channels), np.int16), decoded.quality)
             self._known_flat = key, picture
         latents = picture.reshape(small[0], STRIDE, small[1], STRIDE, 3)[down][:, :, across]
         return latents.reshape(len(down) * STRIDE, len(across) * STRIDE, 3)
 
-    def _launch(
-        self,
-        parts: Sequence[npt.NDArray[np.integer]],
-        steps: list[npt.NDArray[np.int32]],
-        qualities: list[float],
-    ) -> Any:
-        """Start the network on parts [h, w, C] of one shape, each with its steps and quality."""
+    def _launch(self, parts: Sequence[Values], qualities: list[float]) -> Any:
+        """Start the network on parts [h, w, C] of one shape, each with its quality."""
         rows, columns = max(p.shape[0] for p in parts), max(p.shape[1] for p in parts)
         count = len(parts)
         if self.is_padded:
             rows, columns = bucket(rows), bucket(columns)
             count = 1 << (count - 1).bit_length()  # the last batch of a run is seldom full
-        channels = self.codec.channels
-        symbols = np.zeros((count, rows, columns, channels), parts[0].dtype)
+        values = np.zeros((count, rows, columns, self.codec.channels), np.int16)
         extent = np.zeros((count, 2), np.int32)
-        step = np.ones((count, channels), np.int32)
         condition = np.zeros((count, 1), np.float32)
         for n, part in enumerate(parts):
-            symbols[n, : part.shape[0], : part.shape[1]] = part
-            extent[n], step[n] = part.shape[:2], steps[n]
+            values[n, : part.shape[0], : part.shape[1]] = part
+            extent[n] = part.shape[:2]
             condition[n] = qualities[n] / (QUALITIES - 1)
-        return self._run(symbols, step, condition, extent)
+        return self._run(values, condition, extent)

@@ -100,9 +100,9 @@ class Decoder:
 
         See `decode_stream` for `partial`, and it and `open_decoder` for the errors.
         """
-        return self.pixels(self.symbols(container.open(data), partial=partial))
+        return self.pixels(self.values(container.open(data), partial=partial))
 
-    def symbols(self, stream: container.Stream, *, partial: bool = False) -> Decoded:
+    def values(self, stream: container.Stream, *, partial: bool = False) -> Decoded:
         """Return the integers of a stream; see `decode_stream` for `partial` and the errors, and `check_size`."""
         self.check_size(stream)
         return decode_stream(stream, self.registry.by_id(stream.header.codec_id), partial=partial)

@@ -43,7 +43,7 @@ class Shown:
     state: str = ""
     error: str = ""
     view: bytes = b""
-    symbols: int = -1
+    values: int = -1
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page is told."""
@@ -209,15 +209,15 @@ class Live:
             device.pictures += 1
 
     def _decoded(self, stream: Entry) -> Decoded:
-        return self._decoder.symbols(container.open(stream.read()), partial=True)
+        return self._decoder.values(container.open(stream.read()), partial=True)
 
     def _decode(self, shown: Shown, stream: Entry) -> None:
-        state, error, view, decoded, symbols = "", "", shown.view, None, shown.symbols
+        state, error, view, decoded, values = "", "", shown.view, None, shown.values
         try:
             decoded = self._decoded(stream)
             state = str(decoded.loss)
-            symbols = crc32c(decoded.symbols.tobytes())
-            if symbols != shown.symbols:  # bytes that have not added a symbol yet change nothing
+            values = crc32c(decoded.values.tobytes())
+            if values != shown.values:  # bytes that have not added a symbol yet change nothing
                 view = _view(Image.fromarray(self._decoder.pixels(decoded)))
         except HeliographError as failure:
             error = str(failure)
@@ -226,7 +226,7 @@ class Live:
         with self._lock:
             shown.version += view is not shown.view
             shown.stream, shown.state, shown.error = stream, state, error
-            shown.view, shown.symbols = view, symbols
+            shown.view, shown.values = view, values
             if decoded is not None:
                 shown.width, shown.height, shown.quality = decoded.width, decoded.height, decoded.quality
             device = self._devices[stream.device]

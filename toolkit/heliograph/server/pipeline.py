@@ -1,6 +1,6 @@
 """Many streams to pictures: entropy decoding on threads, the network in batches of equal shape, writing on threads.
 
-No stage waits for another longer than it must. Readers decode symbols in C, without the interpreter's lock. The
+No stage waits for another longer than it must. Readers decode values in C, without the interpreter's lock. The
 caller's thread groups pictures of equal shape and starts the network; while it computes, readers fetch the next and
 writers encode the last. What is under way is bounded in streams and in pixels, so memory does not grow with the number
 of streams. A bad stream becomes an outcome with an error and hurts no other.
@@ -77,7 +77,7 @@ class Stages:
 
 @dataclass(frozen=True)
 class _Read:
-    """A stream whose symbols are there."""
+    """A stream whose values are there."""
 
     task: Task
     decoded: Decoded
@@ -140,7 +140,7 @@ class Pipeline:
             room.enter(ticket, pixels)
             entered = pixels
             began = time.perf_counter()  # waiting for room is no work
-            decoded = self._decoder.symbols(stream, partial=self._partial)
+            decoded = self._decoder.values(stream, partial=self._partial)
             seconds = reading + time.perf_counter() - began
             self.stages.add("entropy", seconds)
             return _Read(task, decoded, pixels, len(data), seconds)

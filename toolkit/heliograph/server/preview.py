@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import values
 from heliograph.codec.codec import PREVIEW, Codec
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.values import to_int8
 from heliograph.codec.windows import WINDOW, decode_windows
 from heliograph.device.runtime import Model
 from heliograph.errors import CodecError
@@ -36,16 +36,11 @@ class PreviewDecoder:
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB."""
-        latents = np.empty(decoded.symbols.shape, np.int8)
-        for row, symbols in zip(
-            latents, decoded.symbols, strict=True
-        ):  # of all at once the numbers take 10 times that
-            row[:] = quantise.to_int8(quantise.dequantise(symbols, decoded.steps))
-        return decode_windows(latents, self._model, decoded.width, decoded.height)
+        return decode_windows(to_int8(decoded.values), self._model, decoded.width, decoded.height)
 
     def shape(self, decoded: Decoded) -> tuple[int, int]:
         """Return (rows, columns) of a picture in latents."""
-        rows, columns, _ = decoded.symbols.shape
+        rows, columns, _ = decoded.values.shape
         return rows, columns
 
     def batch(self, shape: tuple[int, int]) -> int:

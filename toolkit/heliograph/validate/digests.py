@@ -1,6 +1,6 @@
-"""Digests of symbols: what a stream's maker says it holds, so that another machine can prove it reads the same.
+"""Digests of values: what a stream's maker says it holds, so that another machine can prove it reads the same.
 
-`NAME.helio.digest` beside NAME.helio is JSON: the SHA-256 of the symbols that the maker itself decoded from
+`NAME.helio.digest` beside NAME.helio is JSON: the SHA-256 of the values that the maker itself decoded from
 the stream, and what made it.
 """
 
@@ -30,12 +30,12 @@ _HEAD = struct.Struct("<8sIIHHHH")
 def digest(decoded: Decoded) -> str:
     """Return the SHA-256, in hexadecimal, of a stream's integers.
 
-    It is taken over codec id, width, height, level and the symbols' shape, little endian, then the symbols int16 in
+    It is taken over codec id, width, height, level and the values' shape, little endian, then the values int16 in
     the encoder's channel order.
     """
-    rows, columns, channels = decoded.symbols.shape
+    rows, columns, channels = decoded.values.shape
     head = _HEAD.pack(decoded.codec.id, decoded.width, decoded.height, decoded.level, rows, columns, channels)
-    return hashlib.sha256(head + np.ascontiguousarray(decoded.symbols, "<i2").tobytes()).hexdigest()
+    return hashlib.sha256(head + np.ascontiguousarray(decoded.values, "<i2").tobytes()).hexdigest()
 
 
 def beside(stream: Path) -> Path:
@@ -47,7 +47,7 @@ def record(data: bytes, codec: Codec, runtime: str) -> bytes:
     """Return the digest file of a stream just made; the stream is decoded here, by the maker's own coder."""
     decoded = decode_stream(data, codec)
     facts = {
-        "symbols_sha256": digest(decoded),
+        "values_sha256": digest(decoded),
         "stream_sha256": hashlib.sha256(data).hexdigest(),
         "codec": codec.id.hex(),
         "runtime": runtime,
@@ -61,7 +61,7 @@ def record(data: bytes, codec: Codec, runtime: str) -> bytes:
 
 @dataclass(frozen=True)
 class Checked:
-    """A stream against its digest: `problem` is empty where the symbols are those its maker recorded."""
+    """A stream against its digest: `problem` is empty where the values are those its maker recorded."""
 
     stream: str
     made_by: str
@@ -73,7 +73,7 @@ def check(path: Path, extra: Codec | None = None) -> Checked:
     place = beside(path)
     try:
         facts: dict[str, Any] = json.loads(read_regular(place, MOST_BYTES))
-        expected = str(facts["symbols_sha256"])
+        expected = str(facts["values_sha256"])
         made_by = (
             f"{facts.get('machine')}, {facts.get('runtime')}, {facts.get('coder')} coder, "
             f"Python {facts.get('python')}, numpy {facts.get('numpy')}"
@@ -85,11 +85,11 @@ def check(path: Path, extra: Codec | None = None) -> Checked:
         data = read_stream(path)
         if hashlib.sha256(data).hexdigest() != facts.get("stream_sha256"):
             return Checked(str(path), made_by, "the stream is not the one that the digest was taken of")
-        symbol_digest = digest(decode_stream(data, extra))
+        value_digest = digest(decode_stream(data, extra))
     except HeliographError as error:
         return Checked(str(path), made_by, str(error))
-    if symbol_digest != expected:
-        problem = f"decodes to symbols {symbol_digest[:12]}, its maker recorded {expected[:12]}"
+    if value_digest != expected:
+        problem = f"decodes to values {value_digest[:12]}, its maker recorded {expected[:12]}"
         return Checked(str(path), made_by, problem)
     return Checked(str(path), made_by)
 

@@ -9,11 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import container, rans
-from heliograph.codec.codec import Codec
-from heliograph.codec.contexts import Contexts
-from heliograph.codec.rans import COST_UNIT
+from heliograph.codec.codec import ENTROPY
+from heliograph.codec.coder import Reference
+from heliograph.codec.contexts import Contexts, Pass
+from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.values import UNIT, Values
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -40,48 +42,57 @@ class Bits:
         return [float(b) for b in self.symbols.sum(axis=(1, 2))]
 
 
-def bits(data: bytes, decoded: Decoded) -> Bits:
-    """Return where the bits of a whole stream went; `decoded` is what it decodes to."""
-    header = container.open(data).header
-    coder = decoded.codec.coder
-    ordered = decoded.symbols[..., coder.model.order]
-    symbol_bits = np.zeros((len(coder.model.layers), *ordered.shape[:2]))
-    for rows, columns in header.slices:
-        symbol_bits[:, rows, columns] = _slice_bits(decoded.codec, ordered[rows, columns], decoded.level)
+def bits(data: bytes, decoded: Decoded, there: Values | None = None) -> Bits:
+    """Return where the bits of a whole stream went.
+
+    `decoded` is what it decodes to, `there` the values int16 [h, w, C] that it refers to, if it refers to any.
+    """
+    stream, coder = container.open(data), NumpyCoder(decoded.codec.read(ENTROPY))
+    header, model = stream.header, coder.model
+    symbol_bits = np.zeros((len(model.layers), *decoded.values.shape[:2]))
+    count = header.slice_count
+    for number, place in enumerate(header.slices):
+        payloads = [stream.segment(part * count + number) or b"" for part in range(header.parts)]
+        reference = None
+        if header.reference is not None and there is not None:
+            reference = Reference(there[place][..., model.order], header.reference.level)
+        of_slice = symbol_bits[(slice(None), *place)]
+        contexts = Contexts(model, *of_slice.shape[1:], header.level, reference)
+        for coded, residual, read in coder.decode_passes(contexts, payloads, merged=header.parts == 1):
+            if read:
+                y, x = np.divmod(coded.positions, of_slice.shape[2])
+                of_slice[coded.layer, y, x] = _bits_of(coded, residual, coder.tables)
     return Bits(symbol_bits, 8 * len(data) - float(symbol_bits.sum()))
 
 
-def _slice_bits(codec: Codec, symbols: npt.NDArray[np.int16], level: int) -> Floats:
-    """Bits of a slice's symbols [h, w, C] in coding order, float64 [layers, h, w]; the walk is the coder's."""
-    model, tables = codec.coder.model, rans.Tables(codec.coder.model)
-    rows, columns, _ = symbols.shape
-    out = np.zeros((len(model.layers), rows * columns))
-    for coded, residual in Contexts.of(model, symbols, level).residuals(symbols):
-        costs = tables.costs_in(residual[:, coded.sent], coded.tables[:, coded.sent])
-        out[coded.layer, coded.positions] = costs.sum(axis=1) / COST_UNIT
-    return out.reshape(-1, rows, columns)
+def _bits_of(coded: Pass, residual: npt.NDArray[np.int64], tables: rans.Tables) -> Floats:
+    """Return the bits of a pass at each of its positions, float64 [n]."""
+    flag = coded.by_group(np.abs(residual)) > 0
+    costs = tables.flag_cost[flag.astype(np.intp), coded.flag_tables].sum(axis=1)
+    costs += (tables.costs_in(residual, coded.tables) * coded.by_channel(flag)).sum(axis=1)
+    return np.asarray(costs / rans.COST_UNIT)
 
 
-def after_layers(decoded: Decoded) -> list[Decoded]:
-    """Return what a receiver has after each layer: later channels are zero."""
+def after_layers(decoded: Decoded, there: Values | None = None) -> list[Decoded]:
+    """Return what a receiver has after each layer: later channels are the reference's, `there`, or zero."""
     model = decoded.codec.coder.model
     out = []
     for stop in model.layers:
-        symbols = decoded.symbols.copy()
-        symbols[..., model.order[stop:]] = 0
-        out.append(replace(decoded, symbols=symbols))
+        values, later = decoded.values.copy(), model.order[stop:]
+        values[..., later] = 0 if there is None else there[..., later]
+        out.append(replace(decoded, values=values))
     return out
 
 
 def activity(decoded: Decoded) -> Floats:
-    """Return the share of nonzero symbols of each channel in coding order, float64 [C]."""
-    ordered = decoded.symbols[..., decoded.codec.coder.model.order]
+    """Return the share of nonzero values of each channel in coding order, float64 [C]."""
+    ordered = decoded.values[..., decoded.codec.coder.model.order]
     return np.asarray((ordered != 0).mean(axis=(0, 1)))
 
 
 def montage(decoded: Decoded, columns: int = 16) -> Picture:
-    """Return the magnitudes of all channels' symbols side by side in coding order, logarithmic, uint8 [H, W, 3]."""
-    ordered = np.abs(decoded.symbols[..., decoded.codec.coder.model.order].astype(np.float64))
+    """Return the magnitudes of all channels' latents side by side in coding order, logarithmic, uint8 [H, W, 3]."""
+    ordered = np.abs(decoded.values[..., decoded.codec.coder.model.order] / UNIT)
     height, width, count = ordered.shape
     down = -(-count // columns)
     shape = down * (height + GAP), min(columns, count) * (width + GAP)

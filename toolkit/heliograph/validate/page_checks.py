@@ -145,7 +145,7 @@ def streams(figures: dict[str, Any]) -> Iterator[str]:
             escape(c["made_by"]),
             f'<span class="bad">{escape(c["problem"])}</span>'
             if c["problem"]
-            else '<span class="good">symbols as recorded</span>',
+            else '<span class="good">values as recorded</span>',
         ]
         for c in part["checked"]
     ]

@@ -118,7 +118,7 @@ def test_a_name_that_is_no_plain_name_of_a_file_is_refused(name: str, folder: Pa
         ("tile", -256, "'tile' is"),
         ("tile", True, "'tile' is"),
         ("tile", 33, "'tile' is"),
-        ("channels", 0, "'channels' is not 1 to 256"),
+        ("channels", 0, "'channels' is not 1 to 512"),
         ("channels", 1 << 40, "'channels' is"),
         ("id", "ab cd ef 01 23 45 67 89", "'id' is not 16 hexadecimal digits"),
         ("id", 7, "'id' is"),

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heliograph.codec import container
-from heliograph.codec.container import Header
+from heliograph.codec.container import Header, Referred
 from heliograph.codec.native_coder import load_core
 from heliograph.errors import StreamError
 
 ID = bytes(range(8))
+PICTURE = bytes(range(100, 108))
+LEVEL = st.integers(0, 1023)
 
 
 def seal(head: bytes) -> bytes:
@@ -28,10 +30,19 @@ def test_the_crc_is_castagnoli() -> None:
 
 def test_a_stream_to_the_byte() -> None:
     data = container.pack(Header(ID, 300, 17, 623, 1), [b"\xaa"])
-    head = b"HLO\x01" + ID + b"\x6f\x02" + b"\xac\x02" + b"\x11" + b"\x01"
+    head = b"HLO\x02" + ID + b"\x6f\x02" + b"\xac\x02" + b"\x11" + b"\x01"
     crc = crc32c(head)
     body = b"\xaa" + struct.pack("<I", crc32c(struct.pack("<II", crc, 0) + b"\xaa"))
     assert data == head + struct.pack("<I", crc) + body
+
+
+def test_a_referring_header_to_the_byte() -> None:
+    data = container.pack(Header(ID, 300, 17, 623, 1, 5, Referred(PICTURE, 700, 33)), [b""] * 4)
+    # bits: 623, sliced, referring; 700 + 33 * 1024 = 34492
+    head = b"HLO\x02" + ID + b"\x6f\x62" + b"\xac\x02" + b"\x11" + b"\x05" + PICTURE + b"\xbc\x86" + bytes(4)
+    assert data == seal(head)
+    assert container.open(data).header.depth == 33
+    assert container.open(container.pack(Header(ID, 1, 1, 0, 1), [b""])).header.depth == 0
 
 
 def test_the_header_of_an_ordinary_picture_takes_at_most_32_bytes() -> None:
@@ -39,6 +50,8 @@ def test_the_header_of_an_ordinary_picture_takes_at_most_32_bytes() -> None:
     for width, height in ((768, 512), (4032, 3024)):
         data = container.pack(Header(ID, width, height, 1023, 4), segments)
         assert container.open(data).size <= 32
+        referred = Header(ID, width, height, 1023, 4, 0, Referred(PICTURE, 1023, 63))
+        assert container.open(container.pack(referred, segments)).size == container.open(data).size + 10
 
 
 @given(
@@ -47,12 +60,19 @@ def test_the_header_of_an_ordinary_picture_takes_at_most_32_bytes() -> None:
     level=st.integers(0, 1023),
     parts=st.integers(1, 8),
     side=st.integers(0, 40),
+    referred=st.none() | st.builds(Referred, st.binary(min_size=8, max_size=8), LEVEL, st.integers(1, 63)),
     lengths=st.lists(st.integers(0, 300), min_size=1),
 )
 def test_what_is_packed_is_found_again(
-    width: int, height: int, level: int, parts: int, side: int, lengths: list[int]
+    width: int,
+    height: int,
+    level: int,
+    parts: int,
+    side: int,
+    referred: Referred | None,
+    lengths: list[int],
 ) -> None:
-    header = Header(ID, width, height, level, parts, side)
+    header = Header(ID, width, height, level, parts, side, referred)
     count = parts * header.slice_count
     segments = [bytes([i % 251]) * lengths[i % len(lengths)] for i in range(count)]
     data = container.pack(header, segments)
@@ -82,7 +102,22 @@ def test_a_segment_in_another_ones_place_is_noticed() -> None:
     assert container.open(swapped).segment(0) is None
 
 
-FIXED = b"HLO\x01" + ID
+@pytest.mark.parametrize(
+    "referred",
+    [
+        Referred(b"short", 0, 1),
+        Referred(PICTURE, 1024, 1),
+        Referred(PICTURE, -1, 1),
+        Referred(PICTURE, 0, 0),
+        Referred(PICTURE, 0, 64),
+    ],
+)
+def test_a_reference_out_of_range_is_not_packed(referred: Referred) -> None:
+    with pytest.raises(ValueError, match="field out of range in Referred"):
+        container.pack(Header(ID, 16, 16, 0, 1, 0, referred), [b""])
+
+
+FIXED = b"HLO\x02" + ID
 
 
 @pytest.mark.parametrize(
@@ -90,14 +125,19 @@ FIXED = b"HLO\x01" + ID
     [
         (b"", "not a .helio stream: it starts with b'', expected b'HLO'"),
         (b"\xff\xd8\xff\xe0", "not a .helio stream"),
-        (b"HLO\x02" + bytes(40), "format version 2, this program reads 1; update heliograph"),
+        (b"HLO\x01" + bytes(40), "format version 1, this program reads 2; update heliograph"),
         (FIXED[:9], "cut in its header: got 9 bytes"),
-        (seal(FIXED + b"\x00\x40\x01\x01\x00"), "reserved bits are set"),
+        (seal(FIXED + b"\x00\x80\x01\x01\x00"), "a reserved bit is set"),
         (seal(FIXED + b"\x00\x00\x00\x01\x00"), "picture is 0x1"),
         (seal(FIXED + b"\x00\x00\xff\xff\x03\xff\xff\x03\x00"), "picture is 65535x65535"),
         (seal(FIXED + b"\x00\x00\x81\x00\x01\x00"), "a number is not in its shortest form"),
         (seal(FIXED + b"\x00\x00\x80\x80\x80\x80\x01\x01\x00"), "a number is not in its shortest form"),
         (seal(FIXED + b"\x00\x20\x01\x01\x00\x00"), "a slice has 0 latents a side, expected 1 to 4096"),
+        (
+            seal(FIXED + b"\x00\x40\x01\x01" + PICTURE + b"\xff\x03\x00"),
+            "its reference has depth 0, expected 1 to 63",
+        ),
+        (FIXED + b"\x00\x40\x01\x01" + PICTURE + b"\xff", "cut in its header"),
         (seal(FIXED + b"\x00\x20\xff\x7f\xff\x3f\x01\x00"), "cut in its header"),
         (FIXED + b"\x00\x00\x01\x01\x00\x00\x00\x00\x00", "CRC-32C is"),
     ],
@@ -127,13 +167,22 @@ def test_lengths_that_do_not_fit_the_bytes_are_named() -> None:
     place=st.floats(0, 0.9999),
     value=st.integers(0, 255),
     cut=st.integers(0, 3),
+    referred=st.none() | st.builds(Referred, st.just(PICTURE), LEVEL, st.integers(1, 63)),
 )
 def test_c_and_python_read_the_same_of_any_header(
-    width: int, height: int, level: int, parts: int, side: int, place: float, value: int, cut: int
+    width: int,
+    height: int,
+    level: int,
+    parts: int,
+    side: int,
+    place: float,
+    value: int,
+    cut: int,
+    referred: Referred | None,
 ) -> None:
     core = load_core()
     assert core is not None
-    header = Header(ID, width, height, level, parts, side)
+    header = Header(ID, width, height, level, parts, side, referred)
     data = container.pack(header, [b"ab"] * (parts * header.slice_count))
     body = bytearray(data[: container.open(data).size - 4])
     body[int(place * len(body))] = value
@@ -147,7 +196,8 @@ def test_c_and_python_read_the_same_of_any_header(
         h = found.header
         lengths = [length for _, length in found.segments]
         fields = (h.codec_id, h.width, h.height, h.level, h.parts, h.side, h.slice_count)
-        return (*fields, found.size, found.crc, lengths)
+        named = h.reference or Referred(b"", 0, 0)
+        return (*fields, found.size, found.crc, lengths, named.picture_id, named.level, named.depth)
 
     def in_c() -> object:
         try:
@@ -169,6 +219,6 @@ def test_the_first_bytes_claim_a_size() -> None:
     data = container.pack(container.Header(bytes(8), 300, 5, 500, 1), [b""])
     assert data[14:17] == b"\xac\x02\x05"  # 300 = 0x2c + 2 * 128, and 5
     assert container.claimed_size(data) == container.claimed_size(data[:17]) == (300, 5)
-    for cut in (b"", data[:13], data[:16], b"HLO\x02" + data[4:], b"PNG" + data[3:]):
+    for cut in (b"", data[:13], data[:16], b"HLO\x01" + data[4:], b"PNG" + data[3:]):
         assert container.claimed_size(cut) == (0, 0)
     assert container.claimed_size(data[:14] + b"\xff" * 9) == (0, 0)

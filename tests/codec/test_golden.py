@@ -14,7 +14,7 @@ import pytest
 from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
-from heliograph.codec.stream import decode_stream
+from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import HeliographError
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -33,21 +33,26 @@ def golden(request: pytest.FixtureRequest) -> Codec:
     return codec
 
 
-def digest(values: np.ndarray, kind: str) -> str:
-    """Return SHA-256 of an array's little-endian bytes."""
-    return hashlib.sha256(values.astype(kind).tobytes()).hexdigest()
+def decode(name: str, golden: Codec) -> Decoded:
+    """Return what a golden stream decodes to, by way of those that it refers to."""
+    other = STREAMS[name]["reference"]
+    there = [decode(other, golden)] if other else []
+    data = (GOLDEN / f"{name}.helio").read_bytes()
+    return decode_stream(data, golden, references={d.picture_id: d.values for d in there})
 
 
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_golden_stream_decodes_to_what_it_always_did(name: str, golden: Codec) -> None:
-    decoded = decode_stream((GOLDEN / f"{name}.helio").read_bytes(), golden)
+    decoded = decode(name, golden)
     assert {
         "width": decoded.width,
         "height": decoded.height,
         "level": decoded.level,
-        "nonzero": int(np.count_nonzero(decoded.symbols)),
-        "symbols": digest(decoded.symbols, "<i2"),
-        "values": digest(decoded.values, "<i4"),
+        "reference": STREAMS[name]["reference"],
+        "depth": decoded.as_reference().depth,
+        "nonzero": int(np.count_nonzero(decoded.values)),
+        "values": hashlib.sha256(decoded.values.astype("<i2").tobytes()).hexdigest(),
+        "picture_id": decoded.picture_id.hex(),
     } == STREAMS[name]
 
 
@@ -66,9 +71,9 @@ def test_every_golden_file_is_listed() -> None:
 def test_the_worked_example_of_the_format_is_true(golden: Codec) -> None:
     text = resources.files("heliograph").joinpath("FORMAT.md").read_text(encoding="utf-8")
     assert text.count("\n") <= 250
-    dump, symbols = re.findall(r"```\n(.*?)```", text[text.index("## 10. Worked example") :], re.DOTALL)
+    dump, values = re.findall(r"```\n(.*?)```", text[text.index("## 10. Worked example") :], re.DOTALL)
     stream = bytes.fromhex(" ".join(re.split(r"  +", line)[0] for line in dump.strip().splitlines()))
     assert stream == (GOLDEN / "one-pixel.helio").read_bytes()
     decoded = decode_stream(stream, golden)
-    coded = decoded.symbols[0, 0, golden.coder.model.order]
-    assert coded.tolist() == [int(k) for k in symbols.split()]
+    coded = decoded.values[0, 0, golden.coder.model.order]
+    assert coded.tolist() == [int(k) for k in values.split()]

@@ -1,4 +1,4 @@
-"""Packing: how symbols are chosen, and budgets: never exceeded, and used."""
+"""Packing: how residuals are chosen, and budgets: never exceeded, and used."""
 
 from __future__ import annotations
 
@@ -18,27 +18,49 @@ from heliograph.errors import PictureError
 Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
 
 
-def test_symbols_are_chosen_by_rdoq_unless_it_is_left_out(random_codec: Codec, latents: Latents) -> None:
+def test_residuals_are_chosen_by_rdoq_unless_it_is_left_out(random_codec: Codec, latents: Latents) -> None:
     maps, coder, level = latents(2, 20, 20, 20.0), random_codec.coder, 600
 
-    def symbols(**options: int) -> npt.NDArray[np.int16]:
+    def values(**options: int) -> npt.NDArray[np.int16]:
         stream = Packer(random_codec, maps, 320, 320, **options).at(level)  # type: ignore[arg-type]
-        return decode_stream(stream, random_codec).symbols[..., coder.model.order]
+        return decode_stream(stream, random_codec).values[..., coder.model.order]
 
-    optimised, _ = coder.rdoq(maps, level, 128, STRENGTH)
-    dead_zone = coder.quantise(maps, level, 110)  # the random model's rounding
-    assert np.array_equal(symbols(), optimised)
-    assert np.array_equal(symbols(strength=0), dead_zone)
+    optimised = coder.encode(maps, level, rounding=128, strength=STRENGTH).values
+    dead_zone = coder.encode(maps, level, rounding=110, strength=0).values  # the random model's rounding
+    assert np.array_equal(values(), optimised)
+    assert np.array_equal(values(strength=0), dead_zone)
 
 
 @pytest.mark.parametrize("quality", [0, 30, 60, 100])
-def test_rdoq_takes_fewer_bytes_than_the_nearest_symbols(
+def test_rdoq_takes_fewer_bytes_than_the_nearest_residuals(
     quality: int, random_codec: Codec, latents: Latents
 ) -> None:
     maps, level = latents(2, 20, 20, 20.0), levels.from_quality(quality)
     stream = Packer(random_codec, maps, 320, 320).at(level)
-    nearest = random_codec.coder.quantise(maps, level, 128)
-    assert len(stream) < sum(map(len, random_codec.coder.encode(nearest, level, merged=True)))
+    nearest = random_codec.coder.encode(maps, level, rounding=128, strength=0, merge_below=1 << 30)
+    assert len(stream) < sum(map(len, nearest.segments))
+
+
+def test_the_values_of_a_packed_picture_are_what_it_decodes_to(random_codec: Codec, latents: Latents) -> None:
+    maps = latents(2, 20, 20, 20.0)
+    for tiles in (0, 1):
+        packer = Packer(random_codec, maps, 320, 315, slice_tiles=tiles)
+        for packed in (packer.pack(Rate(quality=40)), packer.pack(Rate(bpp=0.3)), packer.first_layers(2)):
+            decoded = decode_stream(packed.data, random_codec)
+            assert np.array_equal(packed.values, decoded.values)
+            assert packed.as_reference().picture_id == decoded.picture_id
+
+
+def test_a_budget_holds_with_a_reference_too(random_codec: Codec, latents: Latents) -> None:
+    maps = latents(2, 20, 20, 20.0)
+    there = Packer(random_codec, maps, 320, 320).pack(Rate(max_bytes=3000)).as_reference()
+    packed = Packer(random_codec, maps, 320, 320, reference=there).pack(Rate(max_bytes=4500))
+    assert 0.97 * 4500 <= len(packed.data) <= 4500
+    decoded = decode_stream(packed.data, random_codec, references={there.picture_id: there.values})
+    assert np.array_equal(decoded.values, packed.values)
+    first = Packer(random_codec, maps, 320, 320, reference=there).first_layers(1)
+    decoded = decode_stream(first.data, random_codec, references={there.picture_id: there.values})
+    assert np.array_equal(decoded.values, first.values)
 
 
 @pytest.mark.parametrize("max_bytes", [2800, 3600, 4090, 4110, 4300, 5000, 6000])
@@ -66,11 +88,11 @@ def test_bits_per_pixel_are_a_budget_of_bytes(random_codec: Codec, latents: Late
 
 def test_a_budget_below_the_coarsest_level_leaves_layers_out(random_codec: Codec, latents: Latents) -> None:
     maps = latents(2, 20, 20, 20.0)
-    without = Packer(random_codec, maps, 320, 320).at(0, layers=1)
+    without = Packer(random_codec, maps, 320, 320).first_layers(1).data
     packed = Packer(random_codec, maps, 320, 320).pack(Rate(max_bytes=len(without) + 5))
     assert len(packed.data) <= len(without) + 5
     later = random_codec.coder.model.order[6:]
-    assert not decode_stream(without, random_codec).symbols[..., later].any()
+    assert not decode_stream(without, random_codec).values[..., later].any()
 
 
 def test_an_impossible_budget_is_named(random_codec: Codec, latents: Latents) -> None:

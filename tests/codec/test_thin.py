@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import filled_parts, thin
 from heliograph.errors import StreamError
@@ -57,7 +58,7 @@ def test_thinned_is_the_same_as_the_beginning_decoded_partially(
     thinned = thin(whole, parts)
     # Without `partial` decoding refuses any stream that is not whole and sound.
     expected = decode_stream(cut_after(whole, parts), random_codec, partial=True)
-    assert np.array_equal(decode_stream(thinned, random_codec).symbols, expected.symbols)
+    assert np.array_equal(decode_stream(thinned, random_codec).values, expected.values)
     assert filled_parts(container.open(thinned)) <= parts
     assert len(thinned) <= len(whole)
     assert thin(thinned, parts) == thinned
@@ -67,15 +68,28 @@ def test_thinned_is_the_same_as_the_beginning_decoded_partially(
 
 def test_one_layer_less_is_a_smaller_stream_with_less_in_it(random_codec: Codec, latents: Latents) -> None:
     whole = make_stream(random_codec, latents(3, 12, 12, 20.0), 700, 0)
-    full = decode_stream(whole, random_codec).symbols
+    full = decode_stream(whole, random_codec).values
     order = random_codec.coder.model.order
     for parts, end in ((2, 12), (1, 6)):
         thinned = thin(whole, parts)
-        symbols = decode_stream(thinned, random_codec).symbols
+        values = decode_stream(thinned, random_codec).values
         assert len(thinned) < len(whole)
-        assert np.array_equal(symbols[..., order[:end]], full[..., order[:end]])
+        assert np.array_equal(values[..., order[:end]], full[..., order[:end]])
         assert full[..., order[end:]].any()
-        assert not symbols[..., order[end:]].any()
+        assert not values[..., order[end:]].any()
+
+
+def test_a_thinned_stream_still_refers_and_is_another_picture(random_codec: Codec, latents: Latents) -> None:
+    maps = latents(3, 12, 12, 20.0)
+    there = Packer(random_codec, maps, 192, 192).pack(Rate(quality=20)).as_reference()
+    packer = Packer(random_codec, maps, 192, 192, layered=True, reference=there)
+    whole = packer.at(700)
+    references = {there.picture_id: there.values}
+    full, thinned = (decode_stream(x, random_codec, references=references) for x in (whole, thin(whole, 1)))
+    base = random_codec.coder.model.order[:6]
+    assert thinned.reference == full.reference
+    assert np.array_equal(thinned.values[..., base], full.values[..., base])
+    assert thinned.picture_id != full.picture_id
 
 
 def test_the_header_is_written_anew_by_hand() -> None:

@@ -22,7 +22,9 @@ from heliograph.codec import container
 from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.levels import from_quality
 from heliograph.codec.pack import Packer
-from heliograph.codec.stream import decode_stream
+from heliograph.codec.stream import Decoded, decode_stream
+from heliograph.codec.thin import thin
+from heliograph.codec.values import to_int8
 
 HERE = Path(__file__).resolve().parent
 
@@ -39,6 +41,18 @@ STREAMS = {
     "two-by-two": (250, 250, 66.625, 2, 10.0),
     "flat": (160, 160, 30, 0, 0.0),
 }
+# name: the stream it refers to, quality, slice side in tiles, noise on that one's latents
+REFERRING = {
+    "referring": ("coarsest", 40, 0, 3.0),
+    "finer": ("referring", 100, 0, 0.0),
+    "deep": ("finer", 25, 1, 20.0),
+    "from-flat": ("flat", 50, 0, 10.0),
+    "one-position": ("one-pixel", 70, 0, 0.0),
+    "thinned": ("lanes", 60, 0, 10.0),
+}
+REFERENCE_AT = (
+    18  # where the header of "referring" names its reference: after two bytes each of width and height
+)
 
 
 def load_models() -> ModuleType:
@@ -55,20 +69,44 @@ def make(folder: Path) -> None:
     """Write the codec, the streams with what they decode to, and the streams that must fail."""
     models = load_models()
     codec = make_codec(folder / "codec", models.make_model(1).to_bytes())
-    expected = {}
+    streams: dict[str, bytes] = {}
+    expected: dict[str, object] = {}
+    known: dict[str, Decoded] = {}
+
+    def keep(name: str, data: bytes, to: str | None = None) -> None:
+        references = {known[to].picture_id: known[to].values} if to else None
+        known[name] = decode_stream(data, codec, references=references)
+        streams[name], expected[name] = data, describe(known[name], to)
+
     for number, (name, (width, height, quality, tiles, scale)) in enumerate(STREAMS.items()):
         latents = models.make_latents(number, -(-height // 16), -(-width // 16), scale)
         if not scale:
             latents[:] = 0
         packer = Packer(codec, latents, width, height, slice_tiles=tiles, strength=0)
+        keep(name, packer.at(from_quality(quality)))
+    for number, (name, (to, quality, tiles, noise)) in enumerate(REFERRING.items()):
+        there = known[to]
+        latents = to_int8(there.values).astype(int)
+        change = np.random.default_rng(number).laplace(0, noise, latents.shape) * (noise > 0)
+        changed = np.clip(np.round(latents + change), -128, 127).astype(np.int8)
+        packer = Packer(
+            codec,
+            changed,
+            there.width,
+            there.height,
+            slice_tiles=tiles,
+            strength=0,
+            layered=name == "thinned",
+            reference=there.as_reference(),
+        )
         data = packer.at(from_quality(quality))
+        keep(name, thin(data, 1) if name == "thinned" else data, to)
+    for name, data in streams.items():
         (folder / f"{name}.helio").write_bytes(data)
-        expected[name] = describe(data, codec)
     (folder / "streams.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
-    good = (folder / "one-tile.helio").read_bytes()
     texts = {}
     (folder / "errors").mkdir(exist_ok=True)
-    for name, (data, text) in broken(good, (folder / "finest.helio").read_bytes()).items():
+    for name, (data, text) in broken(streams["one-tile"], streams["finest"], streams["referring"]).items():
         (folder / "errors" / f"{name}.helio").write_bytes(data)
         texts[name] = text
     (folder / "errors/errors.json").write_text(json.dumps(texts, indent=1) + "\n", encoding="utf-8")
@@ -91,20 +129,21 @@ def make_codec(folder: Path, entropy: bytes) -> Codec:
     return Codec(folder)
 
 
-def describe(data: bytes, codec: Codec) -> dict[str, object]:
-    """Return what a stream decodes to."""
-    decoded = decode_stream(data, codec)
+def describe(decoded: Decoded, to: str | None) -> dict[str, object]:
+    """Return what a stream decodes to, and the golden stream that it refers to."""
     return {
         "width": decoded.width,
         "height": decoded.height,
         "level": decoded.level,
-        "nonzero": int(np.count_nonzero(decoded.symbols)),
-        "symbols": hashlib.sha256(decoded.symbols.astype("<i2").tobytes()).hexdigest(),
-        "values": hashlib.sha256(decoded.values.astype("<i4").tobytes()).hexdigest(),
+        "reference": to,
+        "depth": decoded.as_reference().depth,
+        "nonzero": int(np.count_nonzero(decoded.values)),
+        "values": hashlib.sha256(decoded.values.astype("<i2").tobytes()).hexdigest(),
+        "picture_id": decoded.picture_id.hex(),
     }
 
 
-def broken(small: bytes, large: bytes) -> dict[str, tuple[bytes, str]]:
+def broken(small: bytes, large: bytes, referring: bytes) -> dict[str, tuple[bytes, str]]:
     """Return streams that must fail, each with a part of the error's text."""
     stream = container.open(small)
     at, length = stream.segments[0]
@@ -124,15 +163,19 @@ def broken(small: bytes, large: bytes) -> dict[str, tuple[bytes, str]]:
         rest = struct.pack("<I", container.segment_crc(crc, 0, small[at : at + length]))
         return bytes(body) + struct.pack("<I", crc) + small[at : at + length] + rest
 
+    referred = container.open(referring)
+    deepless = bytearray(referring[: referred.size - 4])
+    deepless[REFERENCE_AT + 9] &= 3  # the upper bits are the depth
     flipped = bytearray(large)
     flipped[len(large) // 2] ^= 4
     return {
         "empty": (b"", "not a .helio stream"),
         "a-jpeg": (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", "not a .helio stream"),
-        "a-later-version": (small[:3] + b"\x02" + small[4:], "format version 2"),
+        "version-1": (small[:3] + b"\x01" + small[4:], "format version 1"),
+        "a-later-version": (small[:3] + b"\x03" + small[4:], "format version 3"),
         "header-cut": (small[:17], "cut in its header"),
         "header-flipped": (small[:5] + bytes([small[5] ^ 1]) + small[6:], "header is corrupt: CRC-32C"),
-        "reserved-bit": (head({13: small[13] | 0x40}), "reserved bits are set"),
+        "reserved-bit": (head({13: small[13] | 0x80}), "a reserved bit is set"),
         "no-width": (head({14: 0}), "picture is 0x64"),
         "two-parts": (
             container.pack(container.Header(stream.header.codec_id, 16, 16, 9, 2), [b"", b""]),
@@ -145,6 +188,12 @@ def broken(small: bytes, large: bytes) -> dict[str, tuple[bytes, str]]:
         "state-too-small": (payload({3: 0, 4: 0}), "corrupt"),
         "words-cut": (payload({}, cut=2), "corrupt"),
         "half-a-word-cut": (payload({}, cut=1), "corrupt"),
+        "no-reference": (referring, "stream refers to picture"),
+        "reference-cut": (referring[: REFERENCE_AT + 5], "cut in its header"),
+        "no-depth": (
+            bytes(deepless) + struct.pack("<I", crc32c(bytes(deepless))),
+            "its reference has depth 0",
+        ),
         "another-codec": (head({4: small[4] ^ 1}), "stream was made by codec"),
     }
 

@@ -7,11 +7,11 @@
 #define TOTAL (1u << PRECISION)
 #define LOWER (1u << 16)
 #define MAX_LANES 64u
-#define NOT_SENT (-32768)
 #define LOG_SIZE 64u
-#define COARSE_OWN_SHIFT 8u
+#define COARSE_SHIFT 8u
 #define PREDICT_SHIFT 12u
-#define MAX_PREDICTION 255
+#define LOWEST (-2048)
+#define HIGHEST 2047
 #define MAX_BIAS (1 << 26)
 #define MAX_SIDE 65535u
 #define MAX_PIXELS (1u << 27)
@@ -67,26 +67,52 @@ static int biases_fit(const uint8_t *p, size_t count) {
     return 1;
 }
 
-static int open_net(hg_model *m, hg_net *net, reader *r, uint32_t layer, int own) {
-    size_t first = m->first, second = m->second, count;
+static uint16_t first_group(const hg_model *m, uint32_t layer) { return layer ? m->group_end[layer - 1] : 0; }
+
+/* Channels and then groups of a layer: what a table is chosen for. */
+static size_t columns_of(const hg_model *m, uint32_t layer) {
+    return (size_t)(m->layer_end[layer] - first_channel(m, layer)) + m->group_end[layer] - first_group(m, layer);
+}
+
+/* `number` counts the networks of a layer from its last pass down: 0 is that of the last pass. */
+static int open_net(const hg_model *m, const hg_set *set, hg_net *net, reader *r, uint32_t layer, uint32_t number) {
+    size_t first = set->first, second = set->second, n = columns_of(m, layer), count;
+    int refers = set != m->set, own = layer == 0 || number == 0, i;
     const uint8_t *shifts = take(r, 4);
     net->start = first_channel(m, layer);
     net->stop = m->layer_end[layer];
-    net->known = own ? net->stop : net->start;
+    net->known = number == 2 ? 0 : own ? net->stop : net->start;
+    net->inputs = (uint16_t)(refers ? 2 * net->known + net->stop : net->known);
     count = (size_t)(net->stop - net->start);
     net->mix_bias = take(r, 4 * first);
     net->look_bias = take(r, 4 * second);
     net->level = take(r, 2 * second);
-    net->own = own ? take(r, 2 * count) : NULL;
-    net->mix = take(r, net->known * first);
+    net->from = refers ? take(r, 2 * second) : NULL;
+    net->own = own ? take(r, 2 * n) : NULL;
+    net->own2 = own && refers ? take(r, 2 * n) : NULL;
+    net->there = refers ? take(r, 2 * n) : NULL;
+    net->gate_bias = refers ? take(r, 4 * count) : NULL;
+    net->mix = take(r, net->inputs * first);
     net->look = take(r, 9 * first * second);
-    net->choose = take(r, second * count);
+    net->choose = take(r, second * n);
+    net->gate = refers ? take(r, second * count) : NULL;
     if (r->data == NULL) return 0;
-    net->mix_shift = shifts[0];
-    net->look_shift = shifts[1];
-    net->choose_shift = shifts[2];
-    return shifts[0] >= 1 && shifts[0] <= 24 && shifts[1] >= 1 && shifts[1] <= 24 && shifts[2] >= 1 &&
-           shifts[2] <= 24 && shifts[3] == 0 && biases_fit(net->mix_bias, first) && biases_fit(net->look_bias, second);
+    for (i = 0; i < 4; i++) {
+        net->shift[i] = shifts[i];
+        if (i < 3 || refers ? shifts[i] < 1 || shifts[i] > 24 : shifts[i] != 0) return 0;
+    }
+    return biases_fit(net->mix_bias, first) && biases_fit(net->look_bias, second) &&
+           (!refers || biases_fit(net->gate_bias, count));
+}
+
+static int open_set(hg_model *m, hg_set *set, reader *r) {
+    uint32_t layer, number, networks = 0;
+    set->offsets = take(r, 2 * (size_t)m->anchors * ((size_t)m->channels + m->groups));
+    if (set == m->set) m->coarse = take(r, 4 * columns_of(m, 0));
+    for (layer = 0; layer < m->layers; layer++)
+        for (number = layer == 0 && set != m->set ? 3 : 2; number-- > 0;)
+            if (!open_net(m, set, &set->net[networks++], r, layer, number)) return 0;
+    return r->data != NULL;
 }
 
 static int open_tables(hg_model *m, reader *r) {
@@ -101,72 +127,25 @@ static int open_tables(hg_model *m, reader *r) {
         if (m->count[t] < 2) return 0;
     }
     m->starts = take(r, 2 * (size_t)m->entries);
-    if (m->starts == NULL) return 0;
+    m->zeros = take(r, 2 * (size_t)m->flag_tables);
+    if (r->data == NULL) return 0;
     for (t = 0; t < m->tables; t++) {
         const uint8_t *start = m->starts + 2 * (size_t)m->at[t];
         if (rd16(start) != 0 || rd16(start + 2 * (m->count[t] - 1u)) >= TOTAL) return 0;
         for (i = 1; i < m->count[t]; i++)
             if (rd16(start + 2 * i) <= rd16(start + 2 * (i - 1))) return 0;
     }
+    for (t = 0; t < m->flag_tables; t++)
+        if (rd16(m->zeros + 2 * t) < 1 || rd16(m->zeros + 2 * t) >= TOTAL) return 0;
     return 1;
 }
 
-hg_status hg_open(hg_model *m, const uint8_t *data, size_t size) {
-    reader r;
-    const uint8_t *head, *ends;
-    uint32_t i, j, layer, last = 0;
-    uint8_t seen[HG_MAX_CHANNELS] = {0};
-    r.data = data;
-    r.size = size;
-    r.at = 0;
-    memset(m, 0, sizeof *m);
-    head = take(&r, 16);
-    if (head == NULL || memcmp(head, "HGE1", 4) != 0 || head[13] || head[14] || head[15]) return HG_BAD_MODEL;
-    m->channels = (uint16_t)rd16(head + 4);
-    m->tile = head[6];
-    m->layers = head[7];
-    m->predicted = head[8];
-    m->first = head[9];
-    m->second = head[10];
-    m->tables = head[11];
-    m->anchors = head[12];
-    if (m->channels < 1 || m->channels > HG_MAX_CHANNELS || m->tile < 2 || m->tile > 64 || m->tile % 2 ||
-        m->layers < 1 || m->layers > HG_MAX_LAYERS || m->predicted > HG_MAX_PREDICTED || m->first < 1 ||
-        m->first > HG_MAX_FIRST || m->second < 1 || m->second > HG_MAX_SECOND || m->tables < 2 ||
-        m->tables > HG_MAX_TABLES || m->anchors < 2 || m->anchors > HG_MAX_ANCHORS)
-        return HG_BAD_MODEL;
-    ends = take(&r, 2 * (size_t)m->layers);
-    m->order = take(&r, m->channels);
-    m->logarithm = take(&r, LOG_SIZE);
-    m->anchor = take(&r, 2 * (size_t)m->anchors);
-    m->steps = take(&r, 2 * (size_t)HG_QUALITIES * m->channels);
-    m->rounding = take(&r, HG_QUALITIES);
-    m->offsets = take(&r, 2 * (size_t)m->anchors * m->channels);
-    m->predict = take(&r, 2 * (size_t)16 * m->predicted * m->predicted);
-    if (r.data == NULL) return HG_BAD_MODEL;
-    for (i = 0; i < m->layers; i++) {
-        m->layer_end[i] = (uint16_t)rd16(ends + 2 * i);
-        if (m->layer_end[i] <= last) return HG_BAD_MODEL;
-        last = m->layer_end[i];
-    }
-    if (last != m->channels || m->predicted > m->layer_end[0]) return HG_BAD_MODEL;
-    for (i = 0; i < m->channels; i++) {
-        if (m->order[i] >= m->channels || seen[m->order[i]]) return HG_BAD_MODEL;
-        seen[m->order[i]] = 1;
-    }
-    if (m->logarithm[0] != 0) return HG_BAD_MODEL;
-    for (i = 0; i < LOG_SIZE; i++)
-        if (m->logarithm[i] > 127) return HG_BAD_MODEL;
-    if (rd16(m->anchor) != 0 || rd16(m->anchor + 2 * (m->anchors - 1u)) != HG_LEVELS - 1) return HG_BAD_MODEL;
-    for (i = 1; i < m->anchors; i++)
-        if (rd16(m->anchor + 2 * i) <= rd16(m->anchor + 2 * (i - 1))) return HG_BAD_MODEL;
-    for (i = 0; i < HG_QUALITIES * (uint32_t)m->channels; i++)
-        if (rd16(m->steps + 2 * i) < 16) return HG_BAD_MODEL;
-    for (i = 0; i < HG_QUALITIES; i++)
-        if (m->rounding[i] > 128) return HG_BAD_MODEL;
-    for (i = 0; i < m->anchors; i++)
-        for (j = 0; j < m->layer_end[0]; j++)
-            if (rds16(m->offsets + 2 * ((size_t)i * m->channels + j)) == NOT_SENT) return HG_BAD_MODEL;
+static int features_fit(uint32_t first, uint32_t second) {
+    return first >= 1 && first <= HG_MAX_FIRST && second >= 1 && second <= HG_MAX_SECOND;
+}
+
+static int predict_fits(const hg_model *m) {
+    uint32_t i, j;
     for (i = 0; i < 4u * m->predicted; i++) { /* pass i / predicted, output i % predicted */
         int32_t sum = 0;
         for (j = 0; j < 4u * m->predicted; j++) {
@@ -174,12 +153,76 @@ hg_status hg_open(hg_model *m, const uint8_t *data, size_t size) {
             int32_t w = rds16(m->predict + 2 * (row * m->predicted + i % m->predicted));
             sum += w < 0 ? -w : w;
         }
-        if (sum > 1 << 17) return HG_BAD_MODEL;
+        if (sum > 1 << 17) return 0;
     }
-    m->coarse_own = take(&r, 4 * (size_t)m->layer_end[0]);
-    for (layer = 0; layer < m->layers; layer++)
-        if (!open_net(m, &m->net[2 * layer], &r, layer, layer == 0) || !open_net(m, &m->net[2 * layer + 1], &r, layer, 1))
-            return HG_BAD_MODEL;
+    return 1;
+}
+
+hg_status hg_open(hg_model *m, const uint8_t *data, size_t size) {
+    reader r;
+    const uint8_t *head, *ends;
+    uint32_t i, last = 0;
+    uint8_t seen[HG_MAX_CHANNELS] = {0};
+    r.data = data;
+    r.size = size;
+    r.at = 0;
+    memset(m, 0, sizeof *m);
+    head = take(&r, 18);
+    if (head == NULL || memcmp(head, "HGE2", 4) != 0) return HG_BAD_MODEL;
+    m->channels = (uint16_t)rd16(head + 4);
+    m->tile = head[6];
+    m->layers = head[7];
+    m->predicted = head[8];
+    m->group = head[9];
+    m->tables = head[10];
+    m->flag_tables = head[11];
+    m->anchors = head[12];
+    m->sets = head[13];
+    for (i = 0; i < 2; i++) {
+        m->set[i].first = head[14 + 2 * i];
+        m->set[i].second = head[15 + 2 * i];
+    }
+    if (m->channels < 1 || m->channels > HG_MAX_CHANNELS || m->tile < 2 || m->tile > 64 || m->tile % 2 ||
+        m->layers < 1 || m->layers > HG_MAX_LAYERS || m->predicted > HG_MAX_PREDICTED || m->group < 1 ||
+        m->group > HG_MAX_GROUP || m->tables < 2 || m->tables > HG_MAX_TABLES || m->flag_tables < 2 ||
+        m->flag_tables > HG_MAX_TABLES || m->anchors < 2 || m->anchors > HG_MAX_ANCHORS || m->sets < 1 ||
+        m->sets > 2 || !features_fit(head[14], head[15]) ||
+        !(m->sets == 2 ? features_fit(head[16], head[17]) : head[16] == 0 && head[17] == 0))
+        return HG_BAD_MODEL;
+    ends = take(&r, 2 * (size_t)m->layers);
+    m->order = take(&r, 2 * (size_t)m->channels);
+    m->logarithm = take(&r, LOG_SIZE);
+    m->anchor = take(&r, 2 * (size_t)m->anchors);
+    m->steps = take(&r, 2 * (size_t)HG_STEP_ROWS * m->channels);
+    m->rounding = take(&r, HG_STEP_ROWS);
+    m->predict = take(&r, 2 * (size_t)16 * m->predicted * m->predicted);
+    if (r.data == NULL) return HG_BAD_MODEL;
+    for (i = 0; i < m->layers; i++) {
+        m->layer_end[i] = (uint16_t)rd16(ends + 2 * i);
+        if (m->layer_end[i] <= last || m->layer_end[i] > m->channels) return HG_BAD_MODEL;
+        m->groups = (uint16_t)(m->groups + (m->layer_end[i] - last + m->group - 1u) / m->group);
+        m->group_end[i] = m->groups;
+        last = m->layer_end[i];
+    }
+    if (last != m->channels || m->predicted > m->layer_end[0]) return HG_BAD_MODEL;
+    for (i = 0; i < m->channels; i++) {
+        uint32_t place = rd16(m->order + 2 * i);
+        if (place >= m->channels || seen[place]) return HG_BAD_MODEL;
+        seen[place] = 1;
+    }
+    if (m->logarithm[0] != 0) return HG_BAD_MODEL;
+    for (i = 0; i < LOG_SIZE; i++)
+        if (m->logarithm[i] > 127) return HG_BAD_MODEL;
+    if (rd16(m->anchor) != 0 || rd16(m->anchor + 2 * (m->anchors - 1u)) != HG_LEVELS - 1) return HG_BAD_MODEL;
+    for (i = 1; i < m->anchors; i++)
+        if (rd16(m->anchor + 2 * i) <= rd16(m->anchor + 2 * (i - 1))) return HG_BAD_MODEL;
+    for (i = 0; i < HG_STEP_ROWS * (uint32_t)m->channels; i++)
+        if (rd16(m->steps + 2 * i) < 16) return HG_BAD_MODEL;
+    for (i = 0; i < HG_STEP_ROWS; i++)
+        if (m->rounding[i] > 128) return HG_BAD_MODEL;
+    if (!predict_fits(m)) return HG_BAD_MODEL;
+    for (i = 0; i < m->sets; i++)
+        if (!open_set(m, &m->set[i], &r)) return HG_BAD_MODEL;
     if (!open_tables(m, &r) || r.at != size) return HG_BAD_MODEL;
     return HG_OK;
 }
@@ -193,124 +236,184 @@ uint32_t hg_step(const hg_model *m, uint32_t level, uint32_t channel) {
         uint64_t below = HG_LEVEL_0 - level, step = rd16(row) * (4096 + 64 * below + below * below) >> 12;
         return step > 65535 ? 65535 : (uint32_t)step;
     } else {
-        uint32_t whole = (level - HG_LEVEL_0) >> 3, part = (level - HG_LEVEL_0) & 7;
+        uint32_t whole = (level - HG_LEVEL_0) >> 5, part = (level - HG_LEVEL_0) & 31;
         uint32_t low = rd16(row + whole * stride);
-        uint32_t high = whole + 1 < HG_QUALITIES ? rd16(row + (whole + 1) * stride) : low;
-        return (low * (8 - part) + high * part + 4) >> 3;
+        uint32_t high = whole + 1 < HG_STEP_ROWS ? rd16(row + (whole + 1) * stride) : low;
+        return (low * (32 - part) + high * part + 16) >> 5;
     }
 }
 
 uint32_t hg_rounding(const hg_model *m, uint32_t level) {
-    return m->rounding[level < HG_LEVEL_0 ? 0 : (level - HG_LEVEL_0) >> 3];
-}
-
-void hg_quantise(const hg_model *m, const int8_t *latents, size_t positions, uint32_t level, uint32_t rounding,
-                 int16_t *symbols) {
-    uint32_t c;
-    size_t p;
-    for (c = 0; c < m->channels; c++) {
-        uint32_t step = hg_step(m, level, c), divisor = step * 256, add = step * rounding;
-        const int8_t *in = latents + m->order[c];
-        int16_t *out = symbols + c;
-        int16_t table[129];
-        for (p = 0; p <= 128; p++) table[p] = (int16_t)(((uint32_t)p * 4096 + add) / divisor);
-        for (p = 0; p < positions; p++) {
-            int v = in[p * m->channels];
-            out[p * m->channels] = (int16_t)(v < 0 ? -table[-v] : table[v]);
-        }
-    }
+    return m->rounding[level < HG_LEVEL_0 ? 0 : (level - HG_LEVEL_0) >> 5];
 }
 
 /* ---- contexts ---- */
 
+enum { MAX_PASSES = 5 + 2 * (HG_MAX_LAYERS - 1), LIST = 64 };
+
 typedef struct {
     const hg_model *m;
-    uint32_t rows, columns, level;
-    uint8_t *magnitude;  /* [positions][C], zero where not yet coded */
-    uint8_t *feature;    /* [rows + 2][columns + 2][first], a border of zeros */
-    int32_t *offset;     /* [C], of the level */
-    uint8_t *sent;       /* [C] */
-    int32_t *value;      /* [C], scratch */
-    uint8_t *index;      /* encode: [positions][C], table of each symbol */
-    int16_t *residual;   /* encode: [positions][predicted] */
-    uint16_t *cost;      /* encode: [entries], 1/1024 bit */
-    uint32_t *step;      /* encode: [C], of the level */
-    uint8_t *hint;       /* decode: [tables][256], a token at or before the first of 64 slots */
+    const hg_set *set;
+    const int16_t *reference; /* [positions][C], or NULL */
+    uint32_t rows, columns, level, reference_level;
+    int16_t *offset;          /* [C + Q], of the level */
+    uint16_t *step;           /* [C], of the level */
+    uint8_t *magnitude;       /* [positions][C], of residuals, zero where not yet coded */
+    uint16_t *sum;            /* [positions][Q], of the magnitudes of a group */
+    uint8_t *change, *there;  /* with a reference: the same of change and of the reference */
+    uint16_t *change_sum, *there_sum;
+    int16_t *known;           /* [positions][P], values of the predicted channels */
+    int16_t *guess;           /* [C], scratch of a position */
+    uint8_t *feature;         /* [rows + 2][columns + 2][first], a border of zeros */
+    const hg_net *mixed;      /* whose features these are */
+    int16_t *least;           /* encode: [C], the least difference that is not quantised to zero */
+    int16_t *target;          /* encode: [C], scratch of a position */
+    uint8_t *flag;            /* encode: [positions * Q] in the order of coding, table and in bit 7 the flag */
+    uint8_t *table;           /* encode: [positions * C] in the order of coding, of groups whose flag is 1 */
+    int16_t *residual;        /* encode: the same */
+    uint16_t *cost;           /* encode: [entries], 1 + bits in 1/1024, 0 where not yet known */
+    uint16_t *flag_cost;      /* encode: [flag tables][2], the same */
+    size_t flags[MAX_PASSES + 1], residuals[MAX_PASSES + 1]; /* encode: where each pass begins */
+    uint8_t *hint;            /* decode: [tables][256], a token at or before the first of 64 slots */
+    uint8_t *look;            /* decode: [positions of a pass][second] */
+    uint8_t *state;           /* decode: [positions of a pass][groups of the layer] */
 } context;
 
 static size_t aligned(size_t size) { return (size + 7) & ~(size_t)7; }
 
-static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t columns, hg_task task, uint8_t *base) {
-    size_t n = (size_t)rows * columns, at = 0, channels = m->channels;
+static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t columns, hg_task task, int referring,
+                      uint8_t *base) {
+    const hg_set *set = &m->set[referring ? 1 : 0];
+    size_t n = (size_t)rows * columns, half = (n + 1) / 2, at = 0, channels = m->channels, groups = 0;
+    uint32_t layer;
+    for (layer = 0; layer < m->layers; layer++)
+        if ((size_t)(m->group_end[layer] - first_group(m, layer)) > groups)
+            groups = (size_t)(m->group_end[layer] - first_group(m, layer));
     c->m = m;
+    c->set = set;
     c->rows = rows;
     c->columns = columns;
-#define PLACE(field, type, count)                      \
-    do {                                               \
+#define PLACE(field, type, count)                         \
+    do {                                                  \
         if (base) c->field = (type *)(void *)(base + at); \
-        at += aligned((count) * sizeof(type));         \
+        at += aligned((count) * sizeof(type));            \
     } while (0)
-    PLACE(offset, int32_t, channels);
-    PLACE(value, int32_t, channels);
-    PLACE(sent, uint8_t, channels);
+    PLACE(offset, int16_t, channels + m->groups);
+    PLACE(step, uint16_t, channels);
+    PLACE(guess, int16_t, channels);
     PLACE(magnitude, uint8_t, n * channels);
-    PLACE(feature, uint8_t, ((size_t)rows + 2) * ((size_t)columns + 2) * m->first);
+    PLACE(sum, uint16_t, n * m->groups);
+    PLACE(known, int16_t, n * m->predicted);
+    PLACE(feature, uint8_t, ((size_t)rows + 2) * ((size_t)columns + 2) * set->first);
+    if (referring) {
+        PLACE(change, uint8_t, n * channels);
+        PLACE(change_sum, uint16_t, n * m->groups);
+        PLACE(there, uint8_t, n * channels);
+        PLACE(there_sum, uint16_t, n * m->groups);
+    }
     if (task == HG_ENCODE) {
-        PLACE(index, uint8_t, n * channels);
-        PLACE(residual, int16_t, n * m->predicted);
+        PLACE(least, int16_t, channels);
+        PLACE(target, int16_t, channels);
+        PLACE(flag, uint8_t, n * m->groups);
+        PLACE(table, uint8_t, n * channels);
+        PLACE(residual, int16_t, n * channels);
         PLACE(cost, uint16_t, m->entries);
-        PLACE(step, uint32_t, channels);
+        PLACE(flag_cost, uint16_t, 2 * (size_t)m->flag_tables);
     } else {
         PLACE(hint, uint8_t, (size_t)m->tables * 256);
+        PLACE(look, uint8_t, half * set->second);
+        PLACE(state, uint8_t, half * groups);
     }
 #undef PLACE
     return at;
 }
 
-size_t hg_workspace(const hg_model *m, uint32_t rows, uint32_t columns, hg_task task) {
+size_t hg_workspace(const hg_model *m, uint32_t rows, uint32_t columns, hg_task task, int referring) {
     context c;
-    return lay_out(&c, m, rows, columns, task, NULL) + 7;
+    return lay_out(&c, m, rows, columns, task, referring, NULL) + 7;
 }
 
-static void level_offsets(context *c, uint32_t level) {
+static void fill_offsets(context *c) {
     const hg_model *m = c->m;
-    uint32_t i = 0, ch;
-    int32_t p0, p1, l = (int32_t)level;
-    while (i + 2 < m->anchors && rd16(m->anchor + 2 * (i + 1)) <= level) i++;
-    p0 = (int32_t)rd16(m->anchor + 2 * i);
-    p1 = (int32_t)rd16(m->anchor + 2 * (i + 1));
-    for (ch = 0; ch < m->channels; ch++) {
-        int32_t low = rds16(m->offsets + 2 * ((size_t)i * m->channels + ch));
-        int32_t high = rds16(m->offsets + 2 * ((size_t)(i + 1) * m->channels + ch));
-        c->sent[ch] = (uint8_t)(low != NOT_SENT || high != NOT_SENT);
-        if (low == NOT_SENT) low = high;
-        if (high == NOT_SENT) high = low;
-        low = low * (p1 - l) + high * (l - p0);
-        c->offset[ch] = low >= 0 ? low / (p1 - p0) : -((-low + p1 - p0 - 1) / (p1 - p0));
+    size_t count = (size_t)m->channels + m->groups, i;
+    uint32_t a = 0;
+    int32_t p0, p1, l = (int32_t)c->level;
+    while (a + 2 < m->anchors && rd16(m->anchor + 2 * (a + 1)) <= c->level) a++;
+    p0 = (int32_t)rd16(m->anchor + 2 * a);
+    p1 = (int32_t)rd16(m->anchor + 2 * (a + 1));
+    for (i = 0; i < count; i++) {
+        const uint8_t *low = c->set->offsets + 2 * (a * count + i);
+        int32_t v = rds16(low) * (p1 - l) + rds16(low + 2 * count) * (l - p0);
+        c->offset[i] = (int16_t)(v >= 0 ? v / (p1 - p0) : -((-v + p1 - p0 - 1) / (p1 - p0)));
     }
-    c->level = level;
 }
 
-static hg_status begin(context *c, const hg_model *m, uint32_t rows, uint32_t columns, uint32_t level, hg_task task,
-                       void *workspace, size_t size) {
+static uint8_t magnitude_of(const hg_model *m, uint32_t r) { return m->logarithm[r < LOG_SIZE ? r : LOG_SIZE - 1]; }
+
+/* What contexts see of a value or of a difference of two, `v` without its sign. */
+static uint8_t magnitude_in_steps(const hg_model *m, uint32_t v, uint32_t step) {
+    v += step >> 1;
+    return v < step ? 0 : magnitude_of(m, v / step);
+}
+
+static void fill_reference(context *c) {
+    const hg_model *m = c->m;
+    size_t n = (size_t)c->rows * c->columns, position, ch;
+    const int16_t *value = c->reference;
+    uint8_t *out = c->there;
+    uint32_t layer;
+    for (position = 0; position < n; position++) {
+        uint16_t *sum = c->there_sum + position * m->groups;
+        for (layer = 0, ch = 0; layer < m->layers; layer++)
+            while (ch < m->layer_end[layer]) {
+                size_t stop = ch + m->group < m->layer_end[layer] ? ch + m->group : m->layer_end[layer];
+                uint32_t total = 0;
+                for (; ch < stop; ch++, value++, out++) {
+                    if (*value == 0) continue;
+                    *out = magnitude_in_steps(m, (uint32_t)(*value < 0 ? -*value : *value), c->step[ch]);
+                    total += *out;
+                }
+                *sum++ = (uint16_t)total;
+            }
+    }
+}
+
+static hg_status begin(context *c, const hg_model *m, uint32_t rows, uint32_t columns, uint32_t level,
+                       const hg_reference *reference, hg_task task, void *workspace, size_t size) {
     uint8_t *base = (uint8_t *)workspace;
     size_t skip = (size_t)(-(uintptr_t)base & 7u);
+    uint32_t ch;
     if (rows == 0 || columns == 0 || rows > HG_MAX_SLICE || columns > HG_MAX_SLICE || level >= HG_LEVELS)
         return HG_BAD_ARGUMENT;
-    if (hg_workspace(m, rows, columns, task) > size) return HG_NO_SPACE;
-    lay_out(c, m, rows, columns, task, base + skip);
-    level_offsets(c, level);
+    if (reference && (m->sets < 2 || reference->level >= HG_LEVELS)) return HG_BAD_ARGUMENT;
+    if (hg_workspace(m, rows, columns, task, reference != NULL) > size) return HG_NO_SPACE;
+    memset(c, 0, sizeof *c);
+    lay_out(c, m, rows, columns, task, reference != NULL, base + skip);
+    c->level = level;
+    fill_offsets(c);
+    for (ch = 0; ch < m->channels; ch++) c->step[ch] = (uint16_t)hg_step(m, level, ch);
+    if (reference) {
+        c->reference = reference->values;
+        c->reference_level = reference->level;
+        fill_reference(c);
+    }
     return HG_OK;
 }
 
 /* Layer 0 has five passes, from a coarse grid to a fine one; the others two, the colours of a checkerboard. */
 static uint32_t passes_of(uint32_t layer) { return layer ? 2 : 5; }
 
-static int in_pass(uint32_t layer, uint32_t pass, uint32_t y, uint32_t x) {
-    if (layer) return ((y + x) & 1) == pass;
-    if ((y | x) & 1) return pass == ((y & x & 1) ? 3u : 4u);
-    if (((y ^ x) & 2) != 0) return pass == 2;
-    return pass == ((y & 2) ? 1u : 0u);
+/* Columns of a row that a pass codes: from the one returned on, every `stride`th. */
+static uint32_t first_column(uint32_t layer, uint32_t pass, uint32_t y, uint32_t *stride) {
+    *stride = layer || pass > 2 ? 2 : 4;
+    if (layer) return (y + pass) & 1;
+    switch (pass) {
+    case 0: return y & 3 ? HG_MAX_SLICE : 0;
+    case 1: return (y & 3) == 2 ? 2 : HG_MAX_SLICE;
+    case 2: return y & 1 ? HG_MAX_SLICE : 2 - (y & 2);
+    case 3: return y & 1 ? 1 : HG_MAX_SLICE;
+    default: return 1 - (y & 1);
+    }
 }
 
 /* Index of the four coded neighbours of a position, the opposite one where one is outside, -1 where both are. */
@@ -323,125 +426,300 @@ static void find_taps(const context *c, uint32_t layer, uint32_t pass, uint32_t 
         int32_t ty = (int32_t)y + far * step[i][0], tx = (int32_t)x + far * step[i][1];
         if (ty < 0 || ty >= (int32_t)c->rows) ty = 2 * (int32_t)y - ty;
         if (tx < 0 || tx >= (int32_t)c->columns) tx = 2 * (int32_t)x - tx;
-        tap[i] = ty < 0 || ty >= (int32_t)c->rows || tx < 0 || tx >= (int32_t)c->columns
+        tap[i] = pass == 0 || ty < 0 || ty >= (int32_t)c->rows || tx < 0 || tx >= (int32_t)c->columns
                      ? -1
                      : (ptrdiff_t)ty * (ptrdiff_t)c->columns + tx;
     }
 }
 
-static void predict(const context *c, uint32_t pass, const ptrdiff_t tap[4], const int16_t *symbols, int32_t *out) {
-    const hg_model *m = c->m;
+/* The values of channels below P that the taps' foretell; `values` has rows of `stride`. */
+static void predict(const hg_model *m, uint32_t pass, const ptrdiff_t tap[4], const int16_t *values, size_t stride,
+                    int16_t *out) {
     size_t p = m->predicted, i, j;
+    int32_t sum[HG_MAX_PREDICTED];
     int t;
-    for (j = 0; j < p; j++) out[j] = 0;
-    if (pass == 0) return;
+    for (j = 0; j < p; j++) sum[j] = 0;
     for (t = 0; t < 4; t++) {
         const uint8_t *w = m->predict + 2 * ((size_t)(pass - 1) * 4 + (size_t)t) * p * p;
         const int16_t *k;
-        if (tap[t] < 0) continue;
-        k = symbols + (size_t)tap[t] * m->channels;
-        for (i = 0; i < p; i++) {
-            int32_t s = k[i];
+        if (pass == 0 || tap[t] < 0) continue;
+        k = values + (size_t)tap[t] * stride;
+        for (i = 0; i < p; i++, w += 2 * p) {
+            const int16_t s = k[i];
             if (s == 0) continue;
-            for (j = 0; j < p; j++) out[j] += s * rds16(w + 2 * (i * p + j));
+            for (j = 0; j < p; j++) sum[j] += s * (int16_t)rds16(w + 2 * j);
         }
     }
     for (j = 0; j < p; j++)
-        out[j] = clamp(shift_down(out[j] + (1 << (PREDICT_SHIFT - 1)), PREDICT_SHIFT), -MAX_PREDICTION, MAX_PREDICTION);
+        out[j] = (int16_t)clamp(shift_down(sum[j] + (1 << (PREDICT_SHIFT - 1)), PREDICT_SHIFT), LOWEST, HIGHEST);
 }
 
-static const hg_net *net_of(const hg_model *m, uint32_t layer, uint32_t pass) {
-    if (layer) return &m->net[2 * layer + pass];
-    return pass >= 3 ? &m->net[pass - 3] : NULL;
+static const hg_net *net_of(const context *c, uint32_t layer, uint32_t pass) {
+    if (c->reference) return &c->set->net[layer ? 2 * layer + 1 + pass : pass < 3 ? 0 : pass - 2];
+    if (layer) return &c->set->net[2 * layer + pass];
+    return pass >= 3 ? &c->set->net[pass - 3] : NULL;
 }
 
-/* sum[i] += v * weight[i]. Zeros are frequent, and worth a branch; factors of 16 bits multiply faster. */
-static void add_scaled(int32_t *restrict sum, const uint8_t *weight, size_t count, int32_t v) {
-    const int8_t *restrict w = (const int8_t *)weight;
-    const int16_t factor = (int16_t)v;
+/* Inputs that are not zero, which many are: their rows of weights. An odd one out has a partner of zero. */
+typedef struct {
+    uint16_t row[LIST + 8];
+    int16_t value[LIST + 8];
+    size_t count;
+} inputs;
+
+/* sum[k] += the inputs times their weights. A pair's products fit 16 bits: inputs are at most 127. */
+static void add_rows(int32_t *restrict sum, size_t count, const uint8_t *weight, size_t stride, inputs *in) {
+    size_t i, k;
+    if (in->count & 1) {
+        in->row[in->count] = in->row[0];
+        in->value[in->count] = 0;
+    }
+    for (i = 0; i < in->count; i += 2) {
+        const int8_t *restrict a = (const int8_t *)weight + in->row[i] * stride;
+        const int8_t *restrict b = (const int8_t *)weight + in->row[i + 1] * stride;
+        const int16_t x = in->value[i], y = in->value[i + 1];
+        for (k = 0; k < count; k++) sum[k] += (int16_t)(x * a[k] + y * b[k]);
+    }
+}
+
+static void append(inputs *in, const uint8_t *v, size_t count, size_t row) {
+    size_t i, n = in->count;
+    for (i = 0; i < count; i++) {
+        in->row[n] = (uint16_t)(row + i);
+        in->value[n] = v[i];
+        n += v[i] != 0;
+    }
+    in->count = n;
+}
+
+/* sum += v times a matrix whose rows are `count` wide. */
+static void multiply(int32_t *sum, size_t count, const uint8_t *weight, const uint8_t *v, size_t rows) {
+    inputs in;
     size_t i;
-    if (v == 0) return;
-    for (i = 0; i < count; i++) sum[i] += factor * (int16_t)w[i];
+    in.count = 0;
+    for (i = 0; i + 8 <= rows; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, v + i, 8);
+        if (eight == 0) continue;
+        append(&in, v + i, 8, i);
+        if (in.count < LIST) continue;
+        add_rows(sum, count, weight, count, &in);
+        in.count = 0;
+    }
+    append(&in, v + i, rows - i, i);
+    if (in.count) add_rows(sum, count, weight, count, &in);
 }
 
-/* First stage of a pass: features of every position from the channels seen so far. */
+/* First stage of a pass: features of every position from what is seen so far. */
 static void mix(context *c, const hg_net *net) {
     const hg_model *m = c->m;
-    size_t first = m->first, j, ch;
-    uint32_t y, x;
-    int32_t half = 1 << (net->mix_shift - 1), sum[HG_MAX_FIRST];
-    const uint8_t *magnitude = c->magnitude;
+    size_t first = c->set->first, j, position = 0;
+    uint32_t y, x, shift = net->shift[0];
+    int32_t half = 1 << (shift - 1), sum[HG_MAX_FIRST];
+    if (net == c->mixed) return; /* the coarse passes see the reference alone */
+    c->mixed = net;
     for (y = 0; y < c->rows; y++) {
         uint8_t *out = c->feature + (((size_t)y + 1) * (c->columns + 2) + 1) * first;
-        for (x = 0; x < c->columns; x++, out += first, magnitude += m->channels) {
-            for (j = 0; j < first; j++) sum[j] = rds32(net->mix_bias + 4 * j);
-            for (ch = 0; ch < net->known; ch++) add_scaled(sum, net->mix + ch * first, first, magnitude[ch]);
-            for (j = 0; j < first; j++)
-                out[j] = (uint8_t)clamp(shift_down(sum[j] + half, net->mix_shift), 0, 127);
+        for (x = 0; x < c->columns; x++, out += first, position += m->channels) {
+            const uint8_t *weight = net->mix;
+            for (j = 0; j < first; j++) sum[j] = rds32(net->mix_bias + 4 * j) + half;
+            multiply(sum, first, weight, c->magnitude + position, net->known);
+            if (c->reference) {
+                weight += net->known * first;
+                multiply(sum, first, weight, c->change + position, net->known);
+                weight += net->known * first;
+                multiply(sum, first, weight, c->there + position, net->stop);
+            }
+            for (j = 0; j < first; j++) {
+                int32_t v = sum[j] < 0 ? 0 : sum[j] >> shift;
+                out[j] = (uint8_t)(v > 127 ? 127 : v);
+            }
         }
     }
 }
 
-/* Tables of a position's channels start..stop, from 3x3 features and the channel's own neighbours. */
-static void choose(context *c, uint32_t layer, uint32_t pass, uint32_t y, uint32_t x, const ptrdiff_t tap[4],
-                   uint8_t *restrict index) {
+/* Second stage, at one position. */
+static void look(const context *c, const hg_net *net, uint32_t y, uint32_t x, uint8_t *out) {
+    size_t first = c->set->first, second = c->set->second, j, dy;
+    int32_t sum[HG_MAX_SECOND], half = 1 << (net->shift[1] - 1);
+    for (j = 0; j < second; j++)
+        sum[j] = rds32(net->look_bias + 4 * j) + half + rds16(net->level + 2 * j) * (int32_t)c->level;
+    if (net->from)
+        for (j = 0; j < second; j++) sum[j] += rds16(net->from + 2 * j) * (int32_t)c->reference_level;
+    for (dy = 0; dy < 3; dy++)
+        multiply(sum, second, net->look + 3 * dy * first * second,
+                 c->feature + ((y + dy) * (c->columns + 2) + x) * first, 3 * first);
+    for (j = 0; j < second; j++) {
+        int32_t v = sum[j] < 0 ? 0 : sum[j] >> net->shift[1];
+        out[j] = (uint8_t)(v > 127 ? 127 : v);
+    }
+}
+
+/* A position of a pass, as the third stage sees it. */
+typedef struct {
+    const context *c;
+    const hg_net *net;     /* NULL in the coarse passes without a reference */
+    const uint8_t *coarse; /* their weights, NULL in pass 0 */
+    uint32_t layer, pass;
+    size_t position, start, first, channels, groups; /* of the layer: first channel and group, how many */
+    ptrdiff_t tap[4];
+    inputs seen; /* of the second stage, what is not zero */
+} place;
+
+static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
     const hg_model *m = c->m;
-    const hg_net *net = net_of(m, layer, pass);
-    size_t first = m->first, second = m->second, j, n;
-    size_t start = first_channel(m, layer), stop = m->layer_end[layer], count = stop - start;
-    int32_t *restrict value = c->value;
-    const int32_t *restrict offset = c->offset + start;
-    int32_t sum[HG_MAX_SECOND], top = 16 * m->tables - 1;
-    const uint8_t *own = NULL;
-    uint32_t shift = COARSE_OWN_SHIFT;
-    int t, dy;
-    for (n = 0; n < count; n++) value[n] = 0;
-    if (net) {
-        int32_t half = 1 << (net->look_shift - 1);
-        const uint8_t *w = net->look;
-        for (j = 0; j < second; j++)
-            sum[j] = rds32(net->look_bias + 4 * j) + rds16(net->level + 2 * j) * (int32_t)c->level;
-        for (dy = 0; dy < 3; dy++) {
-            const uint8_t *f = c->feature + (((size_t)y + (size_t)dy) * (c->columns + 2) + x) * first;
-            for (n = 0; n < 3 * first; n++, w += second) add_scaled(sum, w, second, f[n]);
-        }
-        for (j = 0; j < second; j++) {
-            int32_t v = clamp(shift_down(sum[j] + half, net->look_shift), 0, 127);
-            add_scaled(value, net->choose + j * count, count, v);
-        }
-        own = net->own;
-        shift = net->choose_shift;
-    } else if (pass) {
-        own = m->coarse_own + 2 * (size_t)(pass - 1) * count;
-    }
-    if (own) {
-        static const uint8_t nothing[HG_MAX_CHANNELS];
-        const uint8_t *restrict near[4];
-        for (t = 0; t < 4; t++)
-            near[t] = tap[t] < 0 ? nothing : c->magnitude + (size_t)tap[t] * m->channels + start;
-        for (n = 0; n < count; n++)
-            value[n] += (near[0][n] + near[1][n] + near[2][n] + near[3][n]) * rds16(own + 2 * n);
-    }
-    for (n = 0; n < count; n++) {
-        int32_t v = shift_down(value[n] + (1 << (shift - 1)), shift) + offset[n] + 8;
-        index[n] = (uint8_t)(clamp(v, 0, top) >> 4);
+    p->c = c;
+    p->net = net_of(c, layer, pass);
+    p->layer = layer;
+    p->pass = pass;
+    p->start = first_channel(m, layer);
+    p->channels = m->layer_end[layer] - p->start;
+    p->first = first_group(m, layer);
+    p->groups = m->group_end[layer] - p->first;
+    p->coarse = p->net || pass == 0 ? NULL : m->coarse + 2 * (size_t)(pass - 1) * (p->channels + p->groups);
+}
+
+static void enter(place *p, uint32_t y, uint32_t x) {
+    p->position = (size_t)y * p->c->columns + x;
+    find_taps(p->c, p->layer, p->pass, y, x, p->tap);
+}
+
+/* sum[k] += own[k] times the taps' numbers, `v` has rows of `stride`. */
+#define ADD_TAPS(type, sum, count, weight, v, stride)                                              \
+    do {                                                                                           \
+        int t_;                                                                                    \
+        size_t k_;                                                                                 \
+        for (t_ = 0; t_ < 4; t_++) {                                                               \
+            const type *near_ = (v) + (size_t)(p->tap[t_] < 0 ? 0 : p->tap[t_]) * (stride);        \
+            if (p->tap[t_] < 0) continue;                                                          \
+            for (k_ = 0; k_ < (count); k_++) (sum)[k_] += near_[k_] * rds16((weight) + 2 * k_);    \
+        }                                                                                          \
+    } while (0)
+
+/* From the sums of the third stage to tables: `offset` of the columns, `tables` of them. */
+static void to_tables(const place *p, const int32_t *value, size_t count, const int16_t *offset, uint32_t tables,
+                      uint8_t *table) {
+    uint32_t shift = p->net ? p->net->shift[2] : COARSE_SHIFT;
+    int32_t top = 16 * (int32_t)tables - 1, half = 1 << (shift - 1);
+    size_t k;
+    for (k = 0; k < count; k++) {
+        int32_t v = shift_down(value[k] + half, shift) + offset[k] + 8;
+        table[k] = (uint8_t)(clamp(v, 0, top) >> 4);
     }
 }
 
-static uint8_t magnitude_of(const hg_model *m, int32_t r) {
-    uint32_t a = (uint32_t)(r < 0 ? -r : r);
-    return m->logarithm[a < LOG_SIZE ? a : LOG_SIZE - 1];
+/* Tables of the flags of a position. */
+static void choose_flags(place *p, uint8_t *table) {
+    const context *c = p->c;
+    const hg_model *m = c->m;
+    const hg_net *net = p->net;
+    const uint8_t *own = net ? net->own : p->coarse;
+    size_t k, done, count, at = 2 * p->channels;
+    for (done = 0; done < p->groups; done += count) {
+        int32_t value[HG_MAX_GROUP] = {0};
+        size_t group = p->first + done, here = p->position * m->groups + group, off = at + 2 * done;
+        count = p->groups - done < HG_MAX_GROUP ? p->groups - done : HG_MAX_GROUP;
+        if (net)
+            add_rows(value, count, net->choose + p->channels + done, p->channels + p->groups, &p->seen);
+        if (own) ADD_TAPS(uint16_t, value, count, own + off, c->sum + group, m->groups);
+        if (c->reference) {
+            if (net->own2) ADD_TAPS(uint16_t, value, count, net->own2 + off, c->change_sum + group, m->groups);
+            for (k = 0; k < count; k++) value[k] += c->there_sum[here + k] * rds16(net->there + off + 2 * k);
+        }
+        to_tables(p, value, count, c->offset + m->channels + group, m->flag_tables, table + done);
+    }
 }
 
-static uint32_t zigzag(int32_t r) { return r > 0 ? 2 * (uint32_t)r - 1 : 2 * (uint32_t)-r; }
+/* Tables of the residuals of a group: `count` channels from `at` of the layer. */
+static void choose_residuals(place *p, size_t at, size_t count, uint8_t *table) {
+    const context *c = p->c;
+    const hg_model *m = c->m;
+    const hg_net *net = p->net;
+    const uint8_t *own = net ? net->own : p->coarse;
+    int32_t value[HG_MAX_GROUP] = {0};
+    size_t ch = p->start + at, here = p->position * m->channels + ch, k;
+    if (net) add_rows(value, count, net->choose + at, p->channels + p->groups, &p->seen);
+    if (own) ADD_TAPS(uint8_t, value, count, own + 2 * at, c->magnitude + ch, m->channels);
+    if (c->reference) {
+        if (net->own2) ADD_TAPS(uint8_t, value, count, net->own2 + 2 * at, c->change + ch, m->channels);
+        for (k = 0; k < count; k++) value[k] += c->there[here + k] * rds16(net->there + 2 * (at + k));
+    }
+    to_tables(p, value, count, c->offset + ch, m->tables, table);
+}
+
+/* Start the guesses of a position: what neighbours foretell of the channels below P of layer 0, 0 for all others. With a
+ * reference `there` gets the same of it. */
+static void guess_near(const place *p, int16_t *guess, int16_t *there) {
+    const context *c = p->c;
+    const hg_model *m = c->m;
+    memset(guess, 0, p->channels * sizeof *guess);
+    if (p->layer) return;
+    predict(m, p->pass, p->tap, c->known, m->predicted, guess);
+    if (c->reference) predict(m, p->pass, p->tap, c->reference, m->channels, there);
+}
+
+/* Move the guesses of a group towards the reference, as far as the gate is open. `there` is of channels below P. */
+static void guess_from_reference(place *p, size_t at, size_t count, const int16_t *there, int16_t *guess) {
+    const context *c = p->c;
+    const hg_net *net = p->net;
+    const int16_t *value = c->reference + p->position * c->m->channels + p->start + at;
+    size_t k, predicted = p->layer ? 0 : c->m->predicted;
+    int32_t open[HG_MAX_GROUP], apart[HG_MAX_GROUP], any = 0;
+    for (k = 0; k < count; k++) {
+        apart[k] = value[k] - (at + k < predicted ? there[at + k] : 0);
+        any |= apart[k];
+    }
+    if (!any) return;
+    for (k = 0; k < count; k++) open[k] = rds32(net->gate_bias + 4 * (at + k)) + (1 << (net->shift[3] - 1));
+    add_rows(open, count, net->gate + at, p->channels, &p->seen);
+    for (k = 0; k < count; k++) {
+        int32_t o = open[k] < 0 ? 0 : open[k] >> net->shift[3];
+        o = o > 64 ? 64 : o;
+        guess[at + k] = (int16_t)clamp(guess[at + k] + shift_down(apart[k] * o + 32, 6), LOWEST, HIGHEST);
+    }
+}
+
+/* Keep the values of a group and what later passes see of it. `residual` NULL: all are zero. */
+static void keep(const place *p, size_t number, size_t at, size_t count, const int16_t *residual, int16_t *values) {
+    const context *c = p->c;
+    const hg_model *m = c->m;
+    size_t ch = p->start + at, here = p->position * m->channels + ch, k;
+    size_t predicted = p->layer || at >= m->predicted ? 0 : m->predicted - at;
+    const int16_t *guess = c->guess + at;
+    uint32_t total = 0, changed = 0;
+    int16_t value[HG_MAX_GROUP];
+    for (k = 0; k < count; k++) value[k] = guess[k];
+    if (residual) {
+        for (k = 0; k < count; k++) {
+            int32_t r = residual[k];
+            uint8_t magnitude;
+            if (r == 0) continue;
+            value[k] = (int16_t)clamp(guess[k] + r * (int32_t)c->step[ch + k], LOWEST, HIGHEST);
+            magnitude = magnitude_of(m, (uint32_t)(r < 0 ? -r : r));
+            c->magnitude[here + k] = magnitude;
+            total += magnitude;
+        }
+        c->sum[p->position * m->groups + p->first + number] = (uint16_t)total;
+    }
+    for (k = 0; k < count && k < predicted; k++)
+        if (value[k]) c->known[p->position * m->predicted + at + k] = value[k];
+    if (c->reference) {
+        for (k = 0; k < count; k++) {
+            int32_t apart = value[k] - c->reference[here + k];
+            if (apart == 0) continue;
+            c->change[here + k] = magnitude_in_steps(m, (uint32_t)(apart < 0 ? -apart : apart), c->step[ch + k]);
+            changed += c->change[here + k];
+        }
+        if (changed) c->change_sum[p->position * m->groups + p->first + number] = (uint16_t)changed;
+    }
+    if (values)
+        for (k = 0; k < count; k++)
+            if (value[k]) values[here + k] = value[k]; /* untouched pages of zeros cost nothing */
+}
 
 /* ---- encoding ---- */
 
-/* The residual that was put down for a symbol of a position. */
-static int32_t residual_at(const context *c, const int16_t *symbols, size_t position, size_t ch) {
-    if (ch < c->m->predicted) return c->residual[position * c->m->predicted + ch];
-    return c->sent[ch] ? symbols[position * c->m->channels + ch] : 0;
-}
+static uint32_t zigzag(int32_t r) { return r > 0 ? 2 * (uint32_t)r - 1 : 2 * (uint32_t)-r; }
 
 /* 1024 * (14 - log2 f), by squaring a 31-bit mantissa. */
 static uint16_t cost_of(uint32_t f) {
@@ -473,131 +751,130 @@ static uint32_t bit_length(uint32_t v) {
     return n;
 }
 
-static void fill_costs(context *c) {
-    uint32_t t, k, start;
-    for (t = 0; t < c->m->tables; t++)
-        for (k = 0; k < c->m->count[t]; k++) c->cost[c->m->at[t] + k] = cost_of(frequency(c->m, t, k, &start));
+/* Slots of a flag, and the first of them. */
+static uint32_t flag_frequency(const hg_model *m, uint32_t table, uint32_t flag, uint32_t *start) {
+    uint32_t zero = rd16(m->zeros + 2 * (size_t)table);
+    *start = flag ? zero : 0;
+    return flag ? TOTAL - zero : zero;
+}
+
+static uint32_t flag_cost(const context *c, uint32_t table, uint32_t flag) {
+    uint16_t *known = &c->flag_cost[2 * table + flag];
+    uint32_t start;
+    if (*known == 0) *known = (uint16_t)(1 + cost_of(flag_frequency(c->m, table, flag, &start)));
+    return *known - 1u;
 }
 
 /* Bits of a residual under a table, in 1/1024. */
-static uint32_t cost_in(const context *c, uint32_t t, int32_t residual) {
-    uint32_t end = c->m->count[t] - 1u, z = zigzag(residual);
-    if (z < end) return c->cost[c->m->at[t] + z];
-    return c->cost[c->m->at[t] + end] + 1024u * (3u + bit_length(z - end + 1));
+static uint32_t cost_in(const context *c, uint32_t table, int32_t residual) {
+    uint32_t end = c->m->count[table] - 1u, z = zigzag(residual), token = z < end ? z : end, start;
+    uint16_t *known = &c->cost[c->m->at[table] + token];
+    if (*known == 0) *known = (uint16_t)(1 + cost_of(frequency(c->m, table, token, &start)));
+    return *known - 1u + (z < end ? 0 : 1024u * (3u + bit_length(z - end + 1)));
 }
 
-/* Move symbols of a position one towards their prediction where the bits that saves outweigh the error it adds: an
- * error of one step, squared, is worth `strength` bits. None ends more than a step away from its latent. */
-static void rdoq(const context *c, uint32_t layer, const int8_t *latents, uint32_t strength, const int32_t *guess,
-                 const uint8_t *index, int16_t *symbols) {
-    const hg_model *m = c->m;
-    size_t start = first_channel(m, layer), ch;
-    for (ch = start; ch < m->layer_end[layer]; ch++) {
-        int32_t k = symbols[ch], r = ch < m->predicted ? k - guess[ch] : k, way = r < 0 ? 1 : -1;
-        int64_t step = c->step[ch], more, saved;
-        if (!c->sent[ch]) symbols[ch] = 0;
-        if (r == 0 || !c->sent[ch] || k + way > HG_MAX_SYMBOL || k + way < -HG_MAX_SYMBOL) continue;
-        more = step - 2 * way * (16 * (int64_t)latents[m->order[ch]] - k * step); /* in squared steps, times the step */
-        saved = (int64_t)cost_in(c, index[ch - start], r) - (int64_t)cost_in(c, index[ch - start], r + way);
-        if (more <= step && (int64_t)strength * 1024 * more < saved * step) symbols[ch] = (int16_t)(k + way);
+/* How a slice is quantised. */
+typedef struct {
+    const int8_t *latents;
+    uint32_t rounding, strength;
+} choice;
+
+/* Quantise a group; 0 where all of it becomes zero. With `strength`, rate-distortion optimised: a residual moves by one
+ * towards zero, and then the whole group to zero, where the bits that saves outweigh the error it adds: an error of one
+ * step, squared, is worth `strength` bits. `bits` gets those of the group. */
+static int quantise(place *p, const choice *how, size_t at, size_t count, uint32_t flag_table, uint8_t *table,
+                    int16_t *residual, uint64_t *bits) {
+    const context *c = p->c;
+    const int16_t *guess = c->guess + at, *target = c->target + at, *least = c->least + p->start + at;
+    const uint16_t *steps = c->step + p->start + at;
+    uint64_t spent = 0, added = 0, flat = flag_cost(c, flag_table, 0), coded = flag_cost(c, flag_table, 1);
+    int some = 0, any = 0;
+    size_t k;
+    for (k = 0; k < count; k++) {
+        int16_t d = (int16_t)(target[k] - guess[k]);
+        some |= (d >= least[k]) | (d <= -least[k]);
     }
-}
-
-/* Fill index and residual of all layers; with `chosen`, which is `symbols` then, RDOQ on the way. */
-static hg_status model_all(context *c, const int16_t *symbols, int16_t *chosen, const int8_t *latents,
-                           uint32_t strength) {
-    const hg_model *m = c->m;
-    size_t n = (size_t)c->rows * c->columns * m->channels, position, ch;
-    int32_t guess[HG_MAX_PREDICTED];
-    uint32_t layer, pass, y, x;
-    ptrdiff_t tap[4];
-    for (position = 0; position < n; position++)
-        if (symbols[position] > HG_MAX_SYMBOL || symbols[position] < -HG_MAX_SYMBOL) return HG_BAD_SYMBOL;
-    for (layer = 0; layer < m->layers; layer++) {
-        size_t start = first_channel(m, layer);
-        for (pass = 0; pass < passes_of(layer); pass++) {
-            if (net_of(m, layer, pass)) mix(c, net_of(m, layer, pass));
-            for (y = 0; y < c->rows; y++)
-                for (x = 0; x < c->columns; x++) {
-                    if (!in_pass(layer, pass, y, x)) continue;
-                    position = (size_t)y * c->columns + x;
-                    find_taps(c, layer, pass, y, x, tap);
-                    choose(c, layer, pass, y, x, tap, c->index + position * m->channels + start);
-                    if (layer == 0) predict(c, pass, tap, symbols, guess);
-                    if (chosen)
-                        rdoq(c, layer, latents + position * m->channels, strength, guess,
-                             c->index + position * m->channels + start, chosen + position * m->channels);
-                    if (layer == 0) {
-                        for (ch = 0; ch < m->predicted; ch++)
-                            c->residual[position * m->predicted + ch] =
-                                (int16_t)(symbols[position * m->channels + ch] - guess[ch]);
-                    }
-                }
-            for (y = 0; y < c->rows; y++) /* seen only by later passes */
-                for (x = 0; x < c->columns; x++) {
-                    if (!in_pass(layer, pass, y, x)) continue;
-                    position = (size_t)y * c->columns + x;
-                    for (ch = start; ch < m->layer_end[layer]; ch++)
-                        c->magnitude[position * m->channels + ch] =
-                            magnitude_of(m, residual_at(c, symbols, position, ch));
-                }
+    *bits += flat;
+    if (!some) return 0;
+    choose_residuals(p, at, count, table);
+    for (k = 0; k < count; k++) {
+        int32_t d = target[k] - guess[k], r = 0;
+        if (d >= least[k] || d <= -least[k]) {
+            uint32_t step = steps[k], size = (uint32_t)(d < 0 ? -d : d);
+            r = (int32_t)((size * 256 + step * how->rounding) / (step * 256));
+            if (how->strength) {
+                int64_t more = (int64_t)step + 2 * ((int64_t)size - r * (int64_t)step);
+                int32_t sign = d < 0 ? -1 : 1;
+                int64_t saved = (int64_t)cost_in(c, table[k], sign * r) - (int64_t)cost_in(c, table[k], sign * (r - 1));
+                if (more <= step && (int64_t)how->strength * 1024 * more < saved * step) r--;
+                added += 1024ull * how->strength * (uint32_t)r * (2 * size - (uint32_t)r * step) / step;
+            }
+            if (d < 0) r = -r;
+            any |= r;
         }
+        residual[k] = (int16_t)r;
+        spent += cost_in(c, table[k], r);
     }
-    return HG_OK;
+    if (!any || (how->strength && added + flat < spent + coded)) return 0;
+    *bits += spent + coded - flat;
+    return 1;
 }
 
-/* Bits in 1/1024 of layers first..last; also whether any residual is not zero. */
-static uint64_t count_bits(const context *c, const int16_t *symbols, uint32_t first, uint32_t last, int *any) {
+/* Code a position: its flags and residuals go to the lists, its values to `values`. Returns the bits. */
+static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_t *values, size_t *flags,
+                     size_t *residuals) {
+    const context *c = p->c;
     const hg_model *m = c->m;
-    size_t position, n = (size_t)c->rows * c->columns, ch;
+    const uint8_t *order = m->order + 2 * p->start;
+    const int8_t *latents;
+    uint8_t seen[HG_MAX_SECOND];
+    int16_t there[HG_MAX_PREDICTED];
     uint64_t bits = 0;
-    *any = 0;
-    for (position = 0; position < n; position++)
-        for (ch = first_channel(m, first); ch < m->layer_end[last]; ch++) {
-            int32_t r = residual_at(c, symbols, position, ch);
-            if (!c->sent[ch]) continue;
-            if (r) *any = 1;
-            bits += cost_in(c, c->index[position * m->channels + ch], r);
+    size_t number, at, k;
+    enter(p, y, x);
+    latents = how->latents + p->position * m->channels;
+    if (p->net) {
+        look(c, p->net, y, x, seen);
+        p->seen.count = 0;
+        append(&p->seen, seen, c->set->second, 0);
+    }
+    choose_flags(p, c->flag + *flags);
+    guess_near(p, c->guess, there);
+    for (k = 0; k < p->channels; k++) c->target[k] = (int16_t)(16 * latents[rd16(order + 2 * k)]);
+    for (number = 0, at = 0; number < p->groups; number++, at += m->group) {
+        size_t count = p->channels - at < m->group ? p->channels - at : m->group;
+        int16_t *residual = c->residual + *residuals;
+        if (c->reference) guess_from_reference(p, at, count, there, c->guess);
+        if (quantise(p, how, at, count, c->flag[*flags], c->table + *residuals, residual, &bits)) {
+            c->flag[*flags] |= 0x80;
+            *residuals += count;
+        } else {
+            residual = NULL;
         }
+        ++*flags;
+        keep(p, number, at, count, residual, values);
+    }
     return bits;
 }
 
-static hg_status start_encoding(context *c, const hg_model *m, uint32_t rows, uint32_t columns, uint32_t level,
-                                void *workspace, size_t workspace_size) {
-    uint32_t ch;
-    hg_status status = begin(c, m, rows, columns, level, HG_ENCODE, workspace, workspace_size);
-    if (status != HG_OK) return status;
-    fill_costs(c);
-    for (ch = 0; ch < m->channels; ch++) c->step[ch] = hg_step(m, level, ch);
-    return HG_OK;
-}
-
-static void bits_of_layers(const context *c, const int16_t *symbols, uint64_t bits[HG_MAX_LAYERS]) {
-    uint32_t layer;
-    int any;
-    for (layer = 0; layer < c->m->layers; layer++) bits[layer] = count_bits(c, symbols, layer, layer, &any);
-}
-
-hg_status hg_rdoq(const hg_model *m, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
-                  uint32_t rounding, uint32_t strength, void *workspace, size_t workspace_size, int16_t *symbols,
-                  uint64_t bits[HG_MAX_LAYERS]) {
-    context c;
-    hg_status status;
-    if (level >= HG_LEVELS || rounding > 128) return HG_BAD_ARGUMENT;
-    hg_quantise(m, latents, (size_t)rows * columns, level, rounding, symbols);
-    status = start_encoding(&c, m, rows, columns, level, workspace, workspace_size);
-    if (status == HG_OK) status = model_all(&c, symbols, strength ? symbols : NULL, latents, strength);
-    if (status == HG_OK) bits_of_layers(&c, symbols, bits);
-    return status;
-}
-
-hg_status hg_estimate(const hg_model *m, const int16_t *symbols, uint32_t rows, uint32_t columns, uint32_t level,
-                      void *workspace, size_t workspace_size, uint64_t bits[HG_MAX_LAYERS]) {
-    context c;
-    hg_status status = start_encoding(&c, m, rows, columns, level, workspace, workspace_size);
-    if (status == HG_OK) status = model_all(&c, symbols, NULL, NULL, 0);
-    if (status == HG_OK) bits_of_layers(&c, symbols, bits);
-    return status;
+/* Walk over all passes; the lists, and the bits of each layer. */
+static void code_all(context *c, const choice *how, int16_t *values, uint64_t bits[HG_MAX_LAYERS]) {
+    size_t flags = 0, residuals = 0;
+    uint32_t layer, pass, number = 0, y, x, stride;
+    place p;
+    for (layer = 0; layer < c->m->layers; layer++) {
+        bits[layer] = 0;
+        for (pass = 0; pass < passes_of(layer); pass++) {
+            enter_pass(&p, c, layer, pass);
+            if (p.net) mix(c, p.net);
+            for (y = 0; y < c->rows; y++)
+                for (x = first_column(layer, pass, y, &stride); x < c->columns; x += stride)
+                    bits[layer] += code(&p, how, y, x, values, &flags, &residuals);
+            number++;
+            c->flags[number] = flags;
+            c->residuals[number] = residuals;
+        }
+    }
 }
 
 typedef struct {
@@ -622,55 +899,48 @@ static void put_bits(writer *w, uint32_t lane, uint32_t value, uint32_t bits) {
     w->state[lane] = w->state[lane] << bits | value;
 }
 
-static void put_symbol(const hg_model *m, writer *w, uint32_t lane, uint32_t t, uint32_t z) {
-    uint32_t end = m->count[t] - 1u, token = z < end ? z : end, start, f, q;
+/* Put a token of `f` slots from `start` on. */
+static void put_token(writer *w, uint32_t lane, uint32_t f, uint32_t start) {
+    uint32_t q;
+    if (w->state[lane] >= f << (32 - PRECISION)) put_word(w, lane);
+    q = w->state[lane] / f;
+    w->state[lane] = (q << PRECISION) + (w->state[lane] - q * f) + start;
+}
+
+static void put_residual(const hg_model *m, writer *w, uint32_t lane, uint32_t t, uint32_t z) {
+    uint32_t end = m->count[t] - 1u, token = z < end ? z : end, start, f;
     if (z >= end) {
         uint32_t rest = z - end + 1, bits = bit_length(rest) - 1;
         put_bits(w, lane, rest & ((1u << bits) - 1), bits);
         put_bits(w, lane, bits, 4);
     }
     f = frequency(m, t, token, &start);
-    if (w->state[lane] >= f << (32 - PRECISION)) put_word(w, lane);
-    q = w->state[lane] / f;
-    w->state[lane] = (q << PRECISION) + (w->state[lane] - q * f) + start;
+    put_token(w, lane, f, start);
 }
 
-/* Write the symbols of a layer's pass, last first. */
-static void put_pass(const context *c, const int16_t *symbols, uint32_t layer, uint32_t pass, uint32_t lanes,
-                     writer *w) {
+/* Write what a pass codes, last first. */
+static void put_pass(const context *c, uint32_t number, uint32_t lanes, writer *w) {
     const hg_model *m = c->m;
-    size_t start = first_channel(m, layer), ch, count = 0;
-    uint32_t y, x;
-    for (ch = start; ch < m->layer_end[layer]; ch++) count += c->sent[ch];
-    {
-        size_t inside = 0;
-        for (y = 0; y < c->rows; y++)
-            for (x = 0; x < c->columns; x++) inside += (size_t)in_pass(layer, pass, y, x);
-        count *= inside;
+    size_t flags = c->flags[number + 1] - c->flags[number], i;
+    const uint8_t *flag = c->flag + c->flags[number], *table = c->table + c->residuals[number];
+    const int16_t *residual = c->residual + c->residuals[number];
+    for (i = c->residuals[number + 1] - c->residuals[number]; i-- > 0;)
+        put_residual(m, w, (uint32_t)((flags + i) & (lanes - 1)), table[i], zigzag(residual[i]));
+    for (i = flags; i-- > 0;) {
+        uint32_t start, f = flag_frequency(m, flag[i] & 127u, flag[i] >> 7, &start);
+        put_token(w, (uint32_t)(i & (lanes - 1)), f, start);
     }
-    for (y = c->rows; y-- > 0;)
-        for (x = c->columns; x-- > 0;) {
-            size_t position = (size_t)y * c->columns + x;
-            if (!in_pass(layer, pass, y, x)) continue;
-            for (ch = m->layer_end[layer]; ch-- > start;) {
-                if (!c->sent[ch]) continue;
-                count--;
-                put_symbol(m, w, (uint32_t)(count & (lanes - 1)), c->index[position * m->channels + ch],
-                           zigzag(residual_at(c, symbols, position, ch)));
-            }
-        }
 }
 
-static hg_status put_segment(const context *c, const int16_t *symbols, uint32_t first, uint32_t last, uint8_t *out,
+/* Write a segment of the passes first to last - 1, of so many bits. */
+static hg_status put_segment(const context *c, uint32_t first, uint32_t last, uint64_t bits, uint8_t *out,
                              size_t capacity, size_t *length) {
-    uint32_t lanes = 1, log_lanes = 0, layer, pass, i;
+    uint32_t lanes = 1, log_lanes = 0, i;
     size_t body;
     writer w;
-    int any;
-    uint64_t bytes = count_bits(c, symbols, first, last, &any) >> 13;
     *length = 0;
-    if (!any) return HG_OK;
-    while (lanes < MAX_LANES && 2048u * lanes <= bytes) {
+    if (c->residuals[first] == c->residuals[last]) return HG_OK;
+    while (lanes < MAX_LANES && 2048u * lanes <= bits >> 13) {
         lanes *= 2;
         log_lanes++;
     }
@@ -678,8 +948,7 @@ static hg_status put_segment(const context *c, const int16_t *symbols, uint32_t 
     w.low = out + 1 + 4 * lanes;
     w.top = out + capacity;
     for (i = 0; i < lanes; i++) w.state[i] = LOWER;
-    for (layer = last + 1; layer-- > first;)
-        for (pass = passes_of(layer); pass-- > 0;) put_pass(c, symbols, layer, pass, lanes, &w);
+    for (i = last; i-- > first;) put_pass(c, i, lanes, &w);
     if (w.low > w.top) return HG_NO_SPACE;
     body = (size_t)(out + capacity - w.top);
     memmove(out + 1 + 4 * lanes, w.top, body);
@@ -689,19 +958,38 @@ static hg_status put_segment(const context *c, const int16_t *symbols, uint32_t 
     return HG_OK;
 }
 
-hg_status hg_encode(const hg_model *m, const int16_t *symbols, uint32_t rows, uint32_t columns, uint32_t level,
-                    int merged, void *workspace, size_t workspace_size, uint8_t *out, size_t capacity,
-                    size_t length[HG_MAX_LAYERS]) {
+hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
+                    uint32_t rounding, uint32_t strength, uint32_t merge_below, const hg_reference *reference,
+                    void *workspace, size_t workspace_size, int16_t *values, uint8_t *out, size_t capacity,
+                    hg_coded *coded) {
     context c;
-    uint32_t i, segments = merged ? 1u : m->layers;
-    hg_status status = start_encoding(&c, m, rows, columns, level, workspace, workspace_size);
-    if (status == HG_OK) status = model_all(&c, symbols, NULL, NULL, 0);
+    choice how;
+    uint64_t total = 0;
+    uint32_t layer, first = 0, last = 0, ch;
+    hg_status status;
+    if (rounding > 128 || strength > HG_MAX_STRENGTH) return HG_BAD_ARGUMENT;
+    status = begin(&c, m, rows, columns, level, reference, HG_ENCODE, workspace, workspace_size);
     if (status != HG_OK) return status;
-    for (i = 0; i < segments; i++) {
-        status = put_segment(&c, symbols, i, merged ? m->layers - 1u : i, out, capacity, &length[i]);
+    how.latents = latents;
+    how.rounding = rounding;
+    how.strength = strength;
+    for (ch = 0; ch < m->channels; ch++) {
+        uint32_t least = ((256 - rounding) * c.step[ch] + 255) / 256;
+        c.least[ch] = (int16_t)(least > 32767 ? 32767 : least);
+    }
+    code_all(&c, &how, values, coded->bits);
+    for (layer = 0; layer < m->layers; layer++) total += coded->bits[layer];
+    coded->segments = total >> 13 < merge_below ? 1 : m->layers;
+    memset(coded->length, 0, sizeof coded->length);
+    for (layer = 0; layer < m->layers && out; layer++) {
+        size_t *length = &coded->length[coded->segments == 1 ? 0 : layer];
+        last += passes_of(layer);
+        if (coded->segments == 1 && layer + 1 < m->layers) continue;
+        status = put_segment(&c, first, last, coded->segments == 1 ? total : coded->bits[layer], out, capacity, length);
         if (status != HG_OK) return status;
-        out += length[i];
-        capacity -= length[i];
+        first = last;
+        out += *length;
+        capacity -= *length;
     }
     return HG_OK;
 }
@@ -710,18 +998,20 @@ hg_status hg_encode(const hg_model *m, const int16_t *symbols, uint32_t rows, ui
 
 typedef struct {
     uint32_t state[MAX_LANES];
-    uint32_t lanes;
+    uint32_t lanes, lane; /* how many, and the next symbol's */
     const uint8_t *at, *end;
     hg_status status;
 } word_reader;
 
 static void fill_hints(context *c) {
-    uint32_t t, i, k;
+    uint32_t t, k;
     for (t = 0; t < c->m->tables; t++) {
         const uint8_t *start = c->m->starts + 2 * (size_t)c->m->at[t];
-        for (i = 0, k = 0; i < 256; i++) {
-            while (k + 1u < c->m->count[t] && rd16(start + 2 * (k + 1)) <= i * (TOTAL / 256)) k++;
-            c->hint[t * 256 + i] = (uint8_t)k;
+        uint32_t from = 0;
+        for (k = 0; k < c->m->count[t]; k++) { /* a token is the hint from the first 64 slots that begin in it */
+            uint32_t to = k + 1u < c->m->count[t] ? (rd16(start + 2 * (k + 1)) + 63) / 64 : 256;
+            if (to > from) memset(c->hint + t * 256 + from, (int)k, to - from);
+            from = to;
         }
     }
 }
@@ -765,7 +1055,15 @@ static uint32_t get_bits(word_reader *r, uint32_t lane, uint32_t bits) {
     return v;
 }
 
-static uint32_t get_symbol(const context *c, word_reader *r, uint32_t lane, uint32_t t) {
+static uint32_t get_flag(const hg_model *m, word_reader *r, uint32_t lane, uint32_t table) {
+    uint32_t state = r->state[lane], slot = state & (TOTAL - 1), zero = rd16(m->zeros + 2 * (size_t)table);
+    uint32_t flag = slot >= zero;
+    r->state[lane] = (flag ? TOTAL - zero : zero) * (state >> PRECISION) + slot - (flag ? zero : 0);
+    refill(r, lane);
+    return flag;
+}
+
+static int32_t get_residual(const context *c, word_reader *r, uint32_t lane, uint32_t t) {
     const hg_model *m = c->m;
     uint32_t state = r->state[lane], slot = state & (TOTAL - 1), token = c->hint[t * 256 + (slot >> 6)];
     uint32_t count = m->count[t], start, next;
@@ -789,74 +1087,134 @@ static uint32_t get_symbol(const context *c, word_reader *r, uint32_t lane, uint
         }
         token += (1u << bits) - 1 + get_bits(r, lane, bits);
     }
-    return token;
+    return token & 1 ? (int32_t)(token + 1) / 2 : -(int32_t)(token / 2);
 }
 
-/* Decode a pass; what comes after the words have ended is the prediction alone. */
-static void get_pass(context *c, word_reader *r, uint32_t layer, uint32_t pass, int cut, int16_t *symbols,
-                     uint64_t *done) {
-    const hg_model *m = c->m;
-    size_t start = first_channel(m, layer), stop = m->layer_end[layer], ch;
-    uint32_t y, x, lane = 0, z;
-    int32_t guess[HG_MAX_PREDICTED], residual;
-    uint8_t index[HG_MAX_CHANNELS], fresh[HG_MAX_CHANNELS];
-    ptrdiff_t tap[4];
-    int live = r->status == HG_OK;
-    if (live && net_of(m, layer, pass)) mix(c, net_of(m, layer, pass));
+enum { FLAT = 0, CODED = 1, LOST = 2 }; /* what is known of a group: its residuals are zero, follow, or are missing */
+
+/* First part of a pass: what the second stage sees, and the state of each group. */
+static void get_flags(place *p, word_reader *r, int is_empty, uint64_t *done) {
+    const context *c = p->c;
+    uint8_t *state = c->state, *seen = c->look;
+    uint32_t y, x, stride, lane = 0;
+    size_t i;
+    int sees = p->net && (!is_empty || c->reference);
     for (y = 0; y < c->rows; y++)
-        for (x = 0; x < c->columns; x++) {
-            size_t position = (size_t)y * c->columns + x;
-            int16_t *k = symbols + position * m->channels;
-            if (!in_pass(layer, pass, y, x)) continue;
-            find_taps(c, layer, pass, y, x, tap);
-            if (live) choose(c, layer, pass, y, x, tap, index);
-            if (layer == 0) predict(c, pass, tap, symbols, guess);
-            for (ch = start; ch < stop; ch++) {
-                residual = 0;
-                if (live && c->sent[ch]) {
-                    z = get_symbol(c, r, lane, index[ch - start]);
-                    lane = (lane + 1) & (r->lanes - 1);
-                    if (r->status == HG_OK) { /* else the words ended within this symbol: it is lost */
-                        residual = z & 1 ? (int32_t)(z + 1) / 2 : -(int32_t)(z / 2);
+        for (x = first_column(p->layer, p->pass, y, &stride); x < c->columns;
+             x += stride, state += p->groups, seen += c->set->second) {
+            if (r->status != HG_OK) {
+                memset(state, LOST, p->groups);
+                continue;
+            }
+            if (sees) look(c, p->net, y, x, seen);
+            if (is_empty) {
+                memset(state, FLAT, p->groups);
+                continue;
+            }
+            enter(p, y, x);
+            if (p->net) {
+                p->seen.count = 0;
+                append(&p->seen, seen, c->set->second, 0);
+            }
+            choose_flags(p, state);
+            for (i = 0; i < p->groups; i++) {
+                uint32_t flag = get_flag(c->m, r, lane, state[i]);
+                if (r->status != HG_OK) break; /* the words ended within this flag: it is lost */
+                lane = (lane + 1) & (r->lanes - 1);
+                state[i] = flag ? CODED : FLAT;
+                ++*done;
+            }
+            if (i < p->groups) memset(state + i, LOST, p->groups - i);
+        }
+    r->lane = lane;
+}
+
+/* Second part: residuals of the groups that have some, and the values of all. What is missing is as in the reference,
+ * without one as it is guessed. */
+static void get_residuals(place *p, word_reader *r, int tolerant, int16_t *values, uint64_t *done) {
+    const context *c = p->c;
+    const hg_model *m = c->m;
+    const uint8_t *state = c->state, *seen = c->look;
+    uint8_t table[HG_MAX_GROUP];
+    int16_t residual[HG_MAX_GROUP], there[HG_MAX_PREDICTED];
+    uint32_t y, x, stride, lane = r->lane;
+    size_t number, at, k;
+    for (y = 0; y < c->rows; y++)
+        for (x = first_column(p->layer, p->pass, y, &stride); x < c->columns;
+             x += stride, state += p->groups, seen += c->set->second) {
+            if (!c->reference && p->layer && !memchr(state, CODED, p->groups)) continue;
+            enter(p, y, x);
+            guess_near(p, c->guess, there);
+            p->seen.count = 0;
+            if (p->net) append(&p->seen, seen, c->set->second, 0);
+            for (number = 0, at = 0; number < p->groups; number++, at += m->group) {
+                size_t count = p->channels - at < m->group ? p->channels - at : m->group, read = count;
+                int is_lost = state[number] == LOST || (state[number] == CODED && r->status != HG_OK);
+                if (is_lost) read = 0;
+                if (c->reference && !is_lost) guess_from_reference(p, at, count, there, c->guess);
+                if (state[number] == CODED && !is_lost) {
+                    choose_residuals(p, at, count, table);
+                    for (k = 0; k < count; k++) {
+                        residual[k] = (int16_t)get_residual(c, r, lane, table[k]);
+                        if (r->status != HG_OK) break; /* the words ended within this symbol: it is lost */
+                        lane = (lane + 1) & (r->lanes - 1);
                         ++*done;
                     }
-                    live = r->status == HG_OK;
-                    if (!live && (!cut || r->status != HG_CUT)) return;
+                    if (k < count) {
+                        if (!tolerant || r->status != HG_CUT) return;
+                        memset(residual + k, 0, (count - k) * sizeof *residual);
+                        read = k;
+                    }
+                    keep(p, number, at, count, residual, values);
+                } else {
+                    keep(p, number, at, count, NULL, values);
                 }
-                fresh[ch - start] = magnitude_of(m, residual);
-                k[ch] = (int16_t)(residual + (ch < m->predicted && layer == 0 ? guess[ch] : 0));
+                if (c->reference && read < count) {
+                    size_t here = p->position * m->channels + p->start + at;
+                    memcpy(values + here + read, c->reference + here + read, (count - read) * sizeof *values);
+                }
             }
-            /* Positions of one pass are never each other's context, so this may be written at once. */
-            memcpy(c->magnitude + position * m->channels + start, fresh, stop - start);
         }
 }
 
+/* Decode a pass. `is_empty`: all of it is zero. */
+static void get_pass(place *p, context *c, uint32_t layer, uint32_t pass, word_reader *r, int is_empty, int tolerant,
+                     int16_t *values, uint64_t *done) {
+    int is_lost = r->status != HG_OK;
+    if (layer && !c->reference && (is_empty || is_lost)) return; /* values are zero, as they were */
+    enter_pass(p, c, layer, pass);
+    if (p->net && !is_lost && (!is_empty || c->reference)) mix(c, p->net);
+    get_flags(p, r, is_empty, done);
+    if (r->status == HG_OK || tolerant) get_residuals(p, r, tolerant, values, done);
+}
+
 hg_status hg_decode(const hg_model *m, const uint8_t *const *segment, const size_t *length, uint32_t segments,
-                    int cut, uint32_t rows, uint32_t columns, uint32_t level, int merged, void *workspace,
-                    size_t workspace_size, int16_t *symbols, uint64_t done[HG_MAX_LAYERS]) {
+                    int cut, uint32_t rows, uint32_t columns, uint32_t level, int merged,
+                    const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
+                    uint64_t done[HG_MAX_LAYERS]) {
     context c;
+    place p;
     word_reader r;
     uint32_t layer, pass, i, all = merged ? 1u : m->layers;
-    hg_status status = begin(&c, m, rows, columns, level, HG_DECODE, workspace, workspace_size);
+    hg_status status = begin(&c, m, rows, columns, level, reference, HG_DECODE, workspace, workspace_size);
     if (status != HG_OK) return status;
     if (segments > all) return HG_BAD_ARGUMENT;
     fill_hints(&c);
     memset(&r, 0, sizeof r);
     for (layer = 0; layer < m->layers; layer++) done[layer] = 0;
     for (i = 0; i < all; i++) {
-        int empty = i >= segments || length[i] == 0, last = i + 1 == segments;
+        int is_missing = i >= segments, is_empty = !is_missing && length[i] == 0;
+        int tolerant = is_missing || (cut && i + 1 == segments);
         uint32_t stop = merged ? m->layers : i + 1;
-        if (empty)
-            r.status = HG_CUT; /* nothing to read: residuals are zero */
-        else
-            open_words(&r, segment[i], length[i]);
+        r.status = is_missing ? HG_CUT : HG_OK;
+        if (!is_missing && !is_empty) open_words(&r, segment[i], length[i]);
         if (r.status == HG_CORRUPT) return HG_CORRUPT;
         for (layer = merged ? 0 : i; layer < stop; layer++)
             for (pass = 0; pass < passes_of(layer); pass++) {
-                get_pass(&c, &r, layer, pass, empty || (cut && last), symbols, &done[layer]);
-                if (!empty && r.status != HG_OK && !(cut && last && r.status == HG_CUT)) return r.status;
+                get_pass(&p, &c, layer, pass, &r, is_empty, tolerant, values, &done[layer]);
+                if (r.status != HG_OK && !(tolerant && r.status == HG_CUT)) return r.status;
             }
-        if (empty || r.status == HG_CUT) continue;
+        if (is_empty || r.status == HG_CUT) continue;
         if (r.at != r.end) return HG_CORRUPT;
         for (pass = 0; pass < r.lanes; pass++)
             if (r.state[pass] != LOWER) return HG_CORRUPT;
@@ -914,6 +1272,10 @@ static int size_fits(const hg_header *h) {
            h->width <= MAX_PIXELS / h->height;
 }
 
+static int reference_fits(const hg_header *h) {
+    return h->reference_level < HG_LEVELS && h->depth >= 1 && h->depth <= HG_MAX_DEPTH;
+}
+
 static int put_number(uint8_t *out, size_t capacity, size_t *at, uint32_t v) {
     for (;;) {
         if (*at >= capacity) return 0;
@@ -929,15 +1291,24 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
     int fits;
     if (!size_fits(h) || h->level >= HG_LEVELS || h->parts < 1 || h->parts > HG_MAX_LAYERS || h->side > HG_MAX_SLICE)
         return HG_BAD_ARGUMENT;
+    if (h->referring > 1 || (h->referring && !reference_fits(h))) return HG_BAD_ARGUMENT;
     count_segments(h);
     if (capacity < at) return HG_NO_SPACE;
-    bits = h->level | (h->parts - 1) << 10 | (h->side ? 1u << 13 : 0u);
-    memcpy(out, "HLO\1", 4);
+    bits = h->level | (h->parts - 1) << 10 | (h->side ? 1u << 13 : 0u) | h->referring << 14;
+    memcpy(out, "HLO\2", 4);
     memcpy(out + 4, h->codec, 8);
     out[12] = (uint8_t)bits;
     out[13] = (uint8_t)(bits >> 8);
     fits = put_number(out, capacity, &at, h->width) && put_number(out, capacity, &at, h->height);
     if (h->side) fits = fits && put_number(out, capacity, &at, h->side);
+    if (h->referring) {
+        if (!fits || capacity - at < 10) return HG_NO_SPACE;
+        bits = h->reference_level | h->depth << 10;
+        memcpy(out + at, h->reference, 8);
+        out[at + 8] = (uint8_t)bits;
+        out[at + 9] = (uint8_t)(bits >> 8);
+        at += 10;
+    }
     h->lengths_at = at;
     for (i = 0; i < h->segments && fits; i++) {
         if (length[i] >= 1u << 28) return HG_BAD_ARGUMENT;
@@ -957,11 +1328,11 @@ hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
     memset(h, 0, sizeof *h);
     if (size < 4) return HG_CUT;
     if (memcmp(data, "HLO", 3) != 0) return HG_CORRUPT;
-    if (data[3] != 1) return HG_BAD_VERSION;
+    if (data[3] != 2) return HG_BAD_VERSION;
     if (size < 14) return HG_CUT;
     memcpy(h->codec, data + 4, 8);
     bits = rd16(data + 12);
-    if (bits >> 14) return HG_CORRUPT;
+    if (bits >> 15) return HG_CORRUPT;
     h->level = bits & 1023;
     h->parts = (bits >> 10 & 7) + 1;
     if ((status = hg_next_length(data, size, &at, &h->width)) != HG_OK) return status;
@@ -970,6 +1341,15 @@ hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
     if (bits >> 13 & 1) {
         if ((status = hg_next_length(data, size, &at, &h->side)) != HG_OK) return status;
         if (h->side < 1 || h->side > HG_MAX_SLICE) return HG_CORRUPT;
+    }
+    h->referring = bits >> 14 & 1;
+    if (h->referring) {
+        if (size - at < 10) return HG_CUT;
+        memcpy(h->reference, data + at, 8);
+        h->reference_level = rd16(data + at + 8) & 1023;
+        h->depth = rd16(data + at + 8) >> 10;
+        if (!reference_fits(h)) return HG_CORRUPT;
+        at += 10;
     }
     count_segments(h);
     h->lengths_at = at;

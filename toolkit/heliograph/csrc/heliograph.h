@@ -15,97 +15,112 @@ extern "C" {
 
 enum {
     HG_MAX_LAYERS = 8,
-    HG_MAX_CHANNELS = 256,
+    HG_MAX_CHANNELS = 512,
     HG_MAX_PREDICTED = 32,
+    HG_MAX_GROUP = 32,
     HG_MAX_FIRST = 16,
     HG_MAX_SECOND = 32,
     HG_MAX_TABLES = 128,
     HG_MAX_TOKENS = 256,
     HG_MAX_ANCHORS = 32,
-    HG_MAX_NETS = 2 * HG_MAX_LAYERS,
-    HG_MAX_SLICE = 4096, /* latents on a side */
-    HG_MAX_SYMBOL = 256, /* largest magnitude that is encoded; decoding may yield up to 894 */
-    HG_QUALITIES = 101,
+    HG_MAX_NETS = 2 * HG_MAX_LAYERS + 1,
+    HG_MAX_SLICE = 4096,    /* positions on a side */
+    HG_MAX_STRENGTH = 1024, /* of rate-distortion optimised quantisation */
+    HG_MAX_DEPTH = 63,      /* of references that refer to references */
+    HG_STEP_ROWS = 26,      /* of the tables of steps: every fourth quality */
     HG_LEVELS = 1024,
     HG_LEVEL_0 = 223
 };
 
 /* HG_BAD_MODEL, HG_CUT, HG_CORRUPT and HG_BAD_VERSION say that bytes are bad: a receiver may see them any day.
- * HG_NO_SPACE, HG_BAD_SYMBOL and HG_BAD_ARGUMENT are mistakes of the caller, whatever the bytes. */
+ * HG_NO_SPACE and HG_BAD_ARGUMENT are mistakes of the caller, whatever the bytes. */
 typedef enum {
     HG_OK = 0,
     HG_BAD_MODEL,   /* the entropy file breaks a rule */
     HG_NO_SPACE,    /* a buffer the caller gave is too small */
     HG_CUT,         /* bytes end early */
     HG_CORRUPT,     /* bytes no encoder writes */
-    HG_BAD_SYMBOL,  /* a symbol to encode is beyond HG_MAX_SYMBOL */
     HG_BAD_VERSION, /* a stream of another version of the format */
-    HG_BAD_ARGUMENT /* a size, level, rounding or count is out of range */
+    HG_BAD_ARGUMENT /* a size, level, rounding, strength or count is out of range */
 } hg_status;
 
 typedef struct {
-    uint16_t known, start, stop; /* channels seen; channels coded */
-    uint8_t mix_shift, look_shift, choose_shift;
-    const uint8_t *mix_bias, *look_bias, *level, *own, *mix, *look, *choose;
+    uint16_t start, stop, known, inputs; /* channels coded; channels of this picture, and what else, that it sees */
+    uint8_t shift[4];
+    const uint8_t *mix_bias, *look_bias, *level, *from, *own, *own2, *there, *gate_bias, *mix, *look, *choose, *gate;
 } hg_net;
+
+/* Offsets and networks: one set for pictures alone, one for pictures with a reference. */
+typedef struct {
+    uint8_t first, second; /* features of the two stages */
+    const uint8_t *offsets;
+    hg_net net[HG_MAX_NETS];
+} hg_set;
 
 /* An entropy file opened in place: pointers into the caller's bytes, which must outlive it. */
 typedef struct {
-    uint16_t channels;
-    uint8_t tile, layers, predicted, first, second, tables, anchors;
-    uint16_t layer_end[HG_MAX_LAYERS];
-    const uint8_t *order, *logarithm, *anchor, *steps, *rounding, *offsets, *predict, *coarse_own;
-    hg_net net[HG_MAX_NETS];
+    uint16_t channels, groups;
+    uint8_t tile, layers, predicted, group, tables, flag_tables, anchors, sets;
+    uint16_t layer_end[HG_MAX_LAYERS], group_end[HG_MAX_LAYERS];
+    const uint8_t *order, *logarithm, *anchor, *steps, *rounding, *predict, *coarse;
+    hg_set set[2];
     uint16_t count[HG_MAX_TABLES];
     uint32_t at[HG_MAX_TABLES]; /* first entry of each table */
-    const uint8_t *starts;
+    const uint8_t *starts, *zeros;
     uint32_t entries;
 } hg_model;
+
+/* What a slice refers to: its values in another picture, int16 [rows][columns][C] in coding order, and that one's level. */
+typedef struct {
+    const int16_t *values;
+    uint32_t level;
+} hg_reference;
 
 typedef enum { HG_ENCODE = 0, HG_DECODE = 1 } hg_task;
 
 /* Check an entropy file and open it. */
 hg_status hg_open(hg_model *model, const uint8_t *data, size_t size);
 
-/* Step of a channel (internal order) at a level, in sixteenths of a latent unit. */
+/* Step of a channel (coding order) at a level, in sixteenths of a latent unit. */
 uint32_t hg_step(const hg_model *model, uint32_t level, uint32_t channel);
 
-/* The codec's own rounding at a level, for hg_quantise. */
+/* The codec's own rounding at a level, for hg_encode. */
 uint32_t hg_rounding(const hg_model *model, uint32_t level);
 
-/* Latents int8 [positions][C] in the encoder's channel order to symbols int16 [positions][C] in internal order.
- * `rounding` 0 to 128 in 1/256 of a step. */
-void hg_quantise(const hg_model *model, const int8_t *latents, size_t positions, uint32_t level, uint32_t rounding,
-                 int16_t *symbols);
+/* Bytes of workspace for a slice of rows x columns positions, each 1 to HG_MAX_SLICE, with or without a reference. The
+ * functions below need it filled with zeros: calloc leaves the pages of a large one untouched until the bytes of a stream
+ * pay for them. */
+size_t hg_workspace(const hg_model *model, uint32_t rows, uint32_t columns, hg_task task, int referring);
 
-/* Bytes of workspace for a slice of rows x columns positions, each 1 to HG_MAX_SLICE. The functions below need it filled with zeros: calloc
- * leaves the pages of a large one untouched until the bytes of a stream pay for them. */
-size_t hg_workspace(const hg_model *model, uint32_t rows, uint32_t columns, hg_task task);
+/* What hg_encode gives: segments that follow each other, their lengths, and the bits of each layer in 1/1024 bit as its
+ * tables estimate them. */
+typedef struct {
+    uint32_t segments;
+    size_t length[HG_MAX_LAYERS];
+    uint64_t bits[HG_MAX_LAYERS];
+} hg_coded;
 
-/* Estimate the bits of every layer, in 1/1024 bit, of symbols [rows][columns][C] in internal order. */
-hg_status hg_estimate(const hg_model *model, const int16_t *symbols, uint32_t rows, uint32_t columns, uint32_t level,
-                      void *workspace, size_t workspace_size, uint64_t bits[HG_MAX_LAYERS]);
+/* Quantise and encode a slice: latents int8 [rows][columns][C] in the encoder's channel order.
+ * `rounding` 0 to 128 in 1/256 of a step: how far below a half residuals are rounded down.
+ * `strength` 0 to HG_MAX_STRENGTH: rate-distortion optimised quantisation, where an error of one step, squared, counts as so
+ * many bits. A residual moves by one towards zero, or all of a group to zero, where that saves more bits. 0: none.
+ * `merge_below`: one segment of all layers where they are estimated to take fewer bytes; else one for each layer.
+ * `reference`, or NULL; it needs a model of two sets.
+ * `values` gets int16 [rows][columns][C] in coding order, what a decoder will know, and must be filled with zeros; or NULL.
+ * `out` gets the segments; NULL only estimates: lengths are 0 then. */
+hg_status hg_encode(const hg_model *model, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
+                    uint32_t rounding, uint32_t strength, uint32_t merge_below, const hg_reference *reference,
+                    void *workspace, size_t workspace_size, int16_t *values, uint8_t *out, size_t capacity,
+                    hg_coded *coded);
 
-/* Latents of a slice, int8 [rows][columns][C] in the encoder's order, to symbols in internal order as hg_quantise makes
- * them, then by rate-distortion optimised quantisation with the tables that will code them: a symbol moves by one towards
- * its prediction where an error of one step, squared, counts as `strength` bits (0: none moves). Gives the bits of every
- * layer in 1/1024 bit. */
-hg_status hg_rdoq(const hg_model *model, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
-                  uint32_t rounding, uint32_t strength, void *workspace, size_t workspace_size, int16_t *symbols,
-                  uint64_t bits[HG_MAX_LAYERS]);
-
-/* Encode a slice: its segments follow each other in `out`, `length[i]` bytes each; `merged` makes one segment of all
- * layers. */
-hg_status hg_encode(const hg_model *model, const int16_t *symbols, uint32_t rows, uint32_t columns, uint32_t level,
-                    int merged, void *workspace, size_t workspace_size, uint8_t *out, size_t capacity,
-                    size_t length[HG_MAX_LAYERS]);
-
-/* Decode a slice. `segment[i]` and `length[i]`: the segments in order, `segments` of them (fewer than the layers leave
- * the rest zero). `cut`: the last one may end early; what is lost becomes its prediction. `done[i]` gives how many
- * residuals of layer i were decoded. `symbols` must be filled with zeros. */
+/* Decode a slice. `segment[i]` and `length[i]`: the segments in order, `segments` of them; a length of 0 says that all is
+ * zero. `cut`: the last one may end early. What that loses, and layers whose segments are not given, have the values of the
+ * reference, without one what neighbours foretell. `done[i]` gives how many flags and residuals of layer i were decoded.
+ * `values` int16 [rows][columns][C] in coding order must be filled with zeros. */
 hg_status hg_decode(const hg_model *model, const uint8_t *const *segment, const size_t *length, uint32_t segments,
-                    int cut, uint32_t rows, uint32_t columns, uint32_t level, int merged, void *workspace,
-                    size_t workspace_size, int16_t *symbols, uint64_t done[HG_MAX_LAYERS]);
+                    int cut, uint32_t rows, uint32_t columns, uint32_t level, int merged,
+                    const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
+                    uint64_t done[HG_MAX_LAYERS]);
 
 /* The header of a stream. */
 typedef struct {
@@ -113,6 +128,9 @@ typedef struct {
     uint32_t width, height, level;
     uint32_t parts;        /* segments of a slice: 1, or the codec's layers */
     uint32_t side;         /* of a slice in latents, 0 for one slice */
+    uint32_t referring;    /* 1 if it refers to another picture, whose id, level and depth follow; else 0 */
+    uint8_t reference[8];
+    uint32_t reference_level, depth;
     uint32_t across, down; /* slices */
     uint32_t segments;     /* across * down * parts */
     size_t size;           /* bytes of the header, its CRC included */
@@ -126,7 +144,7 @@ uint32_t hg_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 hg_status hg_parse(hg_header *header, const uint8_t *data, size_t size);
 
 /* Write a header and its segment lengths, layer by layer and in each slice by slice. The caller fills in codec, width,
- * height, level, parts and side; the rest of `header` is filled in as hg_parse does. HG_BAD_ARGUMENT: a field or a length is out of
+ * height, level, parts, side and the reference; the rest of `header` is filled in as hg_parse does. HG_BAD_ARGUMENT: a field or a length is out of
  * range. */
 hg_status hg_write_header(hg_header *header, const uint32_t *length, uint8_t *out, size_t capacity);
 

@@ -36,9 +36,8 @@ static PyObject *fail(hg_status status) {
                                        "a buffer is too small",
                                        "cut",
                                        "corrupt",
-                                       "a symbol is beyond 256",
                                        "of another version",
-                                       "a size, level, rounding or count is out of range"};
+                                       "a size, level, rounding, strength or count is out of range"};
     int is_of_bytes = status == HG_CUT || status == HG_CORRUPT || status == HG_BAD_VERSION;
     PyErr_SetString(is_of_bytes ? corrupt_error : PyExc_ValueError, text[status]);
     return NULL;
@@ -68,161 +67,116 @@ static PyObject *core_open(PyObject *self, PyObject *args) {
     return PyCapsule_New(h, CAPSULE, release);
 }
 
-static PyObject *core_quantise(PyObject *self, PyObject *args) {
-    PyObject *capsule, *result;
-    const hg_model *m;
-    const char *latents;
-    Py_ssize_t size;
-    unsigned int level, rounding;
-    int16_t *out;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "Oy#II", &capsule, &latents, &size, &level, &rounding)) return NULL;
-    if ((m = model_of(capsule)) == NULL) return NULL;
-    if (size % m->channels || level >= HG_LEVELS || rounding > 128) return fail(HG_BAD_ARGUMENT);
-    result = PyBytes_FromStringAndSize(NULL, 2 * size);
-    if (result == NULL) return NULL;
-    out = (int16_t *)(void *)PyBytes_AsString(result);
-    Py_BEGIN_ALLOW_THREADS
-    hg_quantise(m, (const int8_t *)latents, (size_t)size / m->channels, level, rounding, out);
-    Py_END_ALLOW_THREADS
-    return result;
-}
-
 static int is_slice(unsigned rows, unsigned columns) {
     return rows >= 1 && columns >= 1 && rows <= HG_MAX_SLICE && columns <= HG_MAX_SLICE;
 }
 
-/* Get a workspace and `extra` bytes behind it in one allocation. */
-static uint8_t *prepare(const hg_model *m, Py_ssize_t size, unsigned rows, unsigned columns, hg_task task,
-                        size_t extra, size_t *need) {
-    if (!is_slice(rows, columns) || (size_t)size != 2 * (size_t)rows * columns * m->channels) {
-        fail(HG_BAD_ARGUMENT);
-        return NULL;
-    }
-    *need = hg_workspace(m, rows, columns, task);
-    {
-        uint8_t *memory = (uint8_t *)calloc(1, *need + extra);
-        if (memory == NULL) PyErr_NoMemory();
-        return memory;
-    }
+/* Get a workspace, zeros for the values of a slice behind it, and `extra` bytes more, in one allocation. */
+static uint8_t *prepare(const hg_model *m, unsigned rows, unsigned columns, hg_task task, int referring, size_t extra,
+                        size_t *need, int16_t **values) {
+    size_t size = 2 * (size_t)rows * columns * m->channels, start;
+    uint8_t *memory;
+    *need = hg_workspace(m, rows, columns, task, referring);
+    start = (*need + 7) & ~(size_t)7;
+    /* Zero pages that no byte of a stream has reached cost nothing; a bytes object would be filled at once. */
+    memory = (uint8_t *)calloc(1, start + size + extra);
+    if (memory == NULL) PyErr_NoMemory();
+    *values = (int16_t *)(void *)(memory + start);
+    return memory;
 }
 
-static PyObject *bits_list(const hg_model *m, const uint64_t *bits) {
+/* The reference of a slice from a bytes object or None; 0 with an error set where it does not fit the slice. */
+static int read_reference(PyObject *object, unsigned level, size_t size, hg_reference *reference, int *referring) {
+    char *data;
+    Py_ssize_t bytes;
+    *referring = object != Py_None;
+    if (!*referring) return 1;
+    if (PyBytes_AsStringAndSize(object, &data, &bytes) < 0) return 0;
+    if ((size_t)bytes != size) {
+        fail(HG_BAD_ARGUMENT);
+        return 0;
+    }
+    reference->values = (const int16_t *)(const void *)data;
+    reference->level = level;
+    return 1;
+}
+
+static PyObject *numbers(const hg_model *m, const uint64_t *number) {
     PyObject *result = PyList_New(m->layers);
     unsigned int i;
     for (i = 0; result && i < m->layers; i++)
-        PyList_SetItem(result, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(bits[i]));
+        PyList_SetItem(result, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(number[i]));
     return result;
-}
-
-static PyObject *core_estimate(PyObject *self, PyObject *args) {
-    PyObject *capsule;
-    const hg_model *m;
-    const char *symbols;
-    Py_ssize_t size;
-    unsigned int rows, columns, level;
-    size_t need;
-    uint8_t *memory;
-    uint64_t bits[HG_MAX_LAYERS];
-    hg_status status;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "Oy#III", &capsule, &symbols, &size, &rows, &columns, &level)) return NULL;
-    if ((m = model_of(capsule)) == NULL) return NULL;
-    if ((memory = prepare(m, size, rows, columns, HG_ENCODE, 0, &need)) == NULL) return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    status = hg_estimate(m, (const int16_t *)(const void *)symbols, rows, columns, level, memory, need, bits);
-    Py_END_ALLOW_THREADS
-    free(memory);
-    if (status != HG_OK) return fail(status);
-    return bits_list(m, bits);
-}
-
-static PyObject *core_rdoq(PyObject *self, PyObject *args) {
-    PyObject *capsule, *symbols, *list;
-    const hg_model *m;
-    const char *latents;
-    Py_ssize_t size;
-    unsigned int rows, columns, level, rounding, strength;
-    size_t need;
-    uint8_t *memory;
-    int16_t *out;
-    uint64_t bits[HG_MAX_LAYERS];
-    hg_status status;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "Oy#IIIII", &capsule, &latents, &size, &rows, &columns, &level, &rounding, &strength))
-        return NULL;
-    if ((m = model_of(capsule)) == NULL) return NULL;
-    if ((memory = prepare(m, 2 * size, rows, columns, HG_ENCODE, 0, &need)) == NULL) return NULL;
-    symbols = PyBytes_FromStringAndSize(NULL, 2 * size);
-    if (symbols == NULL) {
-        free(memory);
-        return NULL;
-    }
-    out = (int16_t *)(void *)PyBytes_AsString(symbols);
-    Py_BEGIN_ALLOW_THREADS
-    status = hg_rdoq(m, (const int8_t *)latents, rows, columns, level, rounding, strength, memory, need, out, bits);
-    Py_END_ALLOW_THREADS
-    free(memory);
-    if (status != HG_OK) {
-        Py_DECREF(symbols);
-        return fail(status);
-    }
-    list = bits_list(m, bits);
-    if (list == NULL) {
-        Py_DECREF(symbols);
-        return NULL;
-    }
-    return Py_BuildValue("(NN)", symbols, list);
 }
 
 static PyObject *core_encode(PyObject *self, PyObject *args) {
-    PyObject *capsule, *result;
+    PyObject *capsule, *object, *segments, *result, *bits;
     const hg_model *m;
-    const char *symbols;
+    const char *latents;
     Py_ssize_t size;
-    unsigned int rows, columns, level, i, segments;
-    int merged;
-    size_t need, capacity, length[HG_MAX_LAYERS];
+    unsigned int rows, columns, level, rounding, strength, merge_below, reference_level, i;
+    int only_estimate, referring;
+    size_t need, count, capacity;
     uint8_t *memory, *at;
+    int16_t *values;
+    hg_reference reference;
+    hg_coded coded;
     hg_status status;
     (void)self;
-    if (!PyArg_ParseTuple(args, "Oy#IIIp", &capsule, &symbols, &size, &rows, &columns, &level, &merged)) return NULL;
+    if (!PyArg_ParseTuple(args, "Oy#IIIIIIOIp", &capsule, &latents, &size, &rows, &columns, &level, &rounding,
+                          &strength, &merge_below, &object, &reference_level, &only_estimate))
+        return NULL;
     if ((m = model_of(capsule)) == NULL) return NULL;
-    capacity = 2 * (size_t)size + 4096; /* a symbol takes 27 bits at most */
-    if ((memory = prepare(m, size, rows, columns, HG_ENCODE, capacity, &need)) == NULL) return NULL;
-    at = memory + need;
+    count = (size_t)rows * columns * m->channels;
+    if (!is_slice(rows, columns) || (size_t)size != count) return fail(HG_BAD_ARGUMENT);
+    if (!read_reference(object, reference_level, 2 * count, &reference, &referring)) return NULL;
+    capacity = only_estimate ? 0 : 6 * count + 4096; /* a residual takes 27 bits at most, a flag 14 */
+    memory = prepare(m, rows, columns, HG_ENCODE, referring, capacity, &need, &values);
+    if (memory == NULL) return NULL;
+    at = (uint8_t *)values + 2 * count;
     Py_BEGIN_ALLOW_THREADS
-    status = hg_encode(m, (const int16_t *)(const void *)symbols, rows, columns, level, merged, memory, need, at,
-                       capacity, length);
+    status = hg_encode(m, (const int8_t *)latents, rows, columns, level, rounding, strength, merge_below,
+                       referring ? &reference : NULL, memory, need, values, only_estimate ? NULL : at, capacity,
+                       &coded);
     Py_END_ALLOW_THREADS
     if (status != HG_OK) {
         free(memory);
         return fail(status);
     }
-    segments = merged ? 1u : m->layers;
-    result = PyList_New((Py_ssize_t)segments);
-    for (i = 0; result && i < segments; i++) {
-        PyObject *segment = PyBytes_FromStringAndSize((const char *)at, (Py_ssize_t)length[i]);
-        if (segment == NULL || PyList_SetItem(result, (Py_ssize_t)i, segment) < 0) Py_CLEAR(result);
-        at += length[i];
+    segments = PyList_New(only_estimate ? 0 : (Py_ssize_t)coded.segments);
+    for (i = 0; segments && !only_estimate && i < coded.segments; i++) {
+        PyObject *segment = PyBytes_FromStringAndSize((const char *)at, (Py_ssize_t)coded.length[i]);
+        if (segment == NULL || PyList_SetItem(segments, (Py_ssize_t)i, segment) < 0) Py_CLEAR(segments);
+        at += coded.length[i];
     }
+    result = PyBytes_FromStringAndSize((const char *)values, (Py_ssize_t)(2 * count));
+    bits = numbers(m, coded.bits);
     free(memory);
-    return result;
+    if (segments == NULL || result == NULL || bits == NULL) {
+        Py_XDECREF(segments);
+        Py_XDECREF(result);
+        Py_XDECREF(bits);
+        return NULL;
+    }
+    return Py_BuildValue("(NNN)", segments, result, bits);
 }
 
 static PyObject *core_decode(PyObject *self, PyObject *args) {
-    PyObject *capsule, *list, *result = NULL, *counts, *symbols;
+    PyObject *capsule, *list, *object, *result, *counts;
     const hg_model *m;
-    unsigned int rows, columns, level, i;
-    int merged, cut;
+    unsigned int rows, columns, level, reference_level;
+    int merged, cut, referring;
     Py_ssize_t segments, j;
     size_t need, size, length[HG_MAX_LAYERS];
     const uint8_t *segment[HG_MAX_LAYERS];
-    uint8_t *memory, *out;
+    uint8_t *memory;
+    int16_t *values;
     uint64_t done[HG_MAX_LAYERS];
+    hg_reference reference;
     hg_status status;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OO!pIIIp", &capsule, &PyTuple_Type, &list, &cut, &rows, &columns, &level, &merged))
+    if (!PyArg_ParseTuple(args, "OO!pIIIpOI", &capsule, &PyTuple_Type, &list, &cut, &rows, &columns, &level, &merged,
+                          &object, &reference_level))
         return NULL;
     if ((m = model_of(capsule)) == NULL) return NULL;
     segments = PyTuple_Size(list);
@@ -235,28 +189,26 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
         length[j] = (size_t)bytes;
     }
     size = 2 * (size_t)rows * columns * m->channels;
-    /* Zero pages that no byte of the stream has reached cost nothing; a bytes object would be filled at once. */
-    memory = prepare(m, (Py_ssize_t)size, rows, columns, HG_DECODE, size + 8, &need);
+    if (!read_reference(object, reference_level, size, &reference, &referring)) return NULL;
+    memory = prepare(m, rows, columns, HG_DECODE, referring, 0, &need, &values);
     if (memory == NULL) return NULL;
-    out = memory + ((need + 7) & ~(size_t)7);
     Py_BEGIN_ALLOW_THREADS
-    status = hg_decode(m, segment, length, (uint32_t)segments, cut, rows, columns, level, merged, memory, need,
-                       (int16_t *)(void *)out, done);
+    status = hg_decode(m, segment, length, (uint32_t)segments, cut, rows, columns, level, merged,
+                       referring ? &reference : NULL, memory, need, values, done);
     Py_END_ALLOW_THREADS
     if (status != HG_OK) {
         free(memory);
         return fail(status);
     }
-    symbols = PyBytes_FromStringAndSize((const char *)out, (Py_ssize_t)size);
+    result = PyBytes_FromStringAndSize((const char *)values, (Py_ssize_t)size);
     free(memory);
-    if (symbols == NULL) return NULL;
-    counts = PyList_New(m->layers);
-    for (i = 0; counts && i < m->layers; i++)
-        PyList_SetItem(counts, (Py_ssize_t)i, PyLong_FromUnsignedLongLong(done[i]));
-    if (counts) result = PyTuple_Pack(2, symbols, counts);
-    Py_XDECREF(counts);
-    Py_DECREF(symbols);
-    return result;
+    counts = numbers(m, done);
+    if (result == NULL || counts == NULL) {
+        Py_XDECREF(result);
+        Py_XDECREF(counts);
+        return NULL;
+    }
+    return Py_BuildValue("(NN)", result, counts);
 }
 
 static PyObject *core_parse(PyObject *self, PyObject *args) {
@@ -280,8 +232,10 @@ static PyObject *core_parse(PyObject *self, PyObject *args) {
         Py_XDECREF(item);
     }
     if (lengths == NULL) return NULL;
-    return Py_BuildValue("(y#IIIIIInIN)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
-                         h.level, h.parts, h.side, h.across * h.down, (Py_ssize_t)h.size, h.crc, lengths);
+    return Py_BuildValue("(y#IIIIIInINy#II)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
+                         h.level, h.parts, h.side, h.across * h.down, (Py_ssize_t)h.size, h.crc, lengths,
+                         (const char *)h.reference, (Py_ssize_t)(h.referring ? sizeof h.reference : 0),
+                         h.reference_level, h.depth);
 }
 
 static PyObject *core_segment_crc(PyObject *self, PyObject *args) {
@@ -295,16 +249,16 @@ static PyObject *core_segment_crc(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"parse", core_parse, METH_VARARGS,
-     "parse(data): codec id, width, height, level, parts, side, slices, size, CRC, lengths of a header."},
+     "parse(data): codec id, width, height, level, parts, side, slices, size, CRC, lengths, reference's id (empty: none),\n"
+     "level and depth of a header."},
     {"segment_crc", core_segment_crc, METH_VARARGS, "segment_crc(header_crc, number, payload)."},
     {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
-    {"quantise", core_quantise, METH_VARARGS, "quantise(model, latents, level, rounding): symbols."},
-    {"estimate", core_estimate, METH_VARARGS, "estimate(model, symbols, rows, columns, level): bits of each layer."},
-    {"rdoq", core_rdoq, METH_VARARGS,
-     "rdoq(model, latents, rows, columns, level, rounding, strength): symbols, bits of each layer."},
-    {"encode", core_encode, METH_VARARGS, "encode(model, symbols, rows, columns, level, merged): segments."},
+    {"encode", core_encode, METH_VARARGS,
+     "encode(model, latents, rows, columns, level, rounding, strength, merge_below, reference or None, its level,\n"
+     "only_estimate): segments, values, bits of each layer."},
     {"decode", core_decode, METH_VARARGS,
-     "decode(model, segments, cut, rows, columns, level, merged): symbols, residuals read of each layer."},
+     "decode(model, segments, cut, rows, columns, level, merged, reference or None, its level): values, and how many\n"
+     "flags and residuals of each layer were read."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {
@@ -312,7 +266,7 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module && PyModule_AddIntConstant(module, "INTERFACE", 3) < 0) Py_CLEAR(module);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 4) < 0) Py_CLEAR(module);
     if (module == NULL) return NULL;
     corrupt_error = PyErr_NewException("heliograph._core.CorruptError", PyExc_ValueError, NULL);
     if (corrupt_error == NULL || PyModule_AddObjectRef(module, "CorruptError", corrupt_error) < 0) Py_CLEAR(module);

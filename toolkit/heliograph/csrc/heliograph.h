@@ -41,7 +41,7 @@ typedef enum {
     HG_CUT,         /* bytes end early */
     HG_CORRUPT,     /* bytes no encoder writes */
     HG_BAD_VERSION, /* a stream of another version of the format */
-    HG_BAD_ARGUMENT /* a size, level, rounding, strength or count is out of range */
+    HG_BAD_ARGUMENT /* a size, level, rounding, strength, count or reference is out of range */
 } hg_status;
 
 typedef struct {

@@ -37,7 +37,7 @@ static PyObject *fail(hg_status status) {
                                        "cut",
                                        "corrupt",
                                        "of another version",
-                                       "a size, level, rounding, strength or count is out of range"};
+                                       "a size, level, rounding, strength, count or reference is out of range"};
     int is_of_bytes = status == HG_CUT || status == HG_CORRUPT || status == HG_BAD_VERSION;
     PyErr_SetString(is_of_bytes ? corrupt_error : PyExc_ValueError, text[status]);
     return NULL;

@@ -168,7 +168,7 @@ def test_a_header_that_claims_more_than_its_payload_holds(
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert "corrupt" in message
-    assert peak < 64 << 20  # the picture would take 363 MB, its symbols 181 MB
+    assert peak < 64 << 20  # the picture would take 363 MB, its values 181 MB
 
 
 def test_any_change_of_any_byte_is_noticed(stream: Path, codec_folder: Path) -> None:

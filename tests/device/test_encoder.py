@@ -26,7 +26,7 @@ def test_a_picture_of_any_size_goes_to_a_stream_and_back(
 ) -> None:
     decoded = decode_stream(encoder.encode(paint(width, height), Rate(quality=60)), codec)
     assert (decoded.width, decoded.height) == (width, height)
-    assert decoded.symbols.shape == (-(-height // 16), -(-width // 16), codec.channels)
+    assert decoded.values.shape == (-(-height // 16), -(-width // 16), codec.channels)
     picture = PreviewDecoder(codec).decode(decoded)
     assert picture.shape == (height, width, 3)
     assert picture.dtype == np.uint8

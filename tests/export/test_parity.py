@@ -54,7 +54,7 @@ def test_known_differences_are_counted(codec: Codec) -> None:
     found = parity.judge(codec, ours, theirs, 256, 256, "x")
     assert found.equal == pytest.approx(1 - 1 / 256, abs=1e-3)
     assert found.worst == 3
-    assert found.symbols < 1
+    assert found.values < 1
 
 
 def test_a_failing_runner_is_quoted(codec: Codec, tmp_path: Path) -> None:
@@ -83,4 +83,4 @@ def test_openvino_agrees_within_a_unit(shipped: Codec) -> None:
     assert found.toolchain.startswith("OpenVINO 20")
     assert found.worst <= 2
     assert found.equal > 0.6
-    assert found.symbols > 0.98
+    assert found.values > 0.98

@@ -82,7 +82,7 @@ def test_a_batch_gives_what_its_pictures_give_alone(
         for size, quality in zip(sizes, qualities, strict=True)
     ]
     assert len({decoder.shape(one) for one in group}) == 1
-    assert padded == (len({one.symbols.shape for one in group}) > 1)
+    assert padded == (len({one.values.shape for one in group}) > 1)
     for one, found in zip(group, decoder.start(group)(), strict=True):
         expected = server.pixels(one.values, one.quality)[: one.height, : one.width]
         assert np.abs(found.astype(int) - expected).max() <= 1
@@ -123,7 +123,7 @@ def test_windows_of_zeros_beside_others_join_without_a_seam(
     lively: Callable[..., ServerDecoder], codec: Codec
 ) -> None:
     decoder, one = lively(padded=False), zeros(codec, 3 * 96 * 16 + 70, 200)
-    one.symbols[5, 96 * 2 + 30] = 9  # in the third window; the first and last are flat
+    one.values[5, 96 * 2 + 30] = 9  # in the third window; the first and last are flat
     expected = decoder.pixels(one.values, one.quality)[: one.height, : one.width]
     assert np.abs(decoder.decode(one).astype(int) - expected).max() <= 1
 
@@ -146,7 +146,7 @@ def test_a_vast_picture_of_zeros_runs_the_network_once_and_on_little(
     assert (picture[640:656, 640:656] == picture[3200:3216, 3200:3216]).all()
     seen.clear()
     mixed = [zeros(codec, 97, 61), zeros(codec, 97, 61)]
-    mixed[1].symbols[0, 0, 0] = 3
+    mixed[1].values[0, 0, 0] = 3
     alike = decoder.start(mixed)()
     assert seen == [28, 28]  # the flat one's small picture is itself, and the other
     assert np.abs(alike[1].astype(int) - decoder.pixels(mixed[1].values, 50.0)[:61, :97]).max() <= 1
@@ -156,7 +156,7 @@ def test_the_preview_decoder_runs_once_for_all_windows_of_zeros(
     codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder, one = PreviewDecoder(codec), zeros(codec, 1500, 900)
-    one.symbols[47, 47, :3] = 5
+    one.values[47, 47, :3] = 5
     count, model = 0, decoder._model
 
     def counted(window: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
@@ -166,7 +166,7 @@ def test_the_preview_decoder_runs_once_for_all_windows_of_zeros(
 
     monkeypatch.setattr(decoder, "_model", counted)
     found = decoder.decode(one)
-    assert count == 1 + 4  # the flat one, and those that see the symbol
+    assert count == 1 + 4  # the flat one, and those that see the values
     alone = zeros(codec, 1500, 900)
     assert (decoder.decode(alone)[:200] == found[:200]).all()
 
@@ -175,15 +175,15 @@ def test_what_is_all_zero_is_known_without_a_coder(codec: Codec, monkeypatch: py
     coder, parts = codec.coder, len(codec.coder.model.layers)
     for merged in (True, False):
         given = [b""] * (1 if merged else parts)
-        assert not coder.decode(given, 9, 7, 300, merged=merged).symbols.any()
+        assert not coder.decode(given, 9, 7, 300, merged=merged).values.any()
     monkeypatch.setattr(type(coder), "decode", None)
     for header in (
         container.Header(codec.id, 110, 140, 300, 1),
         container.Header(codec.id, 110, 140, 300, parts, side=3),
     ):
         decoded = decode_stream(container.pack(header, [b""] * (header.parts * header.slice_count)), codec)
-        assert decoded.symbols.shape == (9, 7, codec.channels)
-        assert not decoded.symbols.any()
+        assert decoded.values.shape == (9, 7, codec.channels)
+        assert not decoded.values.any()
         assert decoded.loss.is_none
 
 

@@ -41,7 +41,7 @@ def test_a_codec_is_known_after_it_was_added_and_opened_once(stream: Path, codec
     with pytest.raises(CodecError, match="stream was made by codec"):
         decoder.decode(stream.read_bytes())
     decoder.registry.add(codec)
-    decoded = decoder.symbols(container.open(stream.read_bytes()))
+    decoded = decoder.values(container.open(stream.read_bytes()))
     assert decoded.codec is codec
     assert decoder.registry.known == [codec]
     assert decoder.of_codec(codec) is decoder.of_codec(codec)

@@ -14,6 +14,7 @@ import pytest
 
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
+from heliograph.codec.levels import from_quality
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
@@ -217,11 +218,9 @@ def test_entropy_decoding_lets_other_threads_run(shipped: Codec, paint: Paint) -
     if not shipped.coder.is_native:
         pytest.skip("the C core is not built")
     picture = np.tile(paint(1024, 1024), (2, 2, 1))
-    decoded = decode_stream(Encoder(shipped).encode(picture, Rate(quality=95)), shipped)
-    segments = shipped.coder.encode(
-        decoded.symbols[..., shipped.coder.model.order].copy(), decoded.level, merged=True
-    )
-    rows, columns, _ = decoded.symbols.shape
+    latents, level = Encoder(shipped).latents(picture), from_quality(95)
+    coded = shipped.coder.encode(latents, level, rounding=128, strength=20, merge_below=1 << 30)
+    rows, columns, _ = latents.shape
     steps, longest, stop = 0, 0.0, threading.Event()
 
     def count() -> None:
@@ -236,7 +235,7 @@ def test_entropy_decoding_lets_other_threads_run(shipped: Codec, paint: Paint) -
     thread.start()
     began = time.perf_counter()
     before = steps
-    shipped.coder.decode(segments, rows, columns, decoded.level, merged=True)
+    shipped.coder.decode(coded.segments, rows, columns, level, merged=True)
     took, counted = time.perf_counter() - began, steps - before
     stop.set()
     thread.join()

@@ -39,11 +39,11 @@ def test_a_stream_is_as_recorded(made: Path, codec: Codec) -> None:
     assert facts["codec"] == codec.id.hex()
 
 
-def test_the_digest_is_over_every_symbol(made: Path, codec: Codec) -> None:
+def test_the_digest_is_over_every_value(made: Path, codec: Codec) -> None:
     decoded = decode_stream((made / "photo.helio").read_bytes(), codec)
-    symbols = decoded.symbols.copy()
-    symbols[-1, -1, -1] += 1
-    assert digests.digest(replace(decoded, symbols=symbols)) != digests.digest(decoded)
+    values = decoded.values.copy()
+    values[-1, -1, -1] += 1
+    assert digests.digest(replace(decoded, values=values)) != digests.digest(decoded)
     assert digests.digest(replace(decoded, level=decoded.level + 1)) != digests.digest(decoded)
 
 
@@ -57,12 +57,12 @@ def test_the_numpy_coder_reads_what_the_c_core_recorded(
     assert found.problem == ""
 
 
-def test_a_decoder_that_reads_other_symbols_is_found(
+def test_a_decoder_that_reads_other_values_is_found(
     made: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(data: bytes, extra: Codec | None = None) -> object:
         decoded = decode_stream(data, extra)
-        return replace(decoded, symbols=np.roll(decoded.symbols, 1, axis=0))
+        return replace(decoded, values=np.roll(decoded.values, 1, axis=0))
 
     monkeypatch.setattr(digests, "decode_stream", wrong)
     (found,) = digests.check_folder(made, codec)

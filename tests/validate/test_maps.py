@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from heliograph.codec.codec import Codec
+from heliograph.codec.coder import Reference
+from heliograph.codec.pack import STRENGTH, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
@@ -21,16 +23,17 @@ Paint = Callable[[int, int], npt.NDArray[np.uint8]]
 def test_bits_of_positions_add_up_to_the_stream(
     slice_tiles: int, encoder: Encoder, codec: Codec, paint: Paint
 ) -> None:
-    data = Encoder(encoder.codec, slice_tiles=slice_tiles).encode(paint(300, 200), Rate(quality=70))
+    picture = paint(300, 200)
+    data = Encoder(encoder.codec, slice_tiles=slice_tiles).encode(picture, Rate(quality=70))
     decoded = decode_stream(data, codec)
     found = maps.bits(data, decoded)
     assert found.symbols.shape == (len(codec.coder.model.layers), 13, 19)
     assert found.symbols.min() >= 0
     assert sum(found.by_layer) + found.overhead == pytest.approx(8 * len(data))
     if not slice_tiles:  # of one slice the coder itself estimates the layers
-        ordered = np.ascontiguousarray(decoded.symbols[..., codec.coder.model.order])
-        expected = [b / 1024 for b in codec.coder.estimate(ordered, decoded.level)]
-        assert found.by_layer == pytest.approx(expected)
+        latents = encoder.latents(picture)
+        coded = codec.coder.encode(latents, decoded.level, rounding=128, strength=STRENGTH)
+        assert found.by_layer == pytest.approx([b / 1024 for b in coded.bits])
     assert 0 < found.overhead < 8 * 400
 
 
@@ -41,11 +44,36 @@ def test_layers_come_in_coding_order_and_the_last_is_all(
     steps = maps.after_layers(decoded)
     model = codec.coder.model
     assert len(steps) == len(model.layers)
-    assert np.array_equal(steps[-1].symbols, decoded.symbols)
+    assert np.array_equal(steps[-1].values, decoded.values)
     for step, stop in zip(steps, model.layers, strict=True):
-        ordered = step.symbols[..., model.order]
+        ordered = step.values[..., model.order]
         assert not ordered[..., stop:].any()
-        assert np.array_equal(ordered[..., :stop], decoded.symbols[..., model.order[:stop]])
+        assert np.array_equal(ordered[..., :stop], decoded.values[..., model.order[:stop]])
+
+
+def test_a_referring_stream_adds_up_with_what_it_refers_to(
+    encoder: Encoder, codec: Codec, paint: Paint
+) -> None:
+    latents = encoder.latents(paint(96, 64))
+    there = Packer(codec, latents, 96, 64).pack(Rate(quality=30))
+    reference = there.as_reference()
+    packed = Packer(codec, latents, 96, 64, layered=True, reference=reference).pack(Rate(quality=70))
+    decoded = decode_stream(packed.data, codec, references={reference.picture_id: there.values})
+    found = maps.bits(packed.data, decoded, there.values)
+    order = codec.coder.model.order
+    coded = codec.coder.encode(
+        latents,
+        packed.level,
+        rounding=128,
+        strength=STRENGTH,
+        reference=Reference(there.values[..., order], there.level),
+    )
+    spent = [b if s else 0 for b, s in zip(coded.bits, coded.segments, strict=True)]
+    assert found.by_layer == pytest.approx([b / 1024 for b in spent])
+    first = maps.after_layers(decoded, there.values)[0].values
+    stop = codec.coder.model.layers[0]
+    assert np.array_equal(first[..., order[:stop]], decoded.values[..., order[:stop]])
+    assert np.array_equal(first[..., order[stop:]], there.values[..., order[stop:]])
 
 
 def test_the_montage_has_every_channel(encoder: Encoder, codec: Codec, paint: Paint) -> None:

@@ -40,7 +40,7 @@ class Parity:
     Attributes:
         toolchain: name and version, as the runner says.
         equal: share of the latents; worst: the largest difference in units.
-        values: share of equal values at a quality of 50.
+        values: share of values less than half a step apart at a quality of 50.
         growth: change of the stream's bytes there, as a share.
     """
 
@@ -98,14 +98,16 @@ def judge(codec: Codec, ours: Latents, theirs: Latents, width: int, height: int,
         toolchain=toolchain,
         equal=float(np.mean(apart == 0)),
         worst=int(apart.max()),
-        values=float(np.mean(before.values == after.values)),
+        values=float(
+            np.mean(2 * np.abs(after.values.astype(np.int32) - before.values) < codec.steps(before.level))
+        ),
         growth=len(after.data) / len(before.data) - 1,
     )
 
 
 def table(results: Sequence[tuple[str, Parity]]) -> list[tuple[str, ...]]:
     """Return the rows of a table, its head first."""
-    head = ("picture", "toolchain", "equal latents", "largest difference", "equal values", "bytes")
+    head = ("picture", "toolchain", "equal latents", "largest difference", "same values", "bytes")
     return [
         head,
         *(

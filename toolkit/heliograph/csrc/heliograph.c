@@ -2,6 +2,11 @@
 #include "heliograph.h"
 
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
 
 #define PRECISION 14u
 #define TOTAL (1u << PRECISION)
@@ -463,23 +468,66 @@ static const hg_net *net_of(const context *c, uint32_t layer, uint32_t pass) {
 /* Inputs that are not zero, which many are: their rows of weights. An odd one out has a partner of zero. */
 typedef struct {
     uint16_t row[LIST + 8];
-    int16_t value[LIST + 8];
+    uint8_t value[LIST + 8];
     size_t count;
 } inputs;
 
-/* sum[k] += the inputs times their weights. A pair's products fit 16 bits: inputs are at most 127. */
-static void add_rows(int32_t *restrict sum, size_t count, const uint8_t *weight, size_t stride, inputs *in) {
-    size_t i, k;
+/* sum[k] += the inputs times their weights, for 8 columns times `blocks`, a constant wherever this is called. */
+static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride, const inputs *in, const size_t blocks) {
+    size_t i, b;
+#if defined(__SSE2__)
+    __m128i s[8];
+    for (b = 0; b < 2 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
+    for (i = 0; i < in->count; i += 2) {
+        const uint8_t *upper = weight + in->row[i] * stride, *lower = weight + in->row[i + 1] * stride;
+        const __m128i v = _mm_set1_epi32((int32_t)((uint32_t)in->value[i] | (uint32_t)in->value[i + 1] << 16));
+        for (b = 0; b < blocks; b++) {
+            __m128i w = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(upper + 8 * b)),
+                                          _mm_loadl_epi64((const __m128i *)(const void *)(lower + 8 * b)));
+            __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(w, w), 8), high = _mm_srai_epi16(_mm_unpackhi_epi8(w, w), 8);
+            s[2 * b] = _mm_add_epi32(s[2 * b], _mm_madd_epi16(low, v));
+            s[2 * b + 1] = _mm_add_epi32(s[2 * b + 1], _mm_madd_epi16(high, v));
+        }
+    }
+    for (b = 0; b < 2 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
+#elif defined(__ARM_NEON)
+    int32x4_t s[8];
+    for (b = 0; b < 2 * blocks; b++) s[b] = vld1q_s32(sum + 4 * b);
+    for (i = 0; i < in->count; i += 2) {
+        const int8_t *upper = (const int8_t *)weight + in->row[i] * stride;
+        const int8_t *lower = (const int8_t *)weight + in->row[i + 1] * stride;
+        const int8x8_t v = vdup_n_s8((int8_t)in->value[i]), u = vdup_n_s8((int8_t)in->value[i + 1]);
+        for (b = 0; b < blocks; b++) { /* two products fit 16 bits, since inputs are at most 127 */
+            int16x8_t p = vmlal_s8(vmull_s8(vld1_s8(upper + 8 * b), v), vld1_s8(lower + 8 * b), u);
+            s[2 * b] = vaddw_s16(s[2 * b], vget_low_s16(p));
+            s[2 * b + 1] = vaddw_s16(s[2 * b + 1], vget_high_s16(p));
+        }
+    }
+    for (b = 0; b < 2 * blocks; b++) vst1q_s32(sum + 4 * b, s[b]);
+#else
+    for (i = 0; i < in->count; i++) {
+        const int8_t *w = (const int8_t *)weight + in->row[i] * stride;
+        const int16_t v = (int16_t)in->value[i];
+        for (b = 0; b < 8 * blocks; b++) sum[b] += v * w[b];
+    }
+#endif
+}
+
+/* sum += the inputs times their weights, for at most 32 columns. Up to 7 columns more than `count` are computed, and nobody looks at them: after
+ * every matrix of an entropy file there are as many bytes of something else. */
+static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t stride, inputs *in) {
     if (in->count & 1) {
         in->row[in->count] = in->row[0];
         in->value[in->count] = 0;
     }
-    for (i = 0; i < in->count; i += 2) {
-        const int8_t *restrict a = (const int8_t *)weight + in->row[i] * stride;
-        const int8_t *restrict b = (const int8_t *)weight + in->row[i + 1] * stride;
-        const int16_t x = in->value[i], y = in->value[i + 1];
-        for (k = 0; k < count; k++) sum[k] += (int16_t)(x * a[k] + y * b[k]);
-    }
+    if (count > 24)
+        add_blocks(sum, weight, stride, in, 4);
+    else if (count > 16)
+        add_blocks(sum, weight, stride, in, 3);
+    else if (count > 8)
+        add_blocks(sum, weight, stride, in, 2);
+    else
+        add_blocks(sum, weight, stride, in, 1);
 }
 
 static void append(inputs *in, const uint8_t *v, size_t count, size_t row) {
@@ -515,14 +563,15 @@ static void mix(context *c, const hg_net *net) {
     const hg_model *m = c->m;
     size_t first = c->set->first, j, position = 0;
     uint32_t y, x, shift = net->shift[0];
-    int32_t half = 1 << (shift - 1), sum[HG_MAX_FIRST];
+    int32_t bias[HG_MAX_FIRST] = {0}, sum[HG_MAX_FIRST];
     if (net == c->mixed) return; /* the coarse passes see the reference alone */
     c->mixed = net;
+    for (j = 0; j < first; j++) bias[j] = rds32(net->mix_bias + 4 * j) + (1 << (shift - 1));
     for (y = 0; y < c->rows; y++) {
         uint8_t *out = c->feature + (((size_t)y + 1) * (c->columns + 2) + 1) * first;
         for (x = 0; x < c->columns; x++, out += first, position += m->channels) {
             const uint8_t *weight = net->mix;
-            for (j = 0; j < first; j++) sum[j] = rds32(net->mix_bias + 4 * j) + half;
+            memcpy(sum, bias, sizeof sum);
             multiply(sum, first, weight, c->magnitude + position, net->known);
             if (c->reference) {
                 weight += net->known * first;
@@ -538,23 +587,6 @@ static void mix(context *c, const hg_net *net) {
     }
 }
 
-/* Second stage, at one position. */
-static void look(const context *c, const hg_net *net, uint32_t y, uint32_t x, uint8_t *out) {
-    size_t first = c->set->first, second = c->set->second, j, dy;
-    int32_t sum[HG_MAX_SECOND], half = 1 << (net->shift[1] - 1);
-    for (j = 0; j < second; j++)
-        sum[j] = rds32(net->look_bias + 4 * j) + half + rds16(net->level + 2 * j) * (int32_t)c->level;
-    if (net->from)
-        for (j = 0; j < second; j++) sum[j] += rds16(net->from + 2 * j) * (int32_t)c->reference_level;
-    for (dy = 0; dy < 3; dy++)
-        multiply(sum, second, net->look + 3 * dy * first * second,
-                 c->feature + ((y + dy) * (c->columns + 2) + x) * first, 3 * first);
-    for (j = 0; j < second; j++) {
-        int32_t v = sum[j] < 0 ? 0 : sum[j] >> net->shift[1];
-        out[j] = (uint8_t)(v > 127 ? 127 : v);
-    }
-}
-
 /* A position of a pass, as the third stage sees it. */
 typedef struct {
     const context *c;
@@ -562,12 +594,15 @@ typedef struct {
     const uint8_t *coarse; /* their weights, NULL in pass 0 */
     uint32_t layer, pass;
     size_t position, start, first, channels, groups; /* of the layer: first channel and group, how many */
+    int32_t bias[HG_MAX_SECOND]; /* of the second stage, all that is the same at every position */
     ptrdiff_t tap[4];
     inputs seen; /* of the second stage, what is not zero */
 } place;
 
 static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
     const hg_model *m = c->m;
+    size_t j;
+    memset(p, 0, sizeof *p);
     p->c = c;
     p->net = net_of(c, layer, pass);
     p->layer = layer;
@@ -577,6 +612,27 @@ static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
     p->first = first_group(m, layer);
     p->groups = m->group_end[layer] - p->first;
     p->coarse = p->net || pass == 0 ? NULL : m->coarse + 2 * (size_t)(pass - 1) * (p->channels + p->groups);
+    for (j = 0; j < c->set->second && p->net; j++) {
+        p->bias[j] = rds32(p->net->look_bias + 4 * j) + (1 << (p->net->shift[1] - 1));
+        p->bias[j] += rds16(p->net->level + 2 * j) * (int32_t)c->level;
+        if (c->reference) p->bias[j] += rds16(p->net->from + 2 * j) * (int32_t)c->reference_level;
+    }
+}
+
+/* Second stage, at the place's position. */
+static void look(const place *p, uint32_t y, uint32_t x, uint8_t *out) {
+    const context *c = p->c;
+    const hg_net *net = p->net;
+    size_t first = c->set->first, second = c->set->second, j, dy;
+    int32_t sum[HG_MAX_SECOND];
+    memcpy(sum, p->bias, sizeof sum);
+    for (dy = 0; dy < 3; dy++)
+        multiply(sum, second, net->look + 3 * dy * first * second,
+                 c->feature + ((y + dy) * (c->columns + 2) + x) * first, 3 * first);
+    for (j = 0; j < second; j++) {
+        int32_t v = sum[j] < 0 ? 0 : sum[j] >> net->shift[1];
+        out[j] = (uint8_t)(v > 127 ? 127 : v);
+    }
 }
 
 static void enter(place *p, uint32_t y, uint32_t x) {
@@ -688,21 +744,19 @@ static void keep(const place *p, size_t number, size_t at, size_t count, const i
     const int16_t *guess = c->guess + at;
     uint32_t total = 0, changed = 0;
     int16_t value[HG_MAX_GROUP];
-    for (k = 0; k < count; k++) value[k] = guess[k];
+    if (!residual && !predicted && !c->reference) return; /* all zero, as it was */
+    memcpy(value, guess, count * sizeof *value);
     if (residual) {
         for (k = 0; k < count; k++) {
             int32_t r = residual[k];
-            uint8_t magnitude;
-            if (r == 0) continue;
+            uint8_t magnitude = magnitude_of(m, (uint32_t)(r < 0 ? -r : r));
             value[k] = (int16_t)clamp(guess[k] + r * (int32_t)c->step[ch + k], LOWEST, HIGHEST);
-            magnitude = magnitude_of(m, (uint32_t)(r < 0 ? -r : r));
             c->magnitude[here + k] = magnitude;
             total += magnitude;
         }
         c->sum[p->position * m->groups + p->first + number] = (uint16_t)total;
     }
-    for (k = 0; k < count && k < predicted; k++)
-        if (value[k]) c->known[p->position * m->predicted + at + k] = value[k];
+    for (k = 0; k < count && k < predicted; k++) c->known[p->position * m->predicted + at + k] = value[k];
     if (c->reference) {
         for (k = 0; k < count; k++) {
             int32_t apart = value[k] - c->reference[here + k];
@@ -710,11 +764,9 @@ static void keep(const place *p, size_t number, size_t at, size_t count, const i
             c->change[here + k] = magnitude_in_steps(m, (uint32_t)(apart < 0 ? -apart : apart), c->step[ch + k]);
             changed += c->change[here + k];
         }
-        if (changed) c->change_sum[p->position * m->groups + p->first + number] = (uint16_t)changed;
+        c->change_sum[p->position * m->groups + p->first + number] = (uint16_t)changed;
     }
-    if (values)
-        for (k = 0; k < count; k++)
-            if (value[k]) values[here + k] = value[k]; /* untouched pages of zeros cost nothing */
+    if (values) memcpy(values + here, value, count * sizeof *value);
 }
 
 /* ---- encoding ---- */
@@ -834,7 +886,7 @@ static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_
     enter(p, y, x);
     latents = how->latents + p->position * m->channels;
     if (p->net) {
-        look(c, p->net, y, x, seen);
+        look(p, y, x, seen);
         p->seen.count = 0;
         append(&p->seen, seen, c->set->second, 0);
     }
@@ -1106,7 +1158,7 @@ static void get_flags(place *p, word_reader *r, int is_empty, uint64_t *done) {
                 memset(state, LOST, p->groups);
                 continue;
             }
-            if (sees) look(c, p->net, y, x, seen);
+            if (sees) look(p, y, x, seen);
             if (is_empty) {
                 memset(state, FLAT, p->groups);
                 continue;

@@ -56,7 +56,7 @@ def test_the_workspace_is_what_the_core_asks_for(name: str, compiler: str, tmp_p
     (tmp_path / "ask.c").write_text(
         '#include <stdio.h>\n#include "codec.h"\n#include "heliograph.h"\n'
         "int main(void) { static hg_model m; if (hg_open(&m, heliograph_entropy, heliograph_entropy_size)) return 1;\n"
-        'printf("%zu %d %d %d\\n", hg_workspace(&m, HELIOGRAPH_SIDE, HELIOGRAPH_SIDE, HG_ENCODE),\n'
+        'printf("%zu %d %d %d\\n", hg_workspace(&m, HELIOGRAPH_SIDE, HELIOGRAPH_SIDE, HG_ENCODE, 0),\n'
         "HELIOGRAPH_WORKSPACE, m.channels - HELIOGRAPH_CHANNELS, m.layers - HELIOGRAPH_LAYERS); return 0; }\n",
         encoding="utf-8",
     )
@@ -140,10 +140,10 @@ def test_the_example_makes_the_bytes_that_python_makes(
     made = (example / "stream.helio").read_bytes()
 
     level = levels.from_quality(quality)
-    assert made == Packer(codec, latents, width, height, slice_tiles=1, strength=0).at(level)
+    assert made == Packer(codec, latents, width, height, slice_tiles=1).at(level)
     decoded = decode_stream(made, codec)
     assert (decoded.width, decoded.height, decoded.level) == (width, height, level)
-    assert decoded.symbols.any()
+    assert decoded.values.any()
 
 
 def test_latents_are_cut_into_tiles() -> None:

@@ -505,10 +505,20 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
     }
     for (b = 0; b < 2 * blocks; b++) vst1q_s32(sum + 4 * b, s[b]);
 #else
-    for (i = 0; i < in->count; i++) {
-        const int8_t *w = (const int8_t *)weight + in->row[i] * stride;
-        const int16_t v = (int16_t)in->value[i];
-        for (b = 0; b < 8 * blocks; b++) sum[b] += v * w[b];
+    for (b = 0; b < 2 * blocks; b++, sum += 4, weight += 4) { /* as many as small machines have registers for */
+        int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+        for (i = 0; i < in->count; i++) {
+            const int8_t *w = (const int8_t *)weight + in->row[i] * stride;
+            const int16_t v = in->value[i];
+            s0 += v * w[0];
+            s1 += v * w[1];
+            s2 += v * w[2];
+            s3 += v * w[3];
+        }
+        sum[0] = s0;
+        sum[1] = s1;
+        sum[2] = s2;
+        sum[3] = s3;
     }
 #endif
 }

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from heliograph.codec.codec import ENTROPY, Codec
+from heliograph.codec.coder import MOST_ROUNDING
 from heliograph.codec.entropy_model import EntropyModel
+from heliograph.codec.pack import MERGE_BELOW, STRENGTH
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import ExportError
 
@@ -50,6 +52,9 @@ def codec_files(codec: Codec) -> dict[str, bytes]:
 #define HELIOGRAPH_CHANNELS {codec.channels}
 #define HELIOGRAPH_LAYERS {len(model.layers)}
 #define HELIOGRAPH_WORKSPACE {workspace(model, side, side)} /* bytes, hg_workspace of one tile */
+#define HELIOGRAPH_ROUNDING {MOST_ROUNDING} /* for hg_encode, as the package does it */
+#define HELIOGRAPH_STRENGTH {STRENGTH}
+#define HELIOGRAPH_MERGE_BELOW {MERGE_BELOW} /* bytes */
 #ifndef HELIOGRAPH_STORE
 #define HELIOGRAPH_STORE {STORE} /* bytes in which coded tiles wait until the header can be written */
 #endif
@@ -124,17 +129,22 @@ def byte_lines(data: bytes) -> str:
 
 def workspace(model: EntropyModel, rows: int, columns: int) -> int:
     """Return the bytes that hg_workspace asks for to encode a slice; a test compares them."""
-    channels, predicted, entries = model.channels, model.predict.shape[-1], len(model.starts)
+    channels, groups = model.channels, sum(len(model.groups(layer)) for layer in range(len(model.layers)))
     positions = rows * columns
     arrays = (
-        4 * channels,  # offset
-        4 * channels,  # value
-        channels,  # sent
+        2 * (channels + groups),  # offset
+        2 * channels,  # step
+        2 * channels,  # guess
         positions * channels,  # magnitude
-        (rows + 2) * (columns + 2) * model.features[0],  # feature
-        positions * channels,  # index
-        2 * positions * predicted,  # residual
-        2 * entries,  # cost
-        4 * channels,  # step
+        2 * positions * groups,  # sum
+        2 * positions * model.predicted,  # known
+        (rows + 2) * (columns + 2) * model.sets[0].features[0],  # feature
+        2 * channels,  # least
+        2 * channels,  # target
+        positions * groups,  # flag
+        positions * channels,  # table
+        2 * positions * channels,  # residual
+        2 * len(model.starts),  # cost
+        4 * len(model.zeros),  # flag_cost
     )
     return sum(-(-size // 8) * 8 for size in arrays) + 7

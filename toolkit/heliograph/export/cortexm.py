@@ -58,7 +58,7 @@ class Measured:
     Attributes:
         stream: bytes of the encoded picture.
         pixels: of that picture.
-        symbols: what each stream that was to be decoded became, int16 bytes of its slices in turn.
+        values: of each stream that was to be decoded, int16 bytes in coding order.
         encoder_flash: bytes of code for encoding alone; core_flash: of everything in heliograph.c.
         table_flash: bytes of the codec's tables.
         ram: bytes of the encoder's arrays, without the caller's store and the network's arena.
@@ -70,7 +70,7 @@ class Measured:
     board: str
     stream: bytes
     pixels: int
-    symbols: dict[str, bytes]
+    values: dict[str, bytes]
     failures: dict[str, str]
     encoder_flash: int
     core_flash: int
@@ -115,12 +115,14 @@ def measure(
     *,
     board: str = "cortex-m7",
     streams: Mapping[str, bytes] | None = None,
+    references: Mapping[str, str] | None = None,
 ) -> Measured:
     """Encode a picture's latents, and decode streams, on an emulated board.
 
     Args:
         latents: int8 [ceil(height/16), ceil(width/16), C], or None to decode only.
         streams: by a file name without spaces.
+        references: the name of the stream that one refers to, which is before it in `streams`.
 
     Raises:
         RuntimeUnavailableError: compiler or emulator is not installed.
@@ -144,9 +146,8 @@ def measure(
         for file, data in (streams or {}).items():
             (folder / file).write_bytes(data)
         size = (width, height) if latents is not None else (0, 0)
-        (folder / "job.txt").write_text(
-            " ".join(map(str, (*size, level, *(streams or {})))) + "\n", encoding="ascii"
-        )
+        job = [f"{name} {(references or {}).get(name, '-')}" for name in streams or {}]
+        (folder / "job.txt").write_text(f"{size[0]} {size[1]} {level}\n" + "\n".join(job), encoding="ascii")
         _compile(folder, BOARDS[board], count)
         printed = _emulate(folder, BOARDS[board])
         flash, ram = _sizes(folder, BOARDS[board])
@@ -226,7 +227,7 @@ def _result(
         board=board,
         stream=(folder / "encoded.helio").read_bytes() if pixels else b"",
         pixels=pixels,
-        symbols={s: (folder / f"{s}.symbols").read_bytes() for s in streams if decoding[s][2] == "ok"},
+        values={s: (folder / f"{s}.values").read_bytes() for s in streams if decoding[s][2] == "ok"},
         failures={s: decoding[s][2] for s in streams if decoding[s][2] != "ok"},
         encoder_flash=flash[0],
         core_flash=flash[1],
@@ -244,7 +245,7 @@ def check(
     measured: Measured, codec: Codec, latents: npt.NDArray[np.int8], width: int, height: int, level: int
 ) -> None:
     """Raise ExportError unless the emulated board made the bytes that this computer makes."""
-    expected = Packer(codec, latents, width, height, slice_tiles=1, strength=0).at(level)
+    expected = Packer(codec, latents, width, height, slice_tiles=1).at(level)
     if measured.stream != expected:
         raise ExportError(
             f"the emulated {measured.board} made {len(measured.stream)} bytes, not the {len(expected)} that were made "
@@ -288,7 +289,7 @@ def main() -> int:
         probe = probe_latents(codec, arguments.picture).corner(TILES * codec.tile)
         for board in BOARDS:
             size = probe.width, probe.height
-            own = Packer(codec, probe.latents, *size, slice_tiles=1, strength=0).at(level)
+            own = Packer(codec, probe.latents, *size, slice_tiles=1).at(level)
             measured = measure(
                 codec,
                 probe.latents,

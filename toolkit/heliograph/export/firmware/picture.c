@@ -6,7 +6,6 @@
 enum { POSITIONS = HELIOGRAPH_SIDE * HELIOGRAPH_SIDE, SEGMENTS = HELIOGRAPH_LAYERS * HELIOGRAPH_MAX_TILES };
 
 static int8_t latents[POSITIONS * HELIOGRAPH_CHANNELS];
-static int16_t symbols[POSITIONS * HELIOGRAPH_CHANNELS];
 static uint64_t workspace[(HELIOGRAPH_WORKSPACE + 7) / 8];
 static uint32_t segment_length[SEGMENTS]; /* layer by layer, in each tile by tile */
 static uint8_t header_bytes[64 + 4 * SEGMENTS];
@@ -25,30 +24,23 @@ static uint32_t inside(uint32_t total, uint32_t tile) {
     return left < HELIOGRAPH_SIDE ? left : HELIOGRAPH_SIDE;
 }
 
-static hg_status encode(uint32_t rows, uint32_t columns, uint32_t level, int merged, uint8_t *out, size_t capacity,
-                        size_t length[HG_MAX_LAYERS]) {
-    memset(workspace, 0, sizeof workspace);
-    return hg_encode(&model, symbols, rows, columns, level, merged, workspace, sizeof workspace, out, capacity, length);
-}
-
 /* Encode one tile to `out`. A small picture of one tile gets one segment, which is shorter. */
 static hg_picture_status encode_tile(hg_header *h, uint32_t tile, uint32_t rows, uint32_t columns, uint8_t *out,
                                      size_t capacity, size_t *used) {
-    size_t length[HG_MAX_LAYERS] = {0}, layer;
-    int alone = rows == (h->height + 15) / 16 && columns == (h->width + 15) / 16;
-    *used = 0;
+    uint32_t layer, alone = h->across * h->down == 1;
+    hg_coded coded;
     keep_inside(rows, columns);
-    hg_quantise(&model, latents, (size_t)rows * columns, h->level, hg_rounding(&model, h->level), symbols);
-    h->parts = HELIOGRAPH_LAYERS;
-    if (encode(rows, columns, h->level, 0, out, capacity, length) != HG_OK) return HG_PICTURE_NO_SPACE;
-    for (layer = 0; layer < h->parts; layer++) *used += length[layer];
-    if (alone && *used < 4096) {
-        h->parts = 1;
-        if (encode(rows, columns, h->level, 1, out, capacity, length) != HG_OK) return HG_PICTURE_NO_SPACE;
-        *used = length[0];
+    memset(workspace, 0, sizeof workspace);
+    if (hg_encode(&model, latents, rows, columns, h->level, HELIOGRAPH_ROUNDING, HELIOGRAPH_STRENGTH,
+                  alone ? HELIOGRAPH_MERGE_BELOW : 0, NULL, workspace, sizeof workspace, NULL, out, capacity,
+                  &coded) != HG_OK)
+        return HG_PICTURE_NO_SPACE;
+    h->parts = coded.segments;
+    *used = 0;
+    for (layer = 0; layer < h->parts; layer++) {
+        *used += coded.length[layer];
+        segment_length[layer * h->across * h->down + tile] = (uint32_t)coded.length[layer];
     }
-    for (layer = 0; layer < h->parts; layer++)
-        segment_length[layer * h->across * h->down + tile] = (uint32_t)length[layer];
     return HG_PICTURE_OK;
 }
 

@@ -1,6 +1,6 @@
 /* On an emulated Cortex-M: encode recorded latents, decode streams, and count instructions and stack on the way.
- *   job.txt: width height level, then names of streams to decode, one a line
- *   latents.bin -> encoded.helio; NAME -> NAME.symbols, int16 [rows][columns][C] of every slice in turn, or NAME.error */
+ *   job.txt: width height level, then streams to decode, one a line: its name, and that of the one it refers to, or -
+ *   latents.bin -> encoded.helio; NAME -> NAME.values, int16 [rows][columns][C] in coding order */
 #include "picture.h"
 #include "startup.h"
 
@@ -10,7 +10,7 @@
 static uint8_t store[1 << 18], stream[1 << 18];
 static int8_t latents[1 << 20];
 static uint64_t memory[1 << 17];
-static int16_t symbols[1 << 18];
+static int16_t values[1 << 17], there[1 << 17], picture[1 << 18];
 static size_t stream_size;
 
 /* The tiles' latents, one after the other, from memory: reading a file would count and use stack. */
@@ -50,17 +50,33 @@ static int encode(uint32_t width, uint32_t height, uint32_t level) {
     return 0;
 }
 
-/* Decode every slice of the stream in memory to the file. */
-static const char *decode(const hg_model *m, FILE *out, uint32_t *count) {
+/* Read what a slice refers to from the values of a picture. */
+static int read_slice(FILE *file, size_t top, size_t left, size_t down, size_t across, size_t columns, size_t channels) {
+    size_t y, size = across * channels;
+    for (y = 0; y < down; y++) {
+        size_t at = ((top + y) * columns + left) * channels * sizeof *there;
+        if (fseek(file, (long)at, SEEK_SET) || fread(there + y * size, sizeof *there, size, file) != size) return 0;
+    }
+    return 1;
+}
+
+/* Decode the stream in memory to `picture`; its values are `*total` numbers. */
+static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_t *count) {
     hg_header h;
+    hg_reference reference;
     size_t at, offset[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES], length[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES];
     uint32_t i, slice, layer, one, rows, columns;
     uint64_t done[HG_MAX_LAYERS];
     if (hg_parse(&h, stream, stream_size) != HG_OK) return "header";
     if (memcmp(h.codec, heliograph_codec_id, 8) != 0) return "codec";
     if (h.segments > HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES || (h.parts != 1 && h.parts != m->layers)) return "segments";
+    if (h.referring && other == NULL) return "reference";
     rows = (h.height + 15) / 16;
     columns = (h.width + 15) / 16;
+    *total = (size_t)rows * columns * m->channels;
+    if (*total > sizeof picture / sizeof *picture) return "size";
+    reference.values = there;
+    reference.level = h.reference_level;
     for (i = 0, at = h.lengths_at; i < h.segments; i++) {
         if (hg_next_length(stream, stream_size, &at, &one) != HG_OK) return "length";
         length[i] = one;
@@ -78,41 +94,49 @@ static const char *decode(const hg_model *m, FILE *out, uint32_t *count) {
     if (at != stream_size) return "end";
     for (slice = 0; slice < h.across * h.down; slice++) {
         const uint8_t *part[HG_MAX_LAYERS];
-        size_t part_length[HG_MAX_LAYERS], n;
-        uint32_t y = slice / h.across, x = slice % h.across;
-        uint32_t down = h.side ? (rows - y * h.side < h.side ? rows - y * h.side : h.side) : rows;
-        uint32_t across = h.side ? (columns - x * h.side < h.side ? columns - x * h.side : h.side) : columns;
+        size_t part_length[HG_MAX_LAYERS], n, y;
+        uint32_t top = slice / h.across * h.side, left = slice % h.across * h.side;
+        uint32_t down = h.side && rows - top > h.side ? h.side : rows - top;
+        uint32_t across = h.side && columns - left > h.side ? h.side : columns - left;
         n = (size_t)down * across * m->channels;
-        if (n > sizeof symbols / sizeof *symbols) return "slice";
+        if (n > sizeof values / sizeof *values) return "slice";
+        if (h.referring && !read_slice(other, top, left, down, across, columns, m->channels)) return "reference";
         for (layer = 0; layer < h.parts; layer++) {
             part[layer] = stream + offset[layer * h.across * h.down + slice];
             part_length[layer] = length[layer * h.across * h.down + slice];
         }
         memset(memory, 0, sizeof memory);
-        memset(symbols, 0, n * sizeof *symbols);
+        memset(values, 0, n * sizeof *values);
         count_from_here();
-        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.parts == 1, memory, sizeof memory,
-                      symbols, done) != HG_OK)
+        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.parts == 1,
+                      h.referring ? &reference : NULL, memory, sizeof memory, values, done) != HG_OK)
             return "decode";
         *count += instructions_since();
-        if (fwrite(symbols, sizeof *symbols, n, out) != n) return "write";
+        n = (size_t)across * m->channels;
+        for (y = 0; y < down; y++)
+            memcpy(picture + ((top + y) * columns + left) * m->channels, values + y * n, n * sizeof *values);
     }
     return NULL;
 }
 
-static int decode_file(const hg_model *m, const char *name) {
+static int decode_file(const hg_model *m, const char *name, const char *reference) {
     char path[96];
     const char *failed;
     uint32_t count = 0;
-    FILE *in = fopen(name, "rb"), *out;
+    size_t total = 0;
+    FILE *in = fopen(name, "rb"), *other, *out;
     if (in == NULL) return 1;
     stream_size = fread(stream, 1, sizeof stream, in);
     fclose(in);
-    snprintf(path, sizeof path, "%s.symbols", name);
-    out = fopen(path, "wb");
-    if (out == NULL) return 1;
-    failed = decode(m, out, &count);
-    fclose(out);
+    snprintf(path, sizeof path, "%s.values", reference);
+    other = fopen(path, "rb");
+    failed = decode(m, other, &total, &count);
+    if (other) fclose(other);
+    if (!failed) {
+        snprintf(path, sizeof path, "%s.values", name);
+        out = fopen(path, "wb");
+        if (out == NULL || fwrite(picture, sizeof *picture, total, out) != total || fclose(out)) return 1;
+    }
     printf("decode %s %s %lu instructions\n", name, failed ? failed : "ok", (unsigned long)count);
     return 0;
 }
@@ -129,13 +153,13 @@ static void calibrate(void) {
 int main(void) {
     static hg_model model;
     unsigned width, height, level;
-    char name[64];
+    char name[64], reference[64];
     FILE *job = fopen("job.txt", "r");
     if (job == NULL || fscanf(job, "%u %u %u", &width, &height, &level) != 3) return 1;
     calibrate();
     if (width && encode(width, height, level)) return 2;
     if (hg_open(&model, heliograph_entropy, heliograph_entropy_size) != HG_OK) return 3;
-    while (fscanf(job, "%63s", name) == 1)
-        if (decode_file(&model, name)) return 4;
+    while (fscanf(job, "%63s %63s", name, reference) == 2)
+        if (decode_file(&model, name, reference)) return 4;
     return 0;
 }

@@ -258,6 +258,7 @@ def test_a_chain_says_how_deep_it_is(random_codec: Codec, picture: npt.NDArray[n
         assert reference.depth == depth
         assert np.array_equal(decoded.values, packed.values)
         known[reference.picture_id] = reference.values
+    assert reference is not None
     deep = replace(reference, depth=63)
     with pytest.raises(ValueError, match="depth=64"):
         Packer(random_codec, picture, WIDTH, HEIGHT, reference=deep).pack(Rate(quality=20))
@@ -270,6 +271,7 @@ def test_a_missing_reference_is_named(referring: bytes, there: ReferencePicture,
             decode_stream(referring, random_codec, references=references)
         assert (found.value.picture_id, found.value.depth) == (there.picture_id, 1)
     deep = container.open(referring)
+    assert deep.header.reference is not None
     header = replace(deep.header, reference=replace(deep.header.reference, depth=5))
     data = container.pack(header, [deep.segment(n) or b"" for n in range(len(deep.segments))])
     with pytest.raises(ReferenceMissing, match=f"{name}, the last of a chain of 5, which"):
@@ -281,7 +283,7 @@ def test_a_wrong_reference_never_decodes(
 ) -> None:
     other = there.values.copy()
     other[-1, -1, -1] += 1
-    for wrong in (other, there.values[:-1], there.values.astype(np.int32) + 1):
+    for wrong in (other, there.values[:-1], there.values + 1):
         with pytest.raises(ReferenceMissing, match="which is not here"):
             decode_stream(referring, random_codec, references={there.picture_id: wrong})
 

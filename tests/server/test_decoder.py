@@ -135,7 +135,7 @@ def test_a_vast_picture_of_zeros_runs_the_network_once_and_on_little(
     seen: list[int] = []
     launch = decoder._launch
 
-    def counted(parts: Sequence[npt.NDArray[np.integer]], *rest: Any) -> Any:
+    def counted(parts: Sequence[npt.NDArray[np.int16]], *rest: Any) -> Any:
         seen.extend(part.shape[0] * part.shape[1] for part in parts)
         return launch(parts, *rest)
 
@@ -156,7 +156,7 @@ def test_the_preview_decoder_runs_once_for_all_windows_of_zeros(
     codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder, one = PreviewDecoder(codec), zeros(codec, 1500, 900)
-    one.values[47, 47, :3] = 5
+    one.values[47, 47, :3] = 80
     count, model = 0, decoder._model
 
     def counted(window: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:

@@ -131,7 +131,7 @@ class Pass:
 
     @property
     def _count(self) -> int:
-        return self.channels.stop - self.channels.start
+        return int(self.channels.stop - self.channels.start)
 
     @cached_property
     def guess(self) -> Int64:

@@ -72,15 +72,15 @@ class PassNetwork:
             (self.mix_bias, "<i4"),
             (self.look_bias, "<i4"),
             (self.level, "<i2"),
-            (r and r.level, "<i2"),
+            (r.level if r else None, "<i2"),
             (self.own, "<i2"),
-            (r and r.change, "<i2"),
-            (r and r.there, "<i2"),
-            (r and r.gate_bias, "<i4"),
+            (r.change if r else None, "<i2"),
+            (r.there if r else None, "<i2"),
+            (r.gate_bias if r else None, "<i4"),
             (self.mix, "i1"),
             (self.look, "i1"),
             (self.choose, "i1"),
-            (r and r.gate, "i1"),
+            (r.gate if r else None, "i1"),
         ]
         return bytes(self.shifts) + b"".join(a.astype(kind).tobytes() for a, kind in arrays if a is not None)
 

@@ -93,9 +93,9 @@ class Packer:
             ]
 
     def _header(self, level: int, parts: int) -> container.Header:
-        referred = self._reference and container.Referred(
-            self._reference.picture_id, self._reference.level, self._reference.depth + 1
-        )
+        there, referred = self._reference, None
+        if there is not None:
+            referred = container.Referred(there.picture_id, there.level, there.depth + 1)
         return container.Header(self._codec.id, self._width, self._height, level, parts, self._side, referred)
 
     def _encode(self, level: int, *, merge_below: int, only_estimate: bool = False) -> list[Coded]:
@@ -147,7 +147,9 @@ class Packer:
         segments = [one[layer] for layer in range(self._layers) for one in kept]
         data = container.pack(self._header(0, self._layers), segments)
         values = [
-            self._coder.decode(one, *part.shape[:2], 0, merged=self._layers == 1, reference=reference).values
+            self._coder.decode(
+                one, part.shape[0], part.shape[1], 0, merged=self._layers == 1, reference=reference
+            ).values
             for one, part, reference in zip(kept, self._parts, self._references, strict=True)
         ]
         return Packed(data, 0, self._join(values))

@@ -57,10 +57,11 @@ def bits(data: bytes, decoded: Decoded, there: Values | None = None) -> Bits:
         if header.reference is not None and there is not None:
             reference = Reference(there[place][..., model.order], header.reference.level)
         of_slice = symbol_bits[(slice(None), *place)]
-        contexts = Contexts(model, *of_slice.shape[1:], header.level, reference)
+        _, rows, columns = of_slice.shape
+        contexts = Contexts(model, rows, columns, header.level, reference)
         for coded, residual, read in coder.decode_passes(contexts, payloads, merged=header.parts == 1):
             if read:
-                y, x = np.divmod(coded.positions, of_slice.shape[2])
+                y, x = np.divmod(coded.positions, columns)
                 of_slice[coded.layer, y, x] = _bits_of(coded, residual, coder.tables)
     return Bits(symbol_bits, 8 * len(data) - float(symbol_bits.sum()))
 

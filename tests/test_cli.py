@@ -14,6 +14,9 @@ from PIL import Image
 
 from heliograph.cli import main
 from heliograph.codec.codec import Codec
+from heliograph.codec.pack import Packer
+from heliograph.codec.rate import Rate
+from heliograph.device.encoder import Encoder
 
 
 def test_encode_names_the_stream_after_the_picture(photo: Path, codec_folder: Path) -> None:
@@ -97,6 +100,28 @@ def test_info_describes_a_stream(stream: Path, codec: Codec, capsys: pytest.Capt
     assert "picture:         97x61" in text
     assert "quality:         50" in text
     assert codec.id.hex() in text
+
+
+def test_a_referring_stream_says_so_and_is_not_decoded_without_its_reference(
+    photo: Path, codec: Codec, encoder: Encoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latents = encoder.latents(np.asarray(Image.open(photo)))
+    there = Packer(codec, latents, 97, 61).pack(Rate(quality=30)).as_reference()
+    path = photo.with_name("referring.helio")
+    path.write_bytes(Packer(codec, latents, 97, 61, reference=there).at(500))
+    name = there.picture_id.hex()
+    assert main(["info", str(path)]) == 0
+    assert f"reference:       picture {name}, depth 1" in capsys.readouterr().out
+    assert main(["info", str(path), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["reference"], told["depth"]) == (name, 1)
+    for command in (["decode", str(path), "-o", str(photo.with_name("x.png"))], ["inspect", str(path)]):
+        assert main([*command, "--codec", str(codec.folder)]) == 2
+        assert (
+            f"refers to picture {name}, which is not here; give that picture's stream"
+            in capsys.readouterr().err
+        )
+    assert not photo.with_name("x.png").exists()
 
 
 def test_info_describes_a_codec_and_checks_its_files(

@@ -98,6 +98,8 @@ def test_what_describes_a_stream_is_typed_and_frozen() -> None:
         ("announced", int),
         ("layers", int),
         ("slices", int),
+        ("reference", str | None),
+        ("depth", int),
     ]
 
 

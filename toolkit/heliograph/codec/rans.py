@@ -1,4 +1,4 @@
-"""rANS in Python: symbols to bytes and back, each under a table of its own (FORMAT.md, section 6).
+"""rANS in Python: symbols to bytes and back, each under a table of its own (FORMAT.md, section 7).
 
 States of 32 bits, renormalised by 16-bit words (Duda 2013), several lanes in one word stream (Giesen 2014).
 The C core does the same; this is what runs without it. States follow each other too closely for numpy, so

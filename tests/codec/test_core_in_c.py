@@ -41,7 +41,8 @@ def test_it_needs_no_allocation_no_system_and_no_floating_point(compiler: str, t
         r"\b(float|double|malloc|calloc|free|printf|assert)\b", CORE.read_text(encoding="utf-8")
     )
     included = re.findall(r"#include\s+(\S+)", CORE.read_text() + HEADER.read_text())
-    assert set(included) == {'"heliograph.h"', "<string.h>", "<stddef.h>", "<stdint.h>"}
+    vectors = {"<emmintrin.h>", "<arm_neon.h>"}  # come with the compiler
+    assert set(included) - vectors == {'"heliograph.h"', "<string.h>", "<stddef.h>", "<stdint.h>"}
 
 
 def test_the_extension_is_the_one_for_every_python() -> None:

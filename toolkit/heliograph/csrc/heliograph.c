@@ -597,6 +597,8 @@ static void mix(context *c, const hg_net *net) {
     }
 }
 
+enum { LOOK_PAIRS = (3 * HG_MAX_FIRST + 1) / 2 };
+
 /* A position of a pass, as the third stage sees it. */
 typedef struct {
     const context *c;
@@ -605,9 +607,66 @@ typedef struct {
     uint32_t layer, pass;
     size_t position, start, first, channels, groups; /* of the layer: first channel and group, how many */
     int32_t bias[HG_MAX_SECOND]; /* of the second stage, all that is the same at every position */
+#if defined(__SSE2__)
+    __m128i pair[3 * LOOK_PAIRS][HG_MAX_SECOND / 4]; /* its weights, of two inputs side by side */
+#endif
     ptrdiff_t tap[4];
     inputs seen; /* of the second stage, what is not zero */
 } place;
+
+#if defined(__SSE2__)
+/* Features are seldom zero, unlike all other inputs: it pays to unpack the weights once for a pass and to use all. */
+static void unpack_look(place *p) {
+    size_t inputs = 3 * (size_t)p->c->set->first, second = p->c->set->second, dy, i, j;
+    int16_t(*pair)[2 * HG_MAX_SECOND] = (int16_t(*)[2 * HG_MAX_SECOND])(void *)p->pair;
+    const int8_t *w = (const int8_t *)p->net->look;
+    memset(p->pair, 0, sizeof p->pair);
+    for (dy = 0; dy < 3; dy++)
+        for (i = 0; i < inputs; i++, w += second)
+            for (j = 0; j < second; j++) pair[dy * LOOK_PAIRS + i / 2][2 * j + (i & 1)] = w[j];
+}
+
+/* sum += a row of features times their weights, for 16 columns times `blocks`, a constant wherever this is called. */
+static inline void look_at_pairs(const place *p, size_t dy, const uint8_t *feature, int32_t *sum, const size_t blocks) {
+    size_t inputs = 3 * (size_t)p->c->set->first, i, b;
+    __m128i s[2 * 4];
+    for (b = 0; b < 4 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
+    for (i = 0; i < inputs; i += 2) {
+        const __m128i *w = p->pair[dy * LOOK_PAIRS + i / 2];
+        const __m128i v = _mm_set1_epi32(feature[i] | (i + 1 < inputs ? feature[i + 1] : 0) << 16);
+        for (b = 0; b < 4 * blocks; b++) s[b] = _mm_add_epi32(s[b], _mm_madd_epi16(w[b], v));
+    }
+    for (b = 0; b < 4 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
+}
+
+static void look_at_row(const place *p, size_t dy, const uint8_t *feature, int32_t *sum) {
+    if (p->c->set->second > 16)
+        look_at_pairs(p, dy, feature, sum, 2);
+    else
+        look_at_pairs(p, dy, feature, sum, 1);
+}
+#endif
+
+/* Second stage, at the place's position. */
+static void look(const place *p, uint32_t y, uint32_t x, uint8_t *out) {
+    const context *c = p->c;
+    const hg_net *net = p->net;
+    size_t first = c->set->first, second = c->set->second, j, dy;
+    int32_t sum[HG_MAX_SECOND];
+    memcpy(sum, p->bias, sizeof sum);
+    for (dy = 0; dy < 3; dy++) {
+        const uint8_t *feature = c->feature + ((y + dy) * (c->columns + 2) + x) * first;
+#if defined(__SSE2__)
+        look_at_row(p, dy, feature, sum);
+#else
+        multiply(sum, second, net->look + 3 * dy * first * second, feature, 3 * first);
+#endif
+    }
+    for (j = 0; j < second; j++) {
+        int32_t v = sum[j] < 0 ? 0 : sum[j] >> net->shift[1];
+        out[j] = (uint8_t)(v > 127 ? 127 : v);
+    }
+}
 
 static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
     const hg_model *m = c->m;
@@ -627,22 +686,9 @@ static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
         p->bias[j] += rds16(p->net->level + 2 * j) * (int32_t)c->level;
         if (c->reference) p->bias[j] += rds16(p->net->from + 2 * j) * (int32_t)c->reference_level;
     }
-}
-
-/* Second stage, at the place's position. */
-static void look(const place *p, uint32_t y, uint32_t x, uint8_t *out) {
-    const context *c = p->c;
-    const hg_net *net = p->net;
-    size_t first = c->set->first, second = c->set->second, j, dy;
-    int32_t sum[HG_MAX_SECOND];
-    memcpy(sum, p->bias, sizeof sum);
-    for (dy = 0; dy < 3; dy++)
-        multiply(sum, second, net->look + 3 * dy * first * second,
-                 c->feature + ((y + dy) * (c->columns + 2) + x) * first, 3 * first);
-    for (j = 0; j < second; j++) {
-        int32_t v = sum[j] < 0 ? 0 : sum[j] >> net->shift[1];
-        out[j] = (uint8_t)(v > 127 ? 127 : v);
-    }
+#if defined(__SSE2__)
+    if (p->net) unpack_look(p);
+#endif
 }
 
 static void enter(place *p, uint32_t y, uint32_t x) {

@@ -465,13 +465,14 @@ static const hg_net *net_of(const context *c, uint32_t layer, uint32_t pass) {
     return pass >= 3 ? &c->set->net[pass - 3] : NULL;
 }
 
-/* Inputs that are not zero, which many are: their rows of weights. An odd one out has a partner of zero. */
+/* Inputs that are not zero, and their rows of weights. */
 typedef struct {
     uint16_t row[LIST + 8];
     uint8_t value[LIST + 8];
     size_t count;
 } inputs;
 
+#if defined(__SSE2__) || defined(__ARM_NEON)
 /* sum[k] += the inputs times their weights, for 8 columns times `blocks`, a constant wherever this is called. */
 static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride, const inputs *in, const size_t blocks) {
     size_t i, b;
@@ -490,7 +491,7 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
         }
     }
     for (b = 0; b < 2 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
-#elif defined(__ARM_NEON)
+#else
     int32x4_t s[8];
     for (b = 0; b < 2 * blocks; b++) s[b] = vld1q_s32(sum + 4 * b);
     for (i = 0; i < in->count; i += 2) {
@@ -504,8 +505,29 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
         }
     }
     for (b = 0; b < 2 * blocks; b++) vst1q_s32(sum + 4 * b, s[b]);
+#endif
+}
+#endif
+
+/* sum += the inputs times their weights, for at most 32 columns. Up to 7 columns more than `count` are computed, and
+ * nobody looks at them: after every matrix of an entropy file there are as many bytes of something else. */
+static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t stride, inputs *in) {
+#if defined(__SSE2__) || defined(__ARM_NEON)
+    if (in->count & 1) { /* an odd one out has a partner of zero */
+        in->row[in->count] = in->row[0];
+        in->value[in->count] = 0;
+    }
+    if (count > 24)
+        add_blocks(sum, weight, stride, in, 4);
+    else if (count > 16)
+        add_blocks(sum, weight, stride, in, 3);
+    else if (count > 8)
+        add_blocks(sum, weight, stride, in, 2);
+    else
+        add_blocks(sum, weight, stride, in, 1);
 #else
-    for (b = 0; b < 2 * blocks; b++, sum += 4, weight += 4) { /* as many as small machines have registers for */
+    size_t i, k;
+    for (k = 0; k < count; k += 4, sum += 4, weight += 4) { /* as many as small machines have registers for */
         int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
         for (i = 0; i < in->count; i++) {
             const int8_t *w = (const int8_t *)weight + in->row[i] * stride;
@@ -521,23 +543,6 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
         sum[3] = s3;
     }
 #endif
-}
-
-/* sum += the inputs times their weights, for at most 32 columns. Up to 7 columns more than `count` are computed, and nobody looks at them: after
- * every matrix of an entropy file there are as many bytes of something else. */
-static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t stride, inputs *in) {
-    if (in->count & 1) {
-        in->row[in->count] = in->row[0];
-        in->value[in->count] = 0;
-    }
-    if (count > 24)
-        add_blocks(sum, weight, stride, in, 4);
-    else if (count > 16)
-        add_blocks(sum, weight, stride, in, 3);
-    else if (count > 8)
-        add_blocks(sum, weight, stride, in, 2);
-    else
-        add_blocks(sum, weight, stride, in, 1);
 }
 
 static void append(inputs *in, const uint8_t *v, size_t count, size_t row) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -18,15 +19,31 @@ from heliograph.errors import StreamError
 
 Coders = Callable[..., tuple[Coder, Coder]]
 Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
-slices = {
-    "seed": st.integers(0, 1000),
-    "rows": st.integers(1, 13),
-    "columns": st.integers(1, 13),
-    "scale": st.sampled_from([0.3, 3.0, 60.0]),
-    "level": st.integers(0, 1023),
-    "merged": st.booleans(),
-    "noise": st.sampled_from([None, 0.0, 20.0, 900.0]),
-}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Latents of a seed, how they are coded, and how far from them a reference is, if there is one."""
+
+    seed: int
+    rows: int
+    columns: int
+    scale: float
+    level: int
+    merged: bool
+    noise: float | None
+
+
+slices = st.builds(
+    Slice,
+    seed=st.integers(0, 1000),
+    rows=st.integers(1, 13),
+    columns=st.integers(1, 13),
+    scale=st.sampled_from([0.3, 3.0, 60.0]),
+    level=st.integers(0, 1023),
+    merged=st.booleans(),
+    noise=st.sampled_from([None, 0.0, 20.0, 900.0]),
+)
 MERGED = {True: 1 << 30, False: 0}  # bytes below which a slice is one segment
 
 
@@ -50,42 +67,43 @@ def same(a: Coded, b: Coded) -> bool:
 
 
 @settings(deadline=None, max_examples=80)
-@given(rounding=st.integers(0, 128), strength=st.sampled_from([0, 1, 20, 1024]), **slices)
+@given(rounding=st.integers(0, 128), strength=st.sampled_from([0, 1, 20, 1024]), piece=slices)
 def test_c_and_numpy_code_the_same_and_decoding_inverts_it(
     rounding: int,
     strength: int,
-    seed: int,
-    rows: int,
-    columns: int,
-    scale: float,
-    level: int,
-    merged: bool,
-    noise: float | None,
+    piece: Slice,
     coders: Coders,
     latents: Latents,
 ) -> None:
-    slow, fast = coders(seed % 4)
-    picture = latents(seed, rows, columns, scale)
-    reference = refer(slow, picture, noise)
+    slow, fast = coders(piece.seed % 4)
+    picture = latents(piece.seed, piece.rows, piece.columns, piece.scale)
+    reference = refer(slow, picture, piece.noise)
     a, b = (
         coder.encode(
             picture,
-            level,
+            piece.level,
             rounding=rounding,
             strength=strength,
-            merge_below=MERGED[merged],
+            merge_below=MERGED[piece.merged],
             reference=reference,
         )
         for coder in (slow, fast)
     )
     assert same(a, b)
-    assert len(a.segments) == (1 if merged else 3)
+    assert len(a.segments) == (1 if piece.merged else 3)
     for coder in (slow, fast):
-        found = coder.decode(a.segments, rows, columns, level, merged=merged, reference=reference)
+        found = coder.decode(
+            a.segments, piece.rows, piece.columns, piece.level, merged=piece.merged, reference=reference
+        )
         assert np.array_equal(found.values, a.values)
     only = [
         coder.encode(
-            picture, level, rounding=rounding, strength=strength, reference=reference, only_estimate=True
+            picture,
+            piece.level,
+            rounding=rounding,
+            strength=strength,
+            reference=reference,
+            only_estimate=True,
         )
         for coder in (slow, fast)
     ]
@@ -96,26 +114,20 @@ def test_c_and_numpy_code_the_same_and_decoding_inverts_it(
 
 
 @settings(deadline=None, max_examples=80)
-@given(place=st.floats(0, 0.999), share=st.floats(0, 0.999), change=st.integers(0, 255), **slices)
+@given(place=st.floats(0, 0.999), share=st.floats(0, 0.999), change=st.integers(0, 255), piece=slices)
 def test_c_and_numpy_agree_on_changed_and_cut_bytes(
     place: float,
     share: float,
     change: int,
-    seed: int,
-    rows: int,
-    columns: int,
-    scale: float,
-    level: int,
-    merged: bool,
-    noise: float | None,
+    piece: Slice,
     coders: Coders,
     latents: Latents,
 ) -> None:
-    slow, fast = coders(seed % 4)
-    picture = latents(seed, rows, columns, scale)
-    reference = refer(slow, picture, noise)
+    slow, fast = coders(piece.seed % 4)
+    picture = latents(piece.seed, piece.rows, piece.columns, piece.scale)
+    reference = refer(slow, picture, piece.noise)
     coded = fast.encode(
-        picture, level, rounding=128, strength=0, merge_below=MERGED[merged], reference=reference
+        picture, piece.level, rounding=128, strength=0, merge_below=MERGED[piece.merged], reference=reference
     )
     last = int(share * len(coded.segments))
     damaged = bytearray(coded.segments[last])
@@ -126,7 +138,13 @@ def test_c_and_numpy_agree_on_changed_and_cut_bytes(
     def attempt(coder: Coder) -> DecodedSlice | str:
         try:
             return coder.decode(
-                given_segments, rows, columns, level, merged=merged, cut=share < 0.5, reference=reference
+                given_segments,
+                piece.rows,
+                piece.columns,
+                piece.level,
+                merged=piece.merged,
+                cut=share < 0.5,
+                reference=reference,
             )
         except StreamError:
             return "refused"
@@ -140,24 +158,18 @@ def test_c_and_numpy_agree_on_changed_and_cut_bytes(
 
 
 @settings(deadline=None, max_examples=40)
-@given(rounding=st.integers(0, 128), strength=st.integers(0, 40), **slices)
+@given(rounding=st.integers(0, 128), strength=st.integers(0, 40), piece=slices)
 def test_only_in_groups_set_to_zero_is_a_value_more_than_a_step_from_its_latent(
     rounding: int,
     strength: int,
-    seed: int,
-    rows: int,
-    columns: int,
-    scale: float,
-    level: int,
-    merged: bool,
-    noise: float | None,
+    piece: Slice,
     coders: Coders,
     latents: Latents,
 ) -> None:
-    _, coder = coders(seed % 4)
-    picture = latents(seed, rows, columns, scale)
-    coded = coder.encode(picture, level, rounding=rounding, strength=strength)
-    far = np.abs(exact(coder, picture) - coded.values) > steps_at(coder.model.steps, level)
+    _, coder = coders(piece.seed % 4)
+    picture = latents(piece.seed, piece.rows, piece.columns, piece.scale)
+    coded = coder.encode(picture, piece.level, rounding=rounding, strength=strength)
+    far = np.abs(exact(coder, picture) - coded.values) > steps_at(coder.model.steps, piece.level)
     if not strength:
         assert not far.any()
     for group in (g for layer in (1, 2) for g in coder.model.groups(layer)):  # what is expected there is 0

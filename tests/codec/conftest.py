@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +18,39 @@ from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 
 CHANNELS = 24
-LAYERS = (6, 12, 24)
-GROUP = 4  # the last group of the first two layers has two channels
-GROUPS = (2, 2, 3)
-FEATURES = ((3, 5), (4, 6))
-TABLES, FLAGS = 16, 8
-PREDICTED = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large an entropy model is: ends of layers, size of groups, features of both sets, numbers of tables."""
+
+    layers: tuple[int, ...] = (6, 12, CHANNELS)
+    group: int = 4  # the last group of the first two layers has two channels
+    features: tuple[tuple[int, int], tuple[int, int]] = ((3, 5), (4, 6))
+    tables: int = 16
+    flags: int = 8
+    predicted: int = 4
+
+    def start(self, layer: int) -> int:
+        """Return the first channel of a layer."""
+        return self.layers[layer - 1] if layer else 0
+
+    def columns(self, layer: int) -> int:
+        """Return how many channels and groups a layer has."""
+        count = self.layers[layer] - self.start(layer)
+        return count + -(-count // self.group)
+
+
+SMALL = Shape()
 
 
 def make_network(
-    r: np.random.Generator, layer: int, known: int, *, own: bool, referring: bool
+    r: np.random.Generator, shape: Shape, layer: int, known: int, *, own: bool, referring: bool
 ) -> PassNetwork:
     """Return a network with random weights, of a layer and of what is known of this picture."""
-    first, second = FEATURES[referring]
-    stop = LAYERS[layer]
-    count = stop - (LAYERS[layer - 1] if layer else 0)
-    columns = count + GROUPS[layer]
+    first, second = shape.features[referring]
+    stop, columns = shape.layers[layer], shape.columns(layer)
+    count = stop - shape.start(layer)
 
     def weights(*shape: int) -> npt.NDArray[np.int8]:
         return r.integers(-40, 41, shape).astype(np.int8)
@@ -62,55 +80,58 @@ def make_network(
     )
 
 
-def make_set(r: np.random.Generator, number: int) -> ContextSet:
+def make_set(r: np.random.Generator, shape: Shape, number: int) -> ContextSet:
     """Return a set of contexts with random weights and offsets."""
     networks = []
-    for layer, stop in enumerate(LAYERS):
-        start = LAYERS[layer - 1] if layer else 0
+    layers = range(len(shape.layers))
+    for layer in layers:
         if number and not layer:
-            networks.append(make_network(r, layer, 0, own=True, referring=True))
+            networks.append(make_network(r, shape, layer, 0, own=True, referring=True))
         for second in (False, True):
             own = second or layer == 0
-            known = stop if own else start
-            networks.append(make_network(r, layer, known, own=own, referring=bool(number)))
+            known = shape.layers[layer] if own else shape.start(layer)
+            networks.append(make_network(r, shape, layer, known, own=own, referring=bool(number)))
+    channels = shape.layers[-1]
+    groups = sum(map(shape.columns, layers)) - channels
     offsets = np.concatenate(
-        [r.integers(0, 8 * TABLES, (4, CHANNELS)), r.integers(0, 16 * FLAGS, (4, sum(GROUPS)))], axis=1
+        [r.integers(0, 8 * shape.tables, (4, channels)), r.integers(0, 16 * shape.flags, (4, groups))], axis=1
     )
-    coarse = None if number else r.integers(-50, 200, (2, LAYERS[0] + GROUPS[0])).astype(np.int16)
-    return ContextSet(FEATURES[number], offsets.astype(np.int16), coarse, tuple(networks))
+    coarse = None if number else r.integers(-50, 200, (2, shape.columns(0))).astype(np.int16)
+    return ContextSet(shape.features[number], offsets.astype(np.int16), coarse, tuple(networks))
 
 
-def make_model(seed: int, sets: int = 2) -> EntropyModel:
+def make_model(seed: int, sets: int = 2, shape: Shape = SMALL) -> EntropyModel:
     """Return a model with random weights and offsets and smooth tables, for pictures alone and with a reference."""
     r = np.random.default_rng(seed)
+    channels, predicted = shape.layers[-1], shape.predicted
     starts, counts = [], []
-    for t in range(TABLES):
+    for t in range(shape.tables):
         z = np.arange(min(256, 3 + int(0.8 * 1.7**t)))
         p = np.exp(-z / (0.2 * 1.7**t)) + 1e-3
         frequency = np.maximum(1, np.floor(p / p.sum() * (TOTAL - len(z)))).astype(np.int64)
         frequency[0] += TOTAL - frequency.sum()
         starts.append(np.cumsum(frequency) - frequency)
         counts.append(len(z))
-    fine = r.uniform(16, 60, CHANNELS)
+    fine = r.uniform(16, 60, channels)
     steps = fine[None] * 2.0 ** (np.arange(25, -1, -1) * 4 / 50)[:, None]
     return EntropyModel(
         tile=4,
-        layers=LAYERS,
-        group=GROUP,
-        order=np.append(r.permutation(PREDICTED), PREDICTED + r.permutation(CHANNELS - PREDICTED)).astype(
+        layers=shape.layers,
+        group=shape.group,
+        order=np.append(r.permutation(predicted), predicted + r.permutation(channels - predicted)).astype(
             np.uint16
         ),
         logarithm=np.minimum(127, np.round(16 * np.log2(1 + np.arange(64)))).astype(np.uint8),
         anchors=np.array([0, 200, 500, 1023], np.uint16),
         steps=np.maximum(16, steps).astype(np.uint16),
         rounding=np.full(26, 110, np.uint8),
-        predict=(1024 * np.eye(PREDICTED) + r.integers(-60, 60, (4, 4, PREDICTED, PREDICTED))).astype(
+        predict=(1024 * np.eye(predicted) + r.integers(-60, 60, (4, 4, predicted, predicted))).astype(
             np.int16
         ),
-        sets=tuple(make_set(r, number) for number in range(sets)),
+        sets=tuple(make_set(r, shape, number) for number in range(sets)),
         starts=np.concatenate(starts).astype(np.uint16),
         counts=np.array(counts),
-        zeros=np.linspace(1, TOTAL - 1, FLAGS).astype(np.uint16),
+        zeros=np.linspace(1, TOTAL - 1, shape.flags).astype(np.uint16),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.codec.conftest import make_latents, make_model
+from tests.codec.conftest import Shape, make_latents, make_model
 
 from heliograph.codec import container, tiles
 from heliograph.codec.codec import Codec
@@ -17,15 +17,15 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 STREAM, SLICE, MODEL, ROUND_TRIP = (bytes([n]) for n in range(4))
 MERGED, CUT, NO_ROOM, NO_CAPACITY, ILLEGAL = 1, 2, 32, 64, 128
 LARGEST = 20000  # bytes of an input
-# cumulative channels of the layers, features, tables, predicted channels
+WHOLE = 1 << 30  # bytes below which layers are merged: always
 SHAPES = (
-    ((1,), (1, 1), 2, 0),
-    ((1, 2), (2, 1), 3, 1),
-    ((3,), (1, 2), 5, 3),
-    ((1, 2, 3, 4, 5, 6, 7, 8), (2, 2), 4, 1),
-    ((4, 6), (16, 3), 128, 2),
-    ((2, 5, 9), (3, 32), 12, 2),
-    ((16,), (4, 4), 8, 16),
+    Shape((1,), 1, ((1, 1), (1, 1)), 2, 2, 0),
+    Shape((1, 2), 1, ((2, 1), (1, 2)), 3, 2, 1),
+    Shape((3,), 2, ((1, 2), (3, 1)), 5, 3, 3),
+    Shape((1, 2, 3, 4, 5, 6, 7, 8), 32, ((2, 2), (2, 3)), 4, 5, 1),
+    Shape((4, 6), 3, ((16, 3), (2, 3)), 128, 128, 2),
+    Shape((2, 5, 9), 2, ((3, 32), (16, 4)), 12, 9, 2),
+    Shape((16,), 16, ((4, 4), (3, 32)), 8, 8, 16),
 )
 
 
@@ -50,10 +50,12 @@ def small_streams() -> dict[str, bytes]:
             parts = 1 if merged else len(codec.coder.model.layers)
             header = container.Header(codec.id, width, height, level, parts, side)
             slices = [
-                codec.coder.encode(codec.coder.quantise(latents[place], level, 110), level, merged=merged)
+                codec.coder.encode(
+                    latents[place], level, rounding=110, strength=0, merge_below=merged * WHOLE
+                )
                 for place in header.slices
             ]
-            segments = [pieces[part] for part in range(parts) for pieces in slices]
+            segments = [coded.segments[part] for part in range(parts) for coded in slices]
             out[f"small-{number}-{parts}"] = container.pack(header, segments)
     return out
 
@@ -83,9 +85,8 @@ def main(folder: Path) -> None:
         (folder / f"mistake-trip-{flags}").write_bytes(ROUND_TRIP + start + bytes(range(40)))
     (folder / "slice-cut-in-its-states").write_bytes(SLICE + head(5, 7, 500, MERGED) + bytes([6, 0]))
     models = {"golden": (GOLDEN / "codec/entropy.bin").read_bytes()}
-    for seed, (layers, features, tables, predicted) in enumerate(SHAPES):
-        made = make_model(seed, layers=layers, features=features, tables=tables, predicted=predicted)
-        models[f"{seed}"] = made.to_bytes()
+    for seed, shape in enumerate(SHAPES):
+        models[f"{seed}"] = make_model(seed, 1 + seed % 2, shape).to_bytes()
     for name, entropy in models.items():
         end = head(6, 5, 300, MERGED, strength=9) + bytes(range(0, 256, 5))
         (folder / f"model-{name}").write_bytes((MODEL + bytes([len(end)]) + entropy)[:LARGEST] + end)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from crc32c import crc32c
 from tests.codec.conftest import make_model
 from tests.fuzz.corpus import GOLDEN, SHAPES, small_streams
@@ -15,7 +17,7 @@ from tests.fuzz.havoc import change_bytes, change_number
 
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
-from heliograph.codec.coder import Coder
+from heliograph.codec.coder import Coder, Reference
 from heliograph.codec.description import describe
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.native_coder import NativeCoder, load_core
@@ -23,6 +25,7 @@ from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import thin
 from heliograph.codec.tiles import latent_shape
+from heliograph.codec.values import HIGHEST, LOWEST, Values
 from heliograph.errors import HeliographError, StreamError
 
 MOST_PIXELS = 4_000_000  # larger announcements take their time by right
@@ -37,6 +40,9 @@ def change_fields(data: bytes, rng: random.Random) -> bytes:
         [("width", 65536), ("height", 65536), ("level", 1024), ("parts", 9), ("side", 4097)]
     )
     header = replace(header, **{field: change_number(getattr(header, field), rng, below)})  # type: ignore[arg-type]
+    if header.reference is not None and rng.random() < 0.2:
+        level, depth = rng.randrange(1024), rng.randint(1, container.MAX_DEPTH)
+        header = replace(header, reference=replace(header.reference, level=level, depth=depth))
     segments = [stream.segment(n) or b"" for n in range(len(stream.segments))]
     if segments and rng.random() < 0.8:
         at = rng.randrange(len(segments))
@@ -78,10 +84,14 @@ def change_whole(data: bytes, rng: random.Random) -> bytes:
 
 
 def streams(folder: Path) -> Callable[[random.Random], None]:
-    """Fuzz what is done with a stream up to its symbols."""
+    """Fuzz what is done with a stream up to its values."""
     codec = Codec(GOLDEN / "codec")
-    reference = Codec(GOLDEN / "codec")
-    reference.coder = NumpyCoder(codec.coder.model.to_bytes())
+    in_numpy = Codec(GOLDEN / "codec")
+    in_numpy.coder = NumpyCoder(codec.coder.model.to_bytes())
+    there: dict[bytes, Values] = {}  # what golden streams refer to comes before them
+    for name in json.loads((GOLDEN / "streams.json").read_text(encoding="utf-8")):
+        golden = decode_stream((GOLDEN / f"{name}.helio").read_bytes(), codec, references=there)
+        there[golden.picture_id] = golden.values
     known = [path.read_bytes() for path in sorted(GOLDEN.glob("*.helio"))] + list(
         small_streams().values()
     ) * 2
@@ -112,15 +122,14 @@ def streams(folder: Path) -> Callable[[random.Random], None]:
             container.open(thinned).check_whole()
         results = []
         is_small = latent_shape(width, height)[0] * latent_shape(width, height)[1] <= MOST_POSITIONS
-        for each in (codec, reference) if is_small else (codec,):
+        for each in (codec, in_numpy) if is_small else (codec,):
             try:
-                decoded = decode_stream(data, each, partial=is_partial)
+                decoded = decode_stream(data, each, partial=is_partial, references=there)
             except HeliographError as error:  # whose texts differ
                 results.append(type(error).__name__)
             else:
-                assert decoded.symbols.shape[:2] == latent_shape(width, height)
-                assert decoded.values.shape == decoded.symbols.shape
-                results.append(decoded.symbols.tobytes().hex() + str(decoded.loss))
+                assert decoded.values.shape[:2] == latent_shape(width, height)
+                results.append(decoded.values.tobytes().hex() + str(decoded.loss))
         assert len(set(results)) == 1, f"C and numpy differ: {[r[:150] + r[-40:] for r in results]}"
 
     return once
@@ -130,10 +139,7 @@ def models(folder: Path) -> Callable[[random.Random], None]:
     """Fuzz entropy files: C and numpy take or refuse the same ones, and decode the same with those they take."""
     core = load_core()
     assert core is not None
-    known = [
-        make_model(seed, layers=layers, features=features, tables=tables, predicted=predicted).to_bytes()
-        for seed, (layers, features, tables, predicted) in enumerate(SHAPES)
-    ]
+    known = [make_model(seed, sets, shape).to_bytes() for seed, shape in enumerate(SHAPES) for sets in (1, 2)]
 
     def once(rng: random.Random) -> None:
         entropy = change_bytes(rng.choice(known), rng)
@@ -156,13 +162,19 @@ def models(folder: Path) -> Callable[[random.Random], None]:
                 segments[n] = bytes([0]) + segment[:2] + bytes([rng.randrange(1, 256)]) + segment[2:]
         results = []
         is_cut = rng.random() < 0.7
+        there = None
+        if len(model.sets) == 2 and rng.random() < 0.7:
+            drawn = [rng.randint(LOWEST, HIGHEST) for _ in range(rows * columns * model.channels)]
+            there = Reference(np.array(drawn, np.int16).reshape(rows, columns, -1), rng.randrange(1024))
         for coder in coders:
             try:
-                got = coder.decode(segments, rows, columns, level, merged=len(segments) == 1, cut=is_cut)
+                got = coder.decode(
+                    segments, rows, columns, level, merged=len(segments) == 1, cut=is_cut, reference=there
+                )
             except StreamError:  # whose texts differ
                 results.append("StreamError")
             else:
-                results.append(got.symbols.tobytes().hex() + str(got.read))
+                results.append(got.values.tobytes().hex() + str(got.read))
         assert results[0] == results[1], f"C and numpy differ: {[r[:150] + r[-40:] for r in results]}"
 
     return once

@@ -61,6 +61,7 @@ def load_models() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its data classes look for what they are annotated with
     spec.loader.exec_module(module)
     return module
 

@@ -36,10 +36,10 @@ def extreme_model(signs: tuple[int, ...]) -> EntropyModel:
     first, second = MAX_FEATURES
 
     def bytes_(*shape: int) -> npt.NDArray[np.int8]:
-        return np.clip(128 * r.choice(signs, shape), -128, 127).astype(np.int8)
+        return np.asarray(np.clip(128 * r.choice(signs, shape), -128, 127), np.int8)
 
     def words(*shape: int) -> npt.NDArray[np.int16]:
-        return np.clip(32_768 * r.choice(signs, shape), -32_768, 32_767).astype(np.int16)
+        return np.asarray(np.clip(32_768 * r.choice(signs, shape), -32_768, 32_767), np.int16)
 
     def biases(count: int) -> npt.NDArray[np.int32]:
         return (MAX_BIAS * r.choice(signs, count)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""A codec for a site: its tables and dead zone, under another id; encoder, steps and decoders stay."""
+"""A codec for a site: its contexts and tables, under another id; encoder, steps and decoders stay."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_calibrating_changes_tables_and_id_and_leaves_the_encoder(
     assert after.read(SERVER) == before.read(SERVER)
     latents = Encoder(after).latents(np.asarray(picture))
     data = Packer(after, latents, picture.width, picture.height).pack(Rate(quality=40)).data
-    assert decode_stream(data, after).symbols.shape == latents.shape
+    assert decode_stream(data, after).values.shape == latents.shape
     assert main([*command, "--steps", "1"]) == 2
     assert "holds a codec already; give another folder (-o)" in capsys.readouterr().err
 

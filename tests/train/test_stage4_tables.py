@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from heliograph.train.context_fit import PREDICTED, default_layers
-from heliograph.train.context_network import ContextSpec, macs_per_pixel
+from heliograph.train.context_fit import PREDICTED, default_spec
+from heliograph.train.context_network import macs_per_pixel
 from heliograph.train.networks import ENCODERS
 from heliograph.train.run import Run
-from heliograph.train.stage4_tables import CONTEXT_FEATURES, latent_maps
+from heliograph.train.stage4_tables import CONTEXT_FEATURES, latent_maps, latent_pairs
 
 
 def test_maps_are_of_whole_pictures_and_the_same_for_a_seed(finished: Run) -> None:
@@ -26,5 +30,16 @@ def test_maps_are_of_whole_pictures_and_the_same_for_a_seed(finished: Run) -> No
 
 @pytest.mark.parametrize(("name", "most"), [("accelerator", 150), ("microcontroller", 50)])
 def test_contexts_keep_their_budget_of_multiply_adds(name: str, most: int) -> None:
-    layers = default_layers(ENCODERS[name].latent)
-    assert macs_per_pixel(ContextSpec(layers, CONTEXT_FEATURES[name]), min(PREDICTED, layers[0])) < most
+    spec = default_spec(ENCODERS[name].latent, CONTEXT_FEATURES[name])
+    assert macs_per_pixel(spec, min(PREDICTED, spec.layers[0])) < most
+
+
+def test_pairs_are_made_of_photographs_and_then_taken_from_sites(finished: Run, tmp_path: Path) -> None:
+    camera = tmp_path / "sites" / "river"
+    camera.mkdir(parents=True)
+    for n in range(3):
+        Image.new("RGB", (64, 48), (40 * n, 90, 100)).save(camera / f"{n}.png")
+    pairs = list(latent_pairs(replace(finished, sites=tmp_path / "sites"), 2))
+    assert len(pairs) == 2 + 2 + 1  # two made; pictures with the one before, and with the one before that
+    assert all(a.shape == b.shape and a.dtype == np.int8 for a, b in pairs)
+    assert pairs[-1][0].shape == (3, 4, finished.spec.latent)

@@ -1,4 +1,4 @@
-"""Fit a codec to the pictures of one's own cameras: entropy tables and dead zone; the encoder stays as it is."""
+"""Fit a codec to the pictures of one's own cameras: contexts and tables; the encoder stays as it is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from heliograph.commands.quantities import above_zero, count, seed
 from heliograph.errors import OutputError, RuntimeUnavailableError
 
 NAME = "calibrate"
-HELP = "fit a codec's tables and dead zone to a site's pictures"
+HELP = "fit a codec's contexts and tables to a site's pictures"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +28,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--images", type=Path, required=True, metavar="DIR", help="pictures of the site, 8 or more"
+    )
+    parser.add_argument(
+        "--sites",
+        type=Path,
+        metavar="DIR",
+        help="folder of folders, each with the pictures of one fixed camera in order: what site memory learns from",
     )
     parser.add_argument(
         "-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the new codec"
@@ -65,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise OutputError(f"{arguments.out} holds a codec already; give another folder (-o)")
     fitted, held = calibration.split(arguments.images)
     budget = loop.Budget(arguments.minutes, arguments.steps)
-    options = {"name": name, "seed": arguments.seed}
+    options = {"name": name, "seed": arguments.seed, "sites": arguments.sites}
     if arguments.all:
         with tempfile.TemporaryDirectory() as folder:
             half = calibration.calibrate(codec, fitted, Path(folder), budget, **options)

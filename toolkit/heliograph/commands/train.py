@@ -41,6 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folder of pictures; default: the sample pictures of scikit-image",
     )
     parser.add_argument(
+        "--sites",
+        type=Path,
+        metavar="DIR",
+        help="folder of folders, each with the pictures of one fixed camera in order: what site memory learns from",
+    )
+    parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the run: checkpoints and codec"
     )
     parser.add_argument(
@@ -105,6 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
         training = runs.Run(
             codec=arguments.codec,
             photos=arguments.photos or copy_samples(arguments.out / "photos"),
+            sites=arguments.sites,
             folder=arguments.out,
             resume=arguments.resume,
             seed=arguments.seed,

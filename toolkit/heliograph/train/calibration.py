@@ -1,4 +1,4 @@
-"""A codec for one's own cameras: dead zone and entropy model refitted to a site's pictures."""
+"""A codec for one's own cameras: the entropy model refitted to a site's pictures."""
 
 from __future__ import annotations
 
@@ -23,12 +23,10 @@ from heliograph.server.decoder import ServerDecoder
 from heliograph.train import checkpoint, existing, loop
 from heliograph.train.context_fit import fit_contexts
 from heliograph.train.context_network import ContextSpec
-from heliograph.train.dead_zone import fit_rounding
+from heliograph.train.pairs import made_pair, site_pairs
 from heliograph.train.run import File, kept_checkpoint
 
 FEWEST = 8  # pictures of a site: half of them fit, half tell what it brought
-ROUNDING_PICTURES = 12
-ROUNDING_SIDE = 384  # pixels on a side of what the dead zone is fitted on
 QUALITIES = (10, 30, 50, 70, 90)
 Picture = npt.NDArray[np.uint8]
 
@@ -58,9 +56,16 @@ def split(folder: Path) -> tuple[list[Path], list[Path]]:
 
 
 def calibrate(
-    codec: Codec, files: Sequence[Path], out: Path, budget: loop.Budget, *, name: str, seed: int = 1
+    codec: Codec,
+    files: Sequence[Path],
+    out: Path,
+    budget: loop.Budget,
+    *,
+    name: str,
+    sites: Path | None = None,
+    seed: int = 1,
 ) -> Codec:
-    """Refit a codec's dead zone and entropy model to pictures; return the new codec, which has another id.
+    """Refit a codec's entropy model to pictures; return the new codec, which has another id.
 
     Args:
         codec: the one to start from; its contexts are trained on where the folder keeps their checkpoint.
@@ -68,44 +73,43 @@ def calibrate(
         out: folder of the new codec; the checkpoint lies beside its files, in `calibration/`.
         budget: of the contexts' training.
         name: of the new codec.
+        sites: folder of folders, each with one fixed camera's pictures in order, for contexts with a reference.
 
     Raises:
         TrainingError: pictures too small to fit contexts on.
         CodecError: the codec lacks its server decoder.
     """
-    trained = out / "calibration" / File.CONTEXTS.filename
-    source = kept_checkpoint(codec, File.CONTEXTS)
-    if resume := source.is_file():
-        trained.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(trained, checkpoint.as_start(source))
-    encoder, decoder = Encoder(codec, threads=2), ServerDecoder(codec)
+    folder = out / "calibration"
+    trained = folder / File.CONTEXTS.filename, folder / File.REFERENCES.filename
+    sources = kept_checkpoint(codec, File.CONTEXTS), kept_checkpoint(codec, File.REFERENCES)
+    if resume := all(source.is_file() for source in sources):
+        folder.mkdir(parents=True, exist_ok=True)
+        for source, target in zip(sources, trained, strict=True):
+            write_whole(target, checkpoint.as_start(source))
+    encoder, rng = Encoder(codec, threads=2), np.random.default_rng(seed)
     pictures = [load_srgb(path) for path in files]
     maps = [encoder.latents(picture) for picture in progress.over(pictures, "encoding")]
-    cuts = [_whole_blocks(m, p) for m, p in zip(maps, pictures, strict=True)][:ROUNDING_PICTURES]
-    cut_maps, cut_pictures = [m for m, _ in cuts], [p for _, p in cuts]
+    pairs = [made_pair(p, pictures[rng.integers(len(pictures))], rng) for p in pictures]
+    pairs += site_pairs(sites) if sites is not None else []
+    latent_pairs = [
+        (encoder.latents(a), encoder.latents(b)) for a, b in progress.over(pairs, "encoding pairs")
+    ]
     model = codec.coder.model
-    steps = existing.steps_of(codec)
-    rounding = fit_rounding(cut_maps, cut_pictures, steps, decoder.pixels)
     entropy = fit_contexts(
         [m for part in maps for m in (part, np.ascontiguousarray(part[:, ::-1]))],
-        steps,
-        rounding,
+        latent_pairs,
+        existing.steps_of(codec),
+        model.rounding,
         tile=codec.tile // STRIDE,
         trained=trained,
         budget=budget,
         seed=seed,
-        spec=ContextSpec(tuple(model.layers), model.features),
+        spec=ContextSpec(tuple(model.layers), model.group, (model.sets[0].features, model.sets[-1].features)),
         order=model.order if resume else None,
         resume=resume,
     )
     described = {"from": codec.id.hex(), "pictures": len(files), "seed": seed}
     return Codec(existing.write_copy(codec, out, {ENTROPY: entropy}, {"name": name, "calibrated": described}))
-
-
-def _whole_blocks(latents: npt.NDArray[np.int8], picture: Picture) -> tuple[npt.NDArray[np.int8], Picture]:
-    """Return the upper left part of a picture that is whole blocks, with its latents."""
-    rows, columns = (min(ROUNDING_SIDE, n) // STRIDE for n in picture.shape[:2])
-    return latents[:rows, :columns], picture[: rows * STRIDE, : columns * STRIDE]
 
 
 def compare(before: Codec, after: Codec, files: Sequence[Path]) -> list[Comparison]:

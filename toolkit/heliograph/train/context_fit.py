@@ -4,81 +4,84 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import contexts, rans
+from heliograph.codec import rans
 from heliograph.codec.codec import open_coder
-from heliograph.codec.entropy_model import LOG_SIZE, NOT_SENT, TOTAL, EntropyModel, PassNetwork
-from heliograph.codec.levels import LEVELS, from_quality
+from heliograph.codec.coder import Reference
+from heliograph.codec.contexts import Contexts
+from heliograph.codec.entropy_model import EntropyModel
+from heliograph.codec.levels import LEVELS, from_quality, row_of, steps_at
+from heliograph.codec.numpy_coder import NumpyCoder
+from heliograph.codec.pack import STRENGTH
 from heliograph.errors import TrainingError
 from heliograph.train import loop
 from heliograph.train.context_data import (
     ANCHORS,
     LOWEST,
+    LatentCrops,
     Latents,
+    Pair,
     Quantiser,
-    ResidualCrops,
     channel_order,
     fit_prediction,
-    residuals,
 )
+from heliograph.train.context_integers import TableCounts, to_integers
 from heliograph.train.context_network import (
-    OFFSET_GAIN,
+    FLAG_TABLES,
     TABLES,
-    TOKENS,
-    VALUE_GAIN,
     ContextNetwork,
     ContextSpec,
+    flag_logits,
     table_scales,
 )
 
 LAYER_SHARES = (1 / 12, 1 / 4, 1 / 2, 1)
 HELD_OUT = 16  # of so many maps one is kept from the fit, to report on
 PREDICTED = 16  # channels of layer 0 that are predicted, at most
-CROP = 24  # positions on a side of a training crop
+CROP = 25  # positions on a side of a training crop, 4 n + 1
 COUNTED_MAPS = 100  # maps that offsets and tables are counted on
-MAGNITUDES = 640
-_PRIOR = 30.0  # symbols that the float model's law counts for in a table
-_UNIT = 16.0  # integers per unit of magnitudes, features and values
-_NEVER = 2e-6  # share of non-zero residuals below which a channel is not sent
+REFERENCE_SHARE = 0.5  # of the budget, for contexts with a reference
 _log = logging.getLogger(__name__)
 
 
-def default_layers(channels: int) -> tuple[int, ...]:
-    """Return the cumulative channel counts of the usual four layers."""
-    return tuple(max(1, round(channels * s)) for s in LAYER_SHARES)
+def default_spec(channels: int, features: tuple[tuple[int, int], tuple[int, int]]) -> ContextSpec:
+    """Return the usual four layers of whole groups: of 16 channels, or 8 of few."""
+    group = 16 if channels >= 192 else 8 if channels >= 32 else max(1, channels // 8)
+    layers = [max(group, round(channels * share / group) * group) for share in LAYER_SHARES[:-1]]
+    return ContextSpec((*dict.fromkeys(layers), channels), group, features)
 
 
 def fit_contexts(
     latents: Iterable[Latents],
+    pairs: Iterable[Pair],
     steps: npt.NDArray[np.uint16],
     rounding: npt.NDArray[np.uint8],
     *,
     tile: int,
-    trained: Path,
+    trained: tuple[Path, Path],
     budget: loop.Budget,
+    spec: ContextSpec,
     seed: int = 1,
-    spec: ContextSpec | None = None,
-    order: npt.NDArray[np.uint8] | None = None,
+    order: npt.NDArray[np.uint16] | None = None,
     resume: bool = False,
 ) -> bytes:
     """Fit and return the entropy model file of a codec.
 
     Args:
         latents: maps int8 [h, w, C] of whole training pictures, in the encoder's channel order; all are kept.
-        steps: uint16 [101, C], in sixteenths of a latent unit.
-        rounding: uint8 [101], dead zones in 1/256 of a step.
+        pairs: maps of an earlier and a later picture of one place; without any the model codes pictures alone.
+        steps: uint16 [26, C], in sixteenths of a latent unit.
+        rounding: uint8 [26], dead zones in 1/256 of a step.
         tile: latents on a side of the encoder's tile, even.
-        trained: the float training's checkpoint, .npz; its log lies beside it.
+        trained: where the checkpoints of both contexts lie, .npz, alone and with a reference.
         budget: of the float training; integers, offsets and tables take about two minutes more.
-        order: uint8 [C], the coding order of channels; None finds it.
-        resume: go on from the checkpoint.
+        order: uint16 [C], the coding order of channels; None finds it.
+        resume: go on from the checkpoints.
 
     Raises:
         TrainingError: too few or too small maps, or a loss that is not finite.
@@ -87,28 +90,33 @@ def fit_contexts(
     maps = list(latents)
     held = maps[HELD_OUT // 2 :: HELD_OUT] if len(maps) >= 2 * HELD_OUT else []
     maps = [m for n, m in enumerate(maps) if n % HELD_OUT != HELD_OUT // 2 or not held]
-    size = min(CROP, max((min(m.shape[:2]) for m in maps), default=0)) // 4 * 4
-    if size < 4:
+    size = (min(CROP, max((min(m.shape[:2]) for m in maps), default=0)) - 1) // 4 * 4 + 1
+    if size < 5:
         raise TrainingError(
-            "no latent map has 4x4 positions: fit contexts on pictures of 64x64 pixels or more"
+            "no latent map has 5x5 positions: fit contexts on pictures of 80x80 pixels or more"
         )
     order = channel_order(maps, steps) if order is None else order
-    maps, steps = [np.ascontiguousarray(m[..., order]) for m in maps], steps[:, order]
-    spec = spec or ContextSpec(default_layers(len(order)))
-    quantise, rng = Quantiser(steps, rounding), np.random.default_rng(seed)
+    maps = [np.ascontiguousarray(m[..., order]) for m in maps]
+    ordered = [(np.ascontiguousarray(a[..., order]), np.ascontiguousarray(b[..., order])) for a, b in pairs]
+    quantise, rng = Quantiser(steps[:, order], rounding), np.random.default_rng(seed)
     predict = fit_prediction(maps, quantise, min(PREDICTED, spec.layers[0]), rng)
-    mean, bits, share = _statistics(maps[:: max(1, len(maps) // COUNTED_MAPS)], quantise, predict)
-    start = np.interp(np.log(mean + 1e-5), np.log(table_scales()), np.arange(TABLES))  # [A, C]
-    network = ContextNetwork(spec, ANCHORS, start, size)
-    supply = ResidualCrops(maps, quantise, predict, bits, size=size, seed=seed)
-    network(supply[0][0])
-    loop.train(network, supply, trained, budget=budget, peak=3e-3, resume=resume)
-    model = to_integers(network, steps, rounding, order, predict, tile)
-    offsets = model.offsets.copy()
-    offsets[:, spec.layers[0] :][share[:, spec.layers[0] :] < _NEVER] = NOT_SENT
-    model = replace(model, offsets=offsets)
     counted = maps[:: max(1, len(maps) // COUNTED_MAPS)]
-    model = count_tables(model, network, counted, quantise, rng)
+    start, bits = _statistics(counted[::4] or counted, quantise, spec)
+    of_alone, of_references = budget.split(1 - REFERENCE_SHARE) if ordered else (budget, budget)
+    alone = ContextNetwork(spec, ANCHORS, start, predict / 4096, size)
+    supply = LatentCrops(maps, quantise, bits, size=size, seed=seed)
+    alone(supply[0][0])
+    loop.train(alone, supply, trained[0], budget=of_alone, peak=3e-3, resume=resume)
+    networks = [alone]
+    if ordered:
+        offsets = alone.offsets_in_tables()
+        referring = ContextNetwork(spec, ANCHORS, offsets, predict / 4096, size, alone)
+        supply = LatentCrops(ordered, quantise, bits, size=size, seed=seed)
+        referring(supply[0][0])
+        loop.train(referring, supply, trained[1], budget=of_references, peak=3e-3, resume=resume)
+        networks.append(referring)
+    model = to_integers(networks, steps[:, order], rounding, order, predict, tile)
+    model = count_tables(model, alone, counted, ordered[:: max(1, len(ordered) // COUNTED_MAPS)], rng)
     data = model.to_bytes()
     EntropyModel.from_bytes(data)  # checked as a device will
     for quality, saved in savings(data, held).items() if held else ():
@@ -128,139 +136,90 @@ def savings(
     coder = open_coder(data)
     saved = {}
     for quality in qualities:
-        level, rounding = from_quality(quality), int(coder.model.rounding[quality])
-        symbols = [coder.quantise(m, level, rounding) for m in maps]
-        flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in symbols])
+        level = from_quality(quality)
+        rounding = int(coder.model.rounding[row_of(level)])
+        quantise = Quantiser(coder.model.steps, coder.model.rounding)
+        step = steps_at(coder.model.steps, level)
+        ordered = [np.rint(quantise(m[..., coder.model.order], level) / step) for m in maps]
+        flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in ordered])
         ideal = sum(entropy(channel) for channel in flat.T) * len(flat)
-        saved[quality] = 1 - sum(sum(coder.estimate(s, level)) for s in symbols) / rans.COST_UNIT / ideal
+        coded = (coder.encode(m, level, rounding=rounding, strength=0, only_estimate=True) for m in maps)
+        saved[quality] = 1 - sum(sum(c.bits) for c in coded) / rans.COST_UNIT / ideal
     return saved
 
 
 def _statistics(
-    maps: Sequence[Latents], quantise: Quantiser, predict: npt.NDArray[np.int16]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return mean magnitudes [A, C], ideal static bits per position [A], and shares of non-zeros [A, C]."""
-    mean, bits, share = [], [], []
-    for level in ANCHORS:
-        flat = [
-            residuals(quantise(m, int(level)), predict).reshape(-1, m.shape[-1]) for m in maps[::4] or maps
-        ]
-        r = np.concatenate(flat)
-        mean.append(np.abs(r).mean(axis=0))
-        share.append((r != 0).mean(axis=0))
-        bits.append(sum(entropy(r[:, c]) for c in range(r.shape[1])))
-    return np.array(mean), np.array(bits) + 1e-3, np.array(share)
+    maps: Sequence[Latents], quantise: Quantiser, spec: ContextSpec
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return starting offsets [A, C + Q] in tables, and ideal static bits per position [A], of maps in coding order."""
+    starts, bits = [], []
+    for level in ANCHORS.tolist():
+        step = steps_at(quantise.steps, level)
+        r = np.concatenate([np.rint(quantise(m, level) / step).reshape(-1, len(step)) for m in maps])
+        mean = np.abs(r).mean(axis=0)
+        tables = np.interp(np.log(mean + 1e-5), np.log(table_scales()), np.arange(TABLES))
+        zero = np.array([_zero_share(r[:, group]) for group in _groups(spec)])
+        logits = np.log(zero + 1e-4) - np.log(1 - zero + 1e-4)
+        flags = np.interp(-logits, -flag_logits(), np.arange(FLAG_TABLES))
+        starts.append(np.concatenate([tables, flags]))
+        bits.append(sum(entropy(channel) for channel in r.T))
+    return np.array(starts), np.array(bits) + 1e-3
 
 
-def entropy(symbols: npt.NDArray[np.integer]) -> float:
+def _groups(spec: ContextSpec) -> list[slice]:
+    """Return the channels of each group of all layers."""
+    out = []
+    for layer in range(len(spec.layers)):
+        start, stop = spec.span(layer)
+        out += [slice(at, min(at + spec.group, stop)) for at in range(start, stop, spec.group)]
+    return out
+
+
+def _zero_share(r: npt.NDArray[np.float64]) -> float:
+    """Return the share of positions where all of a group is 0, of [positions, channels]."""
+    return float((r == 0).all(axis=1).mean())
+
+
+def entropy(symbols: npt.NDArray[np.generic]) -> float:
     """Return the entropy of a sequence's own histogram in bits per symbol: an ideal static table's cost."""
     counts = np.unique(symbols, return_counts=True)[1]
     p = counts / counts.sum()
     return float(-(p * np.log2(p)).sum())
 
 
-def _shift(weights: npt.NDArray[np.float64], top: int) -> int:
-    """Return the largest shift at which all weights fit."""
-    peak = float(np.abs(weights).max())
-    return int(np.clip(np.floor(np.log2(top / max(peak, 1e-9))), 1, 20))
-
-
-def _scaled(weights: npt.NDArray[np.float64], shift: int, kind: str) -> npt.NDArray[Any]:
-    limit = {"i1": 127, "i2": 32767, "i4": 1 << 26}[kind]
-    return np.clip(np.rint(weights * 2.0**shift), -limit, limit).astype(kind)
-
-
-def _integer_network(net: dict[str, keras.Variable]) -> PassNetwork:
-    w = {k: np.asarray(v, np.float64) for k, v in net.items()}
-    choose = w["choose"] * VALUE_GAIN
-    own = w.get("own")
-    a, b, c = (_shift(x, 127) for x in (w["mix"] if w["mix"].size else np.ones(1), w["look"], choose))
-    b = min(b, _shift(w["level"] * _UNIT / 512, 32767))
-    c = min(c, 15 if own is None else _shift(own, 32767))
-    return PassNetwork(
-        (a, b, c),
-        _scaled(w["mix"], a, "i1"),
-        _scaled(w["mix_bias"] * _UNIT, a, "i4"),
-        _scaled(w["look"], b, "i1"),
-        _scaled(w["look_bias"] * _UNIT, b, "i4"),
-        _scaled(w["level"] * _UNIT / 512, b, "i2"),
-        _scaled(choose, c, "i1"),
-        None if own is None else _scaled(own, c, "i2"),
-    )
-
-
-def to_integers(
-    network: ContextNetwork,
-    steps: npt.NDArray[np.uint16],
-    rounding: npt.NDArray[np.uint8],
-    order: npt.NDArray[np.uint8],
-    predict: npt.NDArray[np.int16],
-    tile: int,
-) -> EntropyModel:
-    """Return a trained network as integers, with the tables it was trained with."""
-    law = np.asarray(network.law, np.float64)
-    p = np.exp(law - law.max(axis=1, keepdims=True))
-    starts, counts = tables_from(np.pad(p / p.sum(axis=1, keepdims=True), ((0, 0), (0, MAGNITUDES - TOKENS))))
-    logarithm = np.minimum(np.rint(_UNIT * np.log2(1 + np.arange(LOG_SIZE))), 127).astype(np.uint8)
-    offsets = np.rint(np.asarray(network.offset, np.float64) * OFFSET_GAIN * _UNIT)
-    return EntropyModel(
-        tile,
-        network.spec.layers,
-        network.spec.features,
-        order,
-        logarithm,
-        ANCHORS.astype(np.uint16),
-        steps,
-        rounding,
-        np.clip(offsets, -16 * TABLES, 2 * 16 * TABLES).astype(np.int16),
-        predict,
-        _scaled(np.asarray(network.coarse_own, np.float64), 8, "i2"),
-        tuple(_integer_network(net) for net in network.nets),
-        starts,
-        counts,
-    )
-
-
-def tables_from(p: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-    """Return starts and counts of tables for distributions of magnitudes [T, n]; signs are equally likely."""
-    starts, counts = [], []
-    for row in p:
-        z = np.zeros(2 * len(row) - 1)
-        z[0], z[1::2], z[2::2] = row[0], row[1:] / 2, row[1:] / 2
-        likely = np.flatnonzero(z * TOTAL >= 0.5)
-        count = int(np.clip(likely[-1] + 2, 2, 256))
-        kept = np.append(z[: count - 1], z[count - 1 :].sum())
-        frequency = 1 + np.floor(kept * (TOTAL - count)).astype(np.int64)
-        frequency[int(np.argmax(frequency))] += TOTAL - frequency.sum()
-        starts.append(np.cumsum(frequency) - frequency)
-        counts.append(count)
-    return np.concatenate(starts).astype(np.uint16), np.array(counts, np.int64)
-
-
 def count_tables(
     model: EntropyModel,
     network: ContextNetwork,
     maps: Sequence[Latents],
-    quantise: Quantiser,
+    pairs: Sequence[Pair],
     rng: np.random.Generator,
 ) -> EntropyModel:
-    """Return the model with tables counted on the residuals that its integers assign to each."""
-    law = np.asarray(network.law, np.float64)
-    prior = np.exp(law - law.max(axis=1, keepdims=True))
-    prior /= prior.sum(axis=1, keepdims=True)
-    counts = np.pad(prior * _PRIOR, ((0, 0), (0, MAGNITUDES - TOKENS)))
+    """Return the model with tables counted on what its integers assign to each, quantised as streams are.
+
+    Args:
+        model: with the tables it trained with.
+        network: of pictures alone, whose law counts too.
+        maps, pairs: in coding order.
+        rng: of the levels.
+    """
+    counts, coder = TableCounts(network), NumpyCoder(model.to_bytes())
+    quantise = Quantiser(model.steps, model.rounding)
+
+    def add(latents: Latents, level: int, reference: Reference | None) -> None:
+        rows, columns, _ = latents.shape
+        contexts = Contexts(model, rows, columns, level, reference)
+        ordered = np.empty_like(latents)
+        ordered[..., model.order] = latents
+        for coded, residual, flag in coder.encode_passes(contexts, ordered, rounding=128, strength=STRENGTH):
+            sent = coded.by_channel(flag)
+            counts.add(coded.tables[sent], residual[sent], coded.flag_tables, flag.astype(np.int64))
+
     for latents in maps:
-        for level in rng.integers(LOWEST, LEVELS, 2):
-            for _, _, table, residual, _ in walk_residuals(model, quantise(latents, int(level)), int(level)):
-                place = table.astype(np.int64) * MAGNITUDES + np.minimum(np.abs(residual), MAGNITUDES - 1)
-                counts += np.bincount(place.reshape(-1), minlength=counts.size).reshape(counts.shape)
-    starts, sizes = tables_from(counts / counts.sum(axis=1, keepdims=True))
-    return replace(model, starts=starts, counts=sizes)
-
-
-def walk_residuals(
-    model: EntropyModel, symbols: npt.NDArray[np.int16], level: int
-) -> Iterable[tuple[int, int, npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield layer, pass, tables, residuals and values [n, channels of the layer] of symbols [h, w, C]."""
-    for coded, residual in contexts.Contexts.of(model, symbols, level).residuals(symbols):
-        yield coded.layer, coded.number, coded.tables, residual, coded.values
+        for level in rng.integers(LOWEST, LEVELS, 2).tolist():
+            add(latents, level, None)
+    for before, latents in pairs:
+        level = int(rng.integers(LOWEST, LEVELS))
+        grid = rng.uniform(-0.5, 0.5, before.shape)
+        values = np.rint(quantise(before, level, grid)).astype(np.int16)
+        add(latents, level, Reference(values, level))
+    return counts.tables(model)

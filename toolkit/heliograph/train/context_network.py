@@ -1,7 +1,8 @@
-"""The float context network: bits of residuals under tables that a small network chooses.
+"""The float context network: bits of residuals and flags under tables that a small network chooses.
 
-The loss is the number of bits itself. A value in table units lies between two tables and costs the mean of
-their costs weighted by its distance, so the gradient tells each value which way the better table is.
+The loss is the number of bits itself. A value in table units lies between two tables and costs the mean of their costs
+weighted by its distance, so the gradient tells each value which way the better table is. With a reference the network
+also opens it: a residual's cost, seen between whole residuals, tells the prediction which way is nearer.
 """
 
 from __future__ import annotations
@@ -14,52 +15,78 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.codec.contexts import coded, passes
 from heliograph.codec.levels import LEVELS
+from heliograph.codec.passes import coded, passes
 
-TABLES = 64
+TABLES, FLAG_TABLES = 64, 48
 TOKENS = 48  # magnitudes 0 to 46, and the rest
 SMALLEST, LARGEST = 2.0**-10, 2.0**5.6  # mean magnitudes of the first and the last table
+FLAG_LOGITS = (9.7, -6.5)  # log odds of flag 0 in the first and the last table
 FEATURE_TOP = 8.0  # of both stages' features, 127 when integer
 VALUE_GAIN = 4.0  # tables per unit of the last stage's output, so that all weights learn at one rate
 OFFSET_GAIN = 10.0
+LEVEL_UNIT = 512.0
+LARGEST_VALUE = 2048.0
 _LOG2 = float(np.log(2))
+_LEAK = 0.03  # slope of `open` outside 0 to 1 in training, so that what is shut can open
 Tensor = Any  # of whichever backend Keras runs on
-_DIRECT = ((0, 1), (1, 0), (1, 2), (2, 1))
-_DIAGONAL = ((0, 0), (0, 2), (2, 0), (2, 2))
+DIRECT = ((0, 1), (1, 0), (1, 2), (2, 1))  # rows and columns in steps from the upper left neighbour
+DIAGONAL = ((0, 0), (0, 2), (2, 0), (2, 2))
+PREDICT_TAPS = {
+    False: ((0, 1), (2, 1), (1, 0), (1, 2)),
+    True: ((0, 0), (0, 2), (2, 0), (2, 2)),
+}  # in the format's order
 
 
 @dataclass(frozen=True)
 class ContextSpec:
-    """Shape of a context model: cumulative channels of the layers, features of the two stages."""
+    """Shape of a context model: cumulative channels of the layers, channels of a group, features of the two stages.
+
+    `features` are those of pictures alone and of those with a reference.
+    """
 
     layers: tuple[int, ...]
-    features: tuple[int, int] = (8, 16)
+    group: int = 16
+    features: tuple[tuple[int, int], tuple[int, int]] = ((8, 16), (8, 16))
 
     def span(self, layer: int) -> tuple[int, int]:
         """Return the first channel of a layer and the one after its last."""
         return (self.layers[layer - 1] if layer else 0), self.layers[layer]
 
+    def groups(self, layer: int) -> int:
+        """Return the number of groups of a layer."""
+        start, stop = self.span(layer)
+        return -(-(stop - start) // self.group)
+
+    @property
+    def all_groups(self) -> int:
+        """Number of groups of all layers."""
+        return sum(self.groups(layer) for layer in range(len(self.layers)))
+
 
 def macs_per_pixel(spec: ContextSpec, predicted: int) -> float:
-    """Multiply-adds of the context model per picture pixel when no symbol is zero; zeros are skipped."""
-    first, second = spec.features
+    """Multiply-adds per picture pixel of contexts of pictures alone when nothing is zero; zeros are skipped."""
+    first, second = spec.features[0]
     total = 4.0 * predicted**2 * 15 / 16
     for layer in range(len(spec.layers)):
         start, stop = spec.span(layer)
-        count = stop - start
+        count, columns = stop - start, stop - start + spec.groups(layer)
+        look = second * (9 * first + columns)
         if layer == 0:  # networks on 3/4 of the positions, neighbours in 15/16
-            total += (
-                first * count * (1 / 4 + 1 / 2) + 3 / 4 * second * (9 * first + count) + 15 / 16 * 4 * count
-            )
+            total += first * count * (1 / 4 + 1 / 2) + 3 / 4 * look + 15 / 16 * 4 * columns
         else:
-            total += first * (2 * start + count / 2) + second * (9 * first + count) + 4 * count / 2
+            total += first * (2 * start + count / 2) + look + 4 * columns / 2
     return total / 256
 
 
 def table_scales() -> npt.NDArray[np.float64]:
     """Return the mean magnitude each table starts with, float64 [TABLES], geometric."""
     return np.asarray(SMALLEST * (LARGEST / SMALLEST) ** (np.arange(TABLES) / (TABLES - 1)))
+
+
+def flag_logits() -> npt.NDArray[np.float64]:
+    """Return the log odds of flag 0 in each table of flags, float64 [FLAG_TABLES]."""
+    return np.linspace(*FLAG_LOGITS, FLAG_TABLES)
 
 
 def start_tables() -> npt.NDArray[np.float64]:
@@ -72,33 +99,53 @@ def start_tables() -> npt.NDArray[np.float64]:
     return np.asarray(np.log(p + 1e-9))
 
 
-class ContextNetwork(keras.Model):  # type: ignore[misc]
-    """Bits of residuals, each under the table its context chooses.
+def _magnitude(r: Tensor) -> Tensor:
+    """What contexts see of whole numbers."""
+    return ops.log(1.0 + ops.minimum(ops.abs(r), 63.0)) / _LOG2
 
-    Called with {"residual": [B, size, size, C], "level": [B, 1]} it returns float32 [B]: bits per position.
-    `y` of training is the weight of each crop.
+
+class ContextNetwork(keras.Model):  # type: ignore[misc]
+    """Bits of latents, each residual and flag under the table its context chooses.
+
+    Called with {"latent": [B, size, size, C] in 1/16 unit, "step": [B, C], "rounding": [B, 1] in steps,
+    "level": [B, 1]}, and with a reference also {"reference": [B, size, size, C], "reference_level": [B, 1]}, it returns
+    float32 [B]: bits per position. `y` of training is the weight of each crop.
 
     Args:
-        spec: layers and features.
+        spec: layers, groups and features.
         anchors: levels of the offset rows, ascending.
-        offsets: float [A, C], starting offsets in table units.
-        size: of the crops, a multiple of 4.
+        offsets: float [A, C + Q], starting offsets in table units.
+        predict: float [4, 4, P, P], see FORMAT.md, but not in 1/4096.
+        size: of the crops, 4 n + 1, so that mirroring at all edges is as in the format.
+        alone: the trained network of pictures alone, for one with references; its tables are shared and stay.
     """
 
     def __init__(
-        self, spec: ContextSpec, anchors: npt.NDArray[np.int64], offsets: npt.NDArray[np.float64], size: int
+        self,
+        spec: ContextSpec,
+        anchors: npt.NDArray[np.int64],
+        offsets: npt.NDArray[np.float64],
+        predict: npt.NDArray[np.float64],
+        size: int,
+        alone: ContextNetwork | None = None,
     ) -> None:
-        super().__init__(name="contexts")
+        super().__init__(name="contexts" if alone is None else "references")
         self.spec, self.anchors, self.size = spec, anchors, size
+        self.refers = alone is not None
+        self.predict = predict.astype(np.float32)
         self.offset = self._weight("offset", offsets.shape)
         self.offset.assign(offsets / OFFSET_GAIN)
-        self.law = self._weight("law", (TABLES, TOKENS))
-        self.law.assign(start_tables())
-        self.coarse_own = self._weight("coarse_own", (2, spec.layers[0]))
+        self.law = self.add_weight(
+            shape=(TABLES, TOKENS), initializer="zeros", trainable=alone is None, name="law"
+        )
+        self.law.assign(start_tables() if alone is None else alone.law)
+        self._sums = [self._group_sums(layer) for layer in range(len(spec.layers))]
+        columns = spec.layers[0] + spec.groups(0)
+        self.coarse_own = None if self.refers else self._weight("coarse_own", (2, columns))
         self.nets: list[dict[str, keras.Variable]] = []
         for layer in range(len(spec.layers)):
-            for second in (False, True):
-                self.nets.append(self._network(layer, own=second or layer == 0))
+            for number in range(3 if self.refers and layer == 0 else 2):
+                self.nets.append(self._network(layer, number))
         hats = [np.interp(np.arange(LEVELS), anchors, row) for row in np.eye(len(anchors))]
         self._hats = np.stack(hats, axis=1).astype(np.float32)  # [LEVELS, A]
         self._masks = {
@@ -106,6 +153,12 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
             for layer in (0, 1)
             for number in range(passes(layer))
         }
+
+    def _group_sums(self, layer: int) -> npt.NDArray[np.float32]:
+        """Return the matrix from a layer's channels to its groups' sums, float32 [channels, groups]."""
+        start, stop = self.spec.span(layer)
+        group = np.arange(stop - start) // self.spec.group
+        return np.asarray(group[:, None] == np.arange(self.spec.groups(layer)), np.float32)
 
     def _weight(self, name: str, shape: tuple[int, ...], deviation: float = 0.0) -> keras.Variable:
         start = (
@@ -115,77 +168,206 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         )
         return self.add_weight(shape=shape, initializer=start, name=name)
 
-    def _network(self, layer: int, *, own: bool) -> dict[str, keras.Variable]:
-        first, second = self.spec.features
+    def _network(self, layer: int, number: int) -> dict[str, keras.Variable]:
+        first, second = self.spec.features[int(self.refers)]
         start, stop = self.spec.span(layer)
-        known, name = (stop if own else start), f"{layer}{int(own)}{len(self.nets)}"
+        bare = self.refers and layer == 0 and number == 0  # sees the reference alone
+        has_own = layer == 0 or number > 0
+        known = 0 if bare else stop if has_own else start
+        inputs = 2 * known + stop if self.refers else known
+        columns, name = stop - start + self.spec.groups(layer), f"{layer}{number}"
         net = {
-            "mix": self._weight(f"mix{name}", (known, first), 0.7 / known**0.5),
+            "mix": self._weight(f"mix{name}", (inputs, first), 0.7 / max(inputs, 1) ** 0.5),
             "mix_bias": self._weight(f"mix_bias{name}", (first,)),
             "look": self._weight(f"look{name}", (3, 3, first, second), (9 * first) ** -0.5),
             "look_bias": self._weight(f"look_bias{name}", (second,)),
             "level": self._weight(f"level{name}", (second,)),
-            "choose": self._weight(f"choose{name}", (second, stop - start), 0.1 / second**0.5),
+            "choose": self._weight(f"choose{name}", (second, columns), 0.1 / second**0.5),
         }
-        if own:
-            net["own"] = self._weight(f"own{name}", (stop - start,))
+        if has_own:
+            net["own"] = self._weight(f"own{name}", (columns,))
+        if self.refers:
+            if has_own:
+                net["change"] = self._weight(f"change{name}", (columns,))
+            net["from"] = self._weight(f"from{name}", (second,))
+            net["there"] = self._weight(f"there{name}", (columns,))
+            net["gate"] = self._weight(f"gate{name}", (second, stop - start), 0.02)
+            net["gate_bias"] = self._weight(f"gate_bias{name}", (stop - start,))
+            net["gate_bias"].assign(np.full(stop - start, 0.85))
         return net
 
+    def _net(self, layer: int, number: int) -> dict[str, keras.Variable]:
+        """Return the network of a pass that has one."""
+        if layer:
+            return self.nets[2 * layer + number + int(self.refers)]
+        return self.nets[max(number - 2, 0) if self.refers else number - 3]
+
     def offsets(self, level: Tensor) -> Tensor:
-        """Return the interpolated offsets float32 [B, C] at levels [B, 1], in table units."""
+        """Return the interpolated offsets float32 [B, C + Q] at levels [B, 1], in table units."""
         row = ops.take(ops.convert_to_tensor(self._hats), ops.cast(level[:, 0], "int32"), axis=0)
         return ops.matmul(row, self.offset) * OFFSET_GAIN
 
-    def cost(self, value: Tensor, residual: Tensor) -> Tensor:
-        """Bits of residuals at values in table units, of equal shape."""
+    def offsets_in_tables(self) -> npt.NDArray[np.float64]:
+        """Return the offsets of the anchors, float64 [A, C + Q], in table units."""
+        return np.asarray(self.offset, np.float64) * OFFSET_GAIN
+
+    def cost(self, value: Tensor, token: Tensor, slope_at: Tensor) -> Tensor:
+        """Bits of residuals of magnitude `token` at values in table units; gradients also move `slope_at`.
+
+        `slope_at` is the magnitude before it was rounded, less the dead zone: `token` is its floor or its ceiling.
+        """
         bits = (ops.logsumexp(self.law, axis=-1, keepdims=True) - self.law) / _LOG2
-        flat = ops.reshape(bits, (-1,))
+        signs = np.concatenate([[0.0], np.ones(TOKENS - 1)]).astype(np.float32)
+        flat = ops.reshape(bits + signs, (-1,))
         value = ops.clip(value, 0.0, TABLES - 1.001)
         low = ops.stop_gradient(ops.floor(value))
-        token = ops.minimum(ops.abs(residual), TOKENS - 1.0)
-        place = ops.cast(low * TOKENS + token, "int32")
         part = value - low
-        of_token = (1 - part) * ops.take(flat, place) + part * ops.take(flat, place + TOKENS)
-        return of_token + ops.cast(ops.not_equal(residual, 0.0), "float32")  # and a sign
+
+        def at(magnitude: Tensor) -> Tensor:
+            place = ops.cast(low * TOKENS + ops.minimum(magnitude, TOKENS - 1.0), "int32")
+            return (1 - part) * ops.take(flat, place) + part * ops.take(flat, place + TOKENS)
+
+        exact = at(token)
+        if not self.refers:
+            return exact
+        below = ops.stop_gradient(ops.floor(slope_at))
+        slope = ops.stop_gradient(at(below + 1.0) - at(below))
+        return exact + slope * (slope_at - ops.stop_gradient(slope_at))
+
+    @staticmethod
+    def flag_cost(value: Tensor, flag: Tensor) -> Tensor:
+        """Bits of flags at values in table units, of equal shape."""
+        logits = ops.convert_to_tensor(flag_logits().astype(np.float32))
+        value = ops.clip(value, 0.0, FLAG_TABLES - 1.001)
+        low = ops.stop_gradient(ops.floor(value))
+        place = ops.cast(low, "int32")
+        way = 2.0 * flag - 1.0  # cost of flag 0 is log(1 + e^-logit), of flag 1 log(1 + e^logit)
+        first, second = (ops.softplus(way * ops.take(logits, place + n)) for n in (0, 1))
+        return ((1 - (value - low)) * first + (value - low) * second) / _LOG2
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
-        residual, level = ops.cast(inputs["residual"], "float32"), inputs["level"]
-        magnitude = ops.log(1.0 + ops.abs(residual)) / _LOG2
+        latent, level = ops.cast(inputs["latent"], "float32"), inputs["level"]
+        step, rounding = inputs["step"][:, None, None, :], inputs["rounding"][:, :, None, None]
         offset = self.offsets(level)[:, None, None, :]
+        there: Tensor = None
+        reference: Tensor = None
+        if self.refers:
+            reference = ops.cast(inputs["reference"], "float32")
+            there = _magnitude(ops.floor(ops.abs(reference) / step + 0.5))
+        seen: dict[str, list[Tensor]] = {"residual": [], "change": []}  # magnitudes of earlier layers
         total: Tensor = 0.0
+        flags_at = self.spec.layers[-1]
         for layer in range(len(self.spec.layers)):
             start, stop = self.spec.span(layer)
-            known = ops.zeros_like(magnitude[..., :1])
-            value = offset[..., start:stop] + 0.0 * magnitude[..., start:stop]
+            groups = self.spec.groups(layer)
+            s, y = step[..., start:stop], latent[..., start:stop]
+            r = reference[..., start:stop] if self.refers else None
+            state = {name: ops.zeros_like(y) for name in ("value", "residual", "change", "whole", "exact")}
+            columns = ops.concatenate(
+                [offset[..., start:stop], offset[..., flags_at : flags_at + groups]], axis=-1
+            )
+            chosen = columns + ops.zeros_like(y[..., :1])
             for number in range(passes(layer)):
                 mask = self._masks[min(layer, 1), number]
-                mine = magnitude[..., start:stop] * known
-                seen = ops.concatenate([magnitude[..., :start], mine], axis=-1)
-                value = value + self._value(layer, number, seen, mine, level) * mask
-                known = known + mask
-            total += ops.sum(self.cost(value, residual[..., start:stop]), axis=(1, 2, 3))
+                of_columns, opened = self._pass(layer, number, state, seen, there, inputs)
+                chosen = chosen + of_columns * mask
+                guess = self._guess(layer, number, state["value"], r, opened)
+                exact = (y - guess) / s
+                whole = ops.stop_gradient(ops.sign(exact) * ops.floor(ops.abs(exact) + rounding))
+                value = ops.stop_gradient(ops.clip(guess + whole * s, -LARGEST_VALUE, LARGEST_VALUE - 1))
+                fresh = {"value": value, "residual": _magnitude(whole), "whole": whole, "exact": exact}
+                if self.refers:
+                    fresh["change"] = _magnitude(ops.floor(ops.abs(value - r) / s + 0.5))
+                state |= {name: state[name] + mask * new for name, new in fresh.items()}
+            token = ops.abs(state["whole"])
+            flag = ops.cast(ops.matmul(token, self._sums[layer]) > 0, "float32")
+            slope_at = ops.maximum(ops.abs(state["exact"]) + rounding - 0.5, 0.0)
+            bits = self.cost(chosen[..., : stop - start], token, slope_at)
+            bits = bits * ops.matmul(flag, self._sums[layer].T.copy())
+            total += ops.sum(bits, axis=(1, 2, 3))
+            total += ops.sum(self.flag_cost(chosen[..., stop - start :], flag), axis=(1, 2, 3))
+            for name, magnitudes in seen.items():
+                magnitudes.append(state[name])
+            flags_at += groups
         return total / float(self.size**2)
 
-    def _value(self, layer: int, number: int, seen: Tensor, mine: Tensor, level: Tensor) -> Tensor:
-        """Values of a pass before offsets, float32 [B, size, size, channels of the layer], in table units."""
-        far = 2 if layer == 0 and number < 3 else 1
-        taps = _DIAGONAL if layer == 0 and number % 2 else _DIRECT
-        if layer == 0 and number == 0:
-            return 0.0
-        wide = ops.pad(mine, ((0, 0), (far, far), (far, far), (0, 0)))
+    def _shifted(self, x: Tensor, far: int, taps: tuple[tuple[int, int], ...]) -> list[Tensor]:
+        """Return x [B, size, size, n] at the taps of every position, mirrored at the edges."""
+        wide = ops.pad(x, ((0, 0), (far, far), (far, far), (0, 0)), mode="reflect")
         s = self.size
-        near = sum(wide[:, far * y : far * y + s, far * x : far * x + s] for y, x in taps)
-        if layer == 0 and number < 3:
-            return near * self.coarse_own[number - 1]
-        net = self.nets[2 * layer + number if layer else number - 3]
-        known = net["mix"].shape[0]
-        mixed = ops.matmul(seen[..., :known], net["mix"]) + net["mix_bias"]
-        mixed = ops.clip(mixed, 0.0, FEATURE_TOP)
-        padded = ops.pad(mixed, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return [wide[:, far * y : far * y + s, far * x : far * x + s] for y, x in taps]
+
+    def _guess(self, layer: int, number: int, value: Tensor, reference: Tensor, opened: Tensor) -> Tensor:
+        """Predictions of a pass, float32 [B, size, size, channels of the layer]."""
+        predicted = self.predict.shape[-1]
+        near = near_reference = ops.zeros_like(value)
+        if layer == 0 and number and predicted:
+            far = 2 if number < 3 else 1
+
+            def predict(x: Tensor) -> Tensor:
+                taps = self._shifted(x[..., :predicted], far, PREDICT_TAPS[number % 2 == 1])
+                sums = sum(ops.matmul(tap, w) for tap, w in zip(taps, self.predict[number - 1], strict=True))
+                return ops.pad(sums, ((0, 0), (0, 0), (0, 0), (0, value.shape[-1] - predicted)))
+
+            near = predict(value)
+            if self.refers:
+                near_reference = predict(reference)
+        if not self.refers:
+            return near
+        shut = near + (reference - near_reference) * opened
+        return ops.clip(shut, -LARGEST_VALUE, LARGEST_VALUE - 1)
+
+    def _pass(
+        self,
+        layer: int,
+        number: int,
+        state: dict[str, Tensor],
+        seen: dict[str, list[Tensor]],
+        there: Tensor,
+        inputs: dict[str, Tensor],
+    ) -> tuple[Tensor, Tensor]:
+        """Values of a pass before offsets, [B, size, size, columns] in table units, and how open the reference is."""
+        start, stop = self.spec.span(layer)
+        far = 2 if layer == 0 and number < 3 else 1
+        taps = DIAGONAL if layer == 0 and number % 2 else DIRECT
+        if not self.refers and layer == 0 and number == 0:
+            return 0.0, None
+
+        def near(name: str) -> Tensor:
+            x = sum(self._shifted(state[name], far, taps))
+            return ops.concatenate([x, ops.matmul(x, self._sums[layer])], axis=-1)
+
+        if self.coarse_own is not None and layer == 0 and number < 3:
+            return near("residual") * self.coarse_own[number - 1], None
+        net = self._net(layer, number)
+        parts = []
+        for name in ("residual", "change") if self.refers else ("residual",):
+            if layer == 0 and number < 3:
+                break
+            parts += seen[name]
+            if layer == 0 or number:
+                parts.append(state[name])
+        if self.refers:
+            parts.append(there[..., :stop])
+        mixed = ops.matmul(ops.concatenate(parts, axis=-1), net["mix"]) + net["mix_bias"]
+        padded = ops.pad(ops.clip(mixed, 0.0, FEATURE_TOP), ((0, 0), (1, 1), (1, 1), (0, 0)))
         looked = ops.conv(padded, net["look"], padding="valid") + net["look_bias"]
-        looked = ops.clip(looked + (net["level"] * level / 512.0)[:, None, None, :], 0.0, FEATURE_TOP)
+        levels = net["level"] * inputs["level"] / LEVEL_UNIT
+        if self.refers:
+            levels = levels + net["from"] * inputs["reference_level"] / LEVEL_UNIT
+        looked = ops.clip(looked + levels[:, None, None, :], 0.0, FEATURE_TOP)
         value = ops.matmul(looked, net["choose"]) * VALUE_GAIN
-        return value + near * net["own"] if "own" in net else value
+        if "own" in net:
+            value = value + near("residual") * net["own"]
+            if self.refers:
+                value = value + near("change") * net["change"]
+        if not self.refers:
+            return value, None
+        mine = there[..., start:stop]
+        value = value + ops.concatenate([mine, ops.matmul(mine, self._sums[layer])], axis=-1) * net["there"]
+        opened = ops.matmul(looked, net["gate"]) + net["gate_bias"]
+        whole = ops.clip(opened, 0.0, 1.0)
+        return value, whole + _LEAK * (opened - ops.stop_gradient(opened))
 
     def compute_loss(
         self,

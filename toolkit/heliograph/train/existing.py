@@ -39,7 +39,7 @@ def architecture(codec: Codec) -> str:
 
 
 def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:
-    """Return a codec's steps uint16 [101, C] in the encoder's channel order."""
+    """Return a codec's steps uint16 [26, C] in the encoder's channel order."""
     model = codec.coder.model
     steps = np.empty_like(model.steps)
     steps[:, model.order] = model.steps

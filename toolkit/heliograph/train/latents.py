@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import levels, quantise
-from heliograph.codec.entropy_model import EntropyModel
+from heliograph.codec import levels
+from heliograph.codec.codec import open_coder
+from heliograph.codec.coder import Coder
+from heliograph.codec.numpy_coder import ROUND_UNIT
+from heliograph.codec.pack import STRENGTH
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.values import UNIT
 from heliograph.device.encoder import LatentEncoder
-from heliograph.train.context_data import Quantiser
 from heliograph.train.data import Batch, Crops, Supply
 from heliograph.train.run import File, Run
-from heliograph.train.stage3_freeze import frozen_encoder, frozen_steps
+from heliograph.train.stage3_freeze import frozen_encoder
 
 CROP = 192  # pixels on a side of a decoder's training crop
 REUSE = 24  # crops taken from one encoding of a picture, on average, before it is flipped and scaled anew
@@ -25,22 +28,22 @@ class LatentCrops(Supply):
     """Batches of what the server's decoder sees and should show.
 
     Each item is ({"values": float32 [B, n, n, C], "image": uint8 [B, 16n, 16n, 3], "quality": float32 [B, 1]},
-    zeros [B]); `values` are dequantised latents in [-1, 1]. Whole pictures are encoded in the device's tiles and
-    cropped afterwards, so that tile borders occur where they will in use.
+    zeros [B]); `values` are those of latents in [-1, 1], as streams leave them, RDOQ included. Whole pictures are
+    encoded in the device's tiles and cropped afterwards, so that tile borders occur where they will in use.
     """
 
     def __init__(
         self,
         photos: Crops,
         encoder: LatentEncoder,
-        quantise: Quantiser,
+        coder: Coder,
         *,
         size: int,
         workers: int = 2,
     ) -> None:
         super().__init__(steps=photos.steps, seed=photos.seed, workers=workers)
         self.photos, self.encoder, self.size = photos, encoder, size
-        self.quantise = quantise
+        self.coder = coder
         self._kept: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8], int]] = {}
         self._lock = threading.Lock()  # the TFLite interpreter holds one state
 
@@ -59,7 +62,7 @@ class LatentCrops(Supply):
     def crop(
         self, rng: np.random.Generator, level: int, step: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-        """Return one crop: dequantised latents float32 [n, n, C] and its pixels uint8 [16n, 16n, 3]."""
+        """Return one crop: latents as a stream leaves them, float32 [n, n, C], and its pixels uint8 [16n, 16n, 3]."""
         picture, latents = self._encoded(self.photos.draw(rng), step)
         n = self.size // STRIDE
         rows, columns = picture.shape[0] // STRIDE, picture.shape[1] // STRIDE
@@ -67,11 +70,13 @@ class LatentCrops(Supply):
         y, x = self.photos.prefer(
             rng, [(p, picture[p[0] * STRIDE :, p[1] * STRIDE :][: self.size, : self.size]) for p in places]
         )
-        part = latents[y : y + n, x : x + n]
-        symbols = self.quantise(part, level)
-        values = quantise.dequantise(symbols, levels.steps_at(self.quantise.steps, level))
+        part = np.ascontiguousarray(latents[y : y + n, x : x + n])
+        coded = self.coder.encode(
+            part, level, rounding=ROUND_UNIT // 2, strength=STRENGTH, only_estimate=True
+        )
+        values = self.coder.model.restore_order(coded.values)
         pixels = picture[y * STRIDE : y * STRIDE + self.size, x * STRIDE : x * STRIDE + self.size]
-        return values.astype(np.float32) / np.float32(128 * quantise.STEP_UNIT), pixels
+        return values.astype(np.float32) / np.float32(128 * UNIT), pixels
 
     def __getitem__(self, index: int) -> Batch:
         rng = self.generator(index)
@@ -84,13 +89,13 @@ class LatentCrops(Supply):
         inputs: dict[str, npt.NDArray[Any]] = {
             "values": np.stack([c[0] for c in crops]),
             "image": np.stack([c[1] for c in crops]),
-            "quality": (quality / (quantise.QUALITIES - 1)).astype(np.float32),
+            "quality": (quality / (levels.QUALITIES - 1)).astype(np.float32),
         }
         return inputs, np.zeros(batch, np.float32)
 
 
 def latent_crops(run: Run, supply: str) -> LatentCrops:
     """Return the crops that a run's decoders learn on, drawn for a key of SUPPLIES."""
-    rounding = EntropyModel.from_bytes(run.need(File.ENTROPY).read_bytes()).rounding
+    coder = open_coder(run.need(File.ENTROPY).read_bytes())
     photos = run.crops(supply, batch=max(1, run.batch // 2), size=CROP)
-    return LatentCrops(photos, frozen_encoder(run), Quantiser(frozen_steps(run), rounding), size=CROP)
+    return LatentCrops(photos, frozen_encoder(run), coder, size=CROP)

@@ -36,7 +36,7 @@ SUPPLIES = {
     "decoder": 4,
     "preview": 5,
     "preview_qat": 6,
-    "dead zone": 7,
+    "pairs": 7,
     "more channels": 8,
     "ranges": 9,
 }
@@ -58,6 +58,7 @@ class File(Enum):
     DECODER_START = "decoder_start.npz", "freeze"
     ENCODER = parts.ENCODER, "freeze"
     CONTEXTS = "contexts.npz", "tables"
+    REFERENCES = "references.npz", "tables"
     ENTROPY = parts.ENTROPY, "tables"
     DECODER = "decoder.npz", "decoder"
     DECODER_FITTED = "decoder_fitted.npz", "decoder"
@@ -73,7 +74,11 @@ class File(Enum):
 # Stages that have no budget of their own are passed over while their result (second) is newer than what it is made of.
 _MADE_OF = {"freeze": (File.QAT, File.ENCODER), "tables": (File.ENCODER_WEIGHTS, File.ENTROPY)}
 TRAINING = "training"  # folder of a finished codec with what another run starts at,
-KEPT = {File.QAT: File.FROZEN, File.CONTEXTS: File.CONTEXTS}  # under these names, from these files
+KEPT = {
+    File.QAT: File.FROZEN,
+    File.CONTEXTS: File.CONTEXTS,
+    File.REFERENCES: File.REFERENCES,
+}  # under these names, from these files
 _CODEC = (File.ENCODER, File.ENTROPY, File.DECODER_FITTED, File.PREVIEW)  # what a codec is assembled from
 
 
@@ -90,7 +95,8 @@ class Run:
         batch: crops per step.
         size: pixels on a side of a crop.
         learning_rate: at the peak.
-        table_pictures: photographs whose latents the entropy tables are counted on.
+        table_pictures: photographs whose latents the entropy tables are counted on, and as many pairs.
+        sites: folder of folders with pictures of fixed cameras, for contexts with a reference; or None.
         decoder: shape of the server decoder.
     """
 
@@ -103,6 +109,7 @@ class Run:
     size: int = 128
     learning_rate: float = 1e-3
     table_pictures: int = 300
+    sites: Path | None = None
     decoder: DecoderSpec = field(default_factory=DecoderSpec)
 
     @property

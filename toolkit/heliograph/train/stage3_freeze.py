@@ -7,7 +7,7 @@ import io
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import quantise
+from heliograph.codec import levels, values
 from heliograph.device import runtime
 from heliograph.device.encoder import LatentEncoder
 from heliograph.files import write_whole
@@ -21,12 +21,12 @@ from heliograph.train.stage2_qat import pure_colours, trained_model
 
 
 def integer_steps(steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
-    """Return trained steps [101, C] in the float encoder's units as sixteenths of an int8 latent unit.
+    """Return trained steps [26, C] in the float encoder's units as sixteenths of an int8 latent unit.
 
     `unit` [C] is what one int8 latent unit times 128 is worth.
     """
-    sixteenths = np.round(steps / unit * 128 * quantise.STEP_UNIT)
-    return np.clip(sixteenths, quantise.STEP_UNIT, 65535).astype(np.uint16)
+    sixteenths = np.round(steps / unit * 128 * values.UNIT)
+    return np.clip(sixteenths, values.UNIT, 65535).astype(np.uint16)
 
 
 def freeze(run: Run) -> None:
@@ -40,7 +40,7 @@ def freeze(run: Run) -> None:
     checkpoint.save(run.path(File.ENCODER_WEIGHTS), model.encoder)
     checkpoint.save(run.path(File.FROZEN), model)
     unit = np.asarray(model.unit.value, np.float64)
-    quality = np.linspace(0, 1, quantise.QUALITIES, dtype=np.float32)[:, None]
+    quality = np.linspace(0, 1, levels.STEP_ROWS, dtype=np.float32)[:, None]
     write_steps(run, integer_steps(np.asarray(model.steps(quality), np.float64), unit), unit=unit)
     decoder = model.decoder
     inverse = decoder.get_layer("inverse")
@@ -52,14 +52,14 @@ def freeze(run: Run) -> None:
 
 
 def write_steps(run: Run, steps: npt.NDArray[np.uint16], **more: npt.NDArray[np.float64]) -> None:
-    """Write integer steps uint16 [101, C], and what else belongs to them, to File.STEPS."""
+    """Write integer steps uint16 [26, C], and what else belongs to them, to File.STEPS."""
     buffer = io.BytesIO()
     np.savez(buffer, steps=steps, **more)  # type: ignore[arg-type]
     write_whole(run.path(File.STEPS), buffer.getvalue())
 
 
 def frozen_steps(run: Run) -> npt.NDArray[np.uint16]:
-    """Return the integer steps, uint16 [101, C] in the encoder's channel order."""
+    """Return the integer steps, uint16 [26, C] in the encoder's channel order."""
     with np.load(run.need(File.STEPS)) as stored:
         return np.asarray(stored["steps"])
 

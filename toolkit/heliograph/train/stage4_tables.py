@@ -1,4 +1,4 @@
-"""Stage `tables`: dead zone, contexts and tables, on the frozen encoder's latents of training pictures."""
+"""Stage `tables`: contexts and tables, on the frozen encoder's latents of training pictures."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.codec.levels import STEP_ROWS
 from heliograph.codec.tiles import STRIDE
 from heliograph.files import write_whole
-from heliograph.server.compiled import LATENT_UNIT
-from heliograph.server.decoder import to_pixels
-from heliograph.server.network import build_decoder
-from heliograph.train import checkpoint, loop
-from heliograph.train.context_fit import default_layers, fit_contexts
-from heliograph.train.context_network import ContextSpec
-from heliograph.train.dead_zone import fit_rounding
+from heliograph.train import loop, pairs
+from heliograph.train.context_data import Pair
+from heliograph.train.context_fit import default_spec, fit_contexts
 from heliograph.train.run import File, Run
 from heliograph.train.stage3_freeze import frozen_encoder, frozen_steps
 
-# Features of the context model: what the accelerator's host can spend per symbol is worth 3 % of the bytes.
-CONTEXT_FEATURES = {"accelerator": (16, 32), "microcontroller": (8, 16)}
-ROUNDING_PICTURES = 12  # crops that the dead zone is fitted on
-ROUNDING_SIDE = 384  # pixels on a side of them
+# Features of the context model, of pictures alone and with a reference: what the accelerator's host can spend per
+# symbol is worth 3 % of the bytes.
+CONTEXT_FEATURES = {"accelerator": ((16, 32), (16, 32)), "microcontroller": ((8, 16), (8, 16))}
+# The dead zone without RDOQ, in 1/256 of a step; fitted ones were 104 to 120 and saved nothing over this.
+ROUNDING = np.full(STEP_ROWS, 110, np.uint8)
+PAIR_SIDE = 544  # pixels on a side of a made pair, at most
 
 
 def latent_maps(run: Run, count: int) -> Iterator[npt.NDArray[np.int8]]:
@@ -33,32 +32,34 @@ def latent_maps(run: Run, count: int) -> Iterator[npt.NDArray[np.int8]]:
         yield encoder.latents(photos.whole(photos.draw(rng), rng, least=STRIDE))
 
 
-def run_rounding(run: Run) -> npt.NDArray[np.uint8]:
-    """Return the dead zone that suits a run's encoder and joint decoder, uint8 [101]."""
-    decoder = build_decoder(run.decoder, run.spec.latent)
-    checkpoint.load(run.need(File.DECODER_START), decoder)
-    encoder, photos = frozen_encoder(run), run.crops("dead zone", size=ROUNDING_SIDE)
-    pictures = [photos.crop(np.random.default_rng((photos.seed, i))) for i in range(ROUNDING_PICTURES)]
-
-    def decode(values: npt.NDArray[np.float64], quality: int) -> npt.NDArray[np.uint8]:
-        latents = (values[None] / LATENT_UNIT).astype(np.float32)
-        shown = decoder([latents, np.full((1, 1), quality / 100, np.float32)])
-        return to_pixels(np.asarray(shown)[0])
-
-    return fit_rounding([encoder.latents(p) for p in pictures], pictures, frozen_steps(run), decode)
+def latent_pairs(run: Run, count: int) -> Iterator[Pair]:
+    """Yield latent maps of an earlier and a later picture: pairs made of photographs, then those of the run's sites."""
+    encoder, photos = frozen_encoder(run), run.crops("pairs")
+    for number in range(count):
+        rng = np.random.default_rng((photos.seed, number))
+        picture = photos.whole(photos.draw(rng), rng, least=STRIDE)
+        height, width = (min(n, PAIR_SIDE) for n in picture.shape[:2])
+        y, x = (int(rng.integers(n - m + 1)) for n, m in zip(picture.shape, (height, width), strict=False))
+        cut = picture[y : y + height, x : x + width]
+        before, now = pairs.made_pair(cut, photos.picture(photos.draw(rng)), rng)
+        yield encoder.latents(before), encoder.latents(now)
+    if run.sites is not None:
+        for before, now in pairs.site_pairs(run.sites):
+            yield encoder.latents(before), encoder.latents(now)
 
 
 def fit_tables(run: Run, budget: loop.Budget) -> None:
     """Fit a run's entropy model; leave File.ENTROPY."""
     model = fit_contexts(
         latent_maps(run, run.table_pictures),
+        latent_pairs(run, run.table_pictures),
         frozen_steps(run),
-        run_rounding(run),
+        ROUNDING,
         tile=run.spec.tile // STRIDE,
-        trained=run.path(File.CONTEXTS),
+        trained=(run.path(File.CONTEXTS), run.path(File.REFERENCES)),
         budget=budget,
         seed=run.seed,
-        spec=ContextSpec(default_layers(run.spec.latent), CONTEXT_FEATURES[run.codec]),
+        spec=default_spec(run.spec.latent, CONTEXT_FEATURES[run.codec]),
         resume=run.resume,
     )
     write_whole(run.path(File.ENTROPY), model)

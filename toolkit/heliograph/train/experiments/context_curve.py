@@ -2,7 +2,7 @@
 
     python -m heliograph.train.experiments.context_curve CODEC RUN PHOTOS [--minutes M]
 
-CODEC is a key of ENCODERS, RUN the folder of a training run whose stage `tables` is done.
+CODEC is a key of ENCODERS, RUN the folder of a training run whose stage `freeze` is done.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError
-from heliograph.train.context_fit import PREDICTED, default_layers, fit_contexts, savings
-from heliograph.train.context_network import ContextSpec, macs_per_pixel
+from heliograph.train.context_fit import PREDICTED, default_spec, fit_contexts, savings
+from heliograph.train.context_network import macs_per_pixel
 from heliograph.train.loop import Budget
 from heliograph.train.networks import ENCODERS
 from heliograph.train.run import File, Run
 from heliograph.train.stage3_freeze import frozen_steps
-from heliograph.train.stage4_tables import latent_maps
+from heliograph.train.stage4_tables import ROUNDING, latent_maps
 
 FEATURES = ((4, 8), (8, 16), (12, 24), (16, 32))
 QUALITIES = (10, 30, 50, 70, 90)
@@ -50,24 +49,24 @@ def sizes(
     """Fit a context model of each size on a run's latents and yield what it saves.
 
     Args:
-        run: its stage `tables` is done.
+        run: its stage `freeze` is done.
         budget: of each size's training.
         pictures: that are fitted on.
         held_out: pictures that are measured on.
         features: the sizes.
     """
     steps, spec = frozen_steps(run), run.spec
-    rounding = EntropyModel.from_bytes(run.need(File.ENTROPY).read_bytes()).rounding
     maps = list(latent_maps(run, pictures + held_out))
     for size in features:
-        contexts = ContextSpec(default_layers(spec.latent), size)
+        contexts = default_spec(spec.latent, (size, size))
         with tempfile.TemporaryDirectory() as folder:
             data = fit_contexts(
                 maps[held_out:],
+                [],
                 steps,
-                rounding,
+                ROUNDING,
                 tile=spec.tile // STRIDE,
-                trained=Path(folder) / File.CONTEXTS.filename,
+                trained=(Path(folder) / File.CONTEXTS.filename, Path(folder) / File.REFERENCES.filename),
                 budget=budget,
                 spec=contexts,
             )

@@ -473,16 +473,18 @@ typedef struct {
 } inputs;
 
 #if defined(__SSE2__) || defined(__ARM_NEON)
+#define UNROLLED _Pragma("GCC unroll 8") /* also under -O2, so that sums stay in registers */
+
 /* sum[k] += the inputs times their weights, for 8 columns times `blocks`, a constant wherever this is called. */
 static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride, const inputs *in, const size_t blocks) {
     size_t i, b;
 #if defined(__SSE2__)
     __m128i s[8];
-    for (b = 0; b < 2 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
+    UNROLLED for (b = 0; b < 2 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
     for (i = 0; i < in->count; i += 2) {
         const uint8_t *upper = weight + in->row[i] * stride, *lower = weight + in->row[i + 1] * stride;
         const __m128i v = _mm_set1_epi32((int32_t)((uint32_t)in->value[i] | (uint32_t)in->value[i + 1] << 16));
-        for (b = 0; b < blocks; b++) {
+        UNROLLED for (b = 0; b < blocks; b++) {
             __m128i w = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(upper + 8 * b)),
                                           _mm_loadl_epi64((const __m128i *)(const void *)(lower + 8 * b)));
             __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(w, w), 8), high = _mm_srai_epi16(_mm_unpackhi_epi8(w, w), 8);
@@ -490,21 +492,21 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
             s[2 * b + 1] = _mm_add_epi32(s[2 * b + 1], _mm_madd_epi16(high, v));
         }
     }
-    for (b = 0; b < 2 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
+    UNROLLED for (b = 0; b < 2 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
 #else
     int32x4_t s[8];
-    for (b = 0; b < 2 * blocks; b++) s[b] = vld1q_s32(sum + 4 * b);
+    UNROLLED for (b = 0; b < 2 * blocks; b++) s[b] = vld1q_s32(sum + 4 * b);
     for (i = 0; i < in->count; i += 2) {
         const int8_t *upper = (const int8_t *)weight + in->row[i] * stride;
         const int8_t *lower = (const int8_t *)weight + in->row[i + 1] * stride;
         const int8x8_t v = vdup_n_s8((int8_t)in->value[i]), u = vdup_n_s8((int8_t)in->value[i + 1]);
-        for (b = 0; b < blocks; b++) { /* two products fit 16 bits, since inputs are at most 127 */
+        UNROLLED for (b = 0; b < blocks; b++) { /* two products fit 16 bits, since inputs are at most 127 */
             int16x8_t p = vmlal_s8(vmull_s8(vld1_s8(upper + 8 * b), v), vld1_s8(lower + 8 * b), u);
             s[2 * b] = vaddw_s16(s[2 * b], vget_low_s16(p));
             s[2 * b + 1] = vaddw_s16(s[2 * b + 1], vget_high_s16(p));
         }
     }
-    for (b = 0; b < 2 * blocks; b++) vst1q_s32(sum + 4 * b, s[b]);
+    UNROLLED for (b = 0; b < 2 * blocks; b++) vst1q_s32(sum + 4 * b, s[b]);
 #endif
 }
 #endif
@@ -635,13 +637,13 @@ static void unpack_look(place *p) {
 static inline void look_at_pairs(const place *p, size_t dy, const uint8_t *feature, int32_t *sum, const size_t blocks) {
     size_t inputs = 3 * (size_t)p->c->set->first, i, b;
     __m128i s[2 * 4];
-    for (b = 0; b < 4 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
+    UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
     for (i = 0; i < inputs; i += 2) {
         const __m128i *w = p->pair[dy * LOOK_PAIRS + i / 2];
         const __m128i v = _mm_set1_epi32(feature[i] | (i + 1 < inputs ? feature[i + 1] : 0) << 16);
-        for (b = 0; b < 4 * blocks; b++) s[b] = _mm_add_epi32(s[b], _mm_madd_epi16(w[b], v));
+        UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_add_epi32(s[b], _mm_madd_epi16(w[b], v));
     }
-    for (b = 0; b < 4 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
+    UNROLLED for (b = 0; b < 4 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
 }
 
 static void look_at_row(const place *p, size_t dy, const uint8_t *feature, int32_t *sum) {
@@ -878,12 +880,17 @@ static uint32_t flag_cost(const context *c, uint32_t table, uint32_t flag) {
     return *known - 1u;
 }
 
+static uint32_t token_cost(const context *c, uint32_t table, uint32_t token) {
+    uint16_t *known = &c->cost[c->m->at[table] + token];
+    uint32_t start;
+    if (*known == 0) *known = (uint16_t)(1 + cost_of(frequency(c->m, table, token, &start)));
+    return *known - 1u;
+}
+
 /* Bits of a residual under a table, in 1/1024. */
 static uint32_t cost_in(const context *c, uint32_t table, int32_t residual) {
-    uint32_t end = c->m->count[table] - 1u, z = zigzag(residual), token = z < end ? z : end, start;
-    uint16_t *known = &c->cost[c->m->at[table] + token];
-    if (*known == 0) *known = (uint16_t)(1 + cost_of(frequency(c->m, table, token, &start)));
-    return *known - 1u + (z < end ? 0 : 1024u * (3u + bit_length(z - end + 1)));
+    uint32_t end = c->m->count[table] - 1u, z = zigzag(residual);
+    return z < end ? token_cost(c, table, z) : token_cost(c, table, end) + 1024u * (3u + bit_length(z - end + 1));
 }
 
 /* How a slice is quantised. */
@@ -926,7 +933,7 @@ static int quantise(place *p, const choice *how, size_t at, size_t count, uint32
             any |= r;
         }
         residual[k] = (int16_t)r;
-        spent += cost_in(c, table[k], r);
+        spent += r ? cost_in(c, table[k], r) : token_cost(c, table[k], 0);
     }
     if (!any || (how->strength && added + flat < spent + coded)) return 0;
     *bits += spent + coded - flat;

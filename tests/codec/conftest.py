@@ -42,6 +42,14 @@ class Shape:
 
 
 SMALL = Shape()
+SHAPES = (
+    Shape((5,), 1, ((1, 1), (16, 32)), predicted=0),
+    Shape((21, 64, 128, 256), 16, ((16, 32), (16, 32)), predicted=16),
+    Shape((40, 300), 32, ((8, 16), (5, 7)), predicted=32),
+    Shape((3, 4, 5, 6, 7, 8, 9, 10), 3, ((2, 3), (3, 2)), predicted=3),
+    Shape((17, 512), 9, ((15, 31), (3, 9)), predicted=5),
+    Shape((25, 73), 24, ((7, 17), (9, 25)), predicted=1),
+)
 
 
 def make_network(
@@ -168,6 +176,15 @@ def coders() -> Callable[..., tuple[Coder, Coder]]:
         return NumpyCoder(data), NativeCoder(data, core)
 
     return pair
+
+
+@pytest.fixture(scope="session", params=SHAPES, ids=lambda shape: "-".join(map(str, shape.layers)))
+def shaped_coders(request: pytest.FixtureRequest) -> tuple[Coder, Coder]:
+    """The numpy and the C coder of a random model of a shape: vectors of C end elsewhere."""
+    core = load_core()
+    assert core is not None
+    data = make_model(5, shape=request.param).to_bytes()
+    return NumpyCoder(data), NativeCoder(data, core)
 
 
 @pytest.fixture(scope="session")

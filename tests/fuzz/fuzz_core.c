@@ -11,6 +11,7 @@
 #include "fuzz_core.h"
 
 enum { MAX_POSITIONS = 25, HEAD = 8, MERGED = 1, CUT = 2, SEGMENTS = 4, NO_ROOM = 32, NO_CAPACITY = 64, ILLEGAL = 128 };
+enum { ALONE = 128 }; /* of the byte that says how many columns: without a reference */
 
 hg_model golden;
 
@@ -33,7 +34,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 /* What an input says of a slice, in its first HEAD bytes. */
 typedef struct {
     uint32_t rows, columns, level, rounding, strength, share;
-    int flags;
+    int flags, refers;
 } slice;
 
 static int read_slice(slice *s, const hg_model *m, const uint8_t *data, size_t size) {
@@ -45,10 +46,12 @@ static int read_slice(slice *s, const hg_model *m, const uint8_t *data, size_t s
     s->flags = data[4];
     s->rounding = data[5];
     s->strength = data[6];
+    s->refers = m->sets == 2 && !(data[1] & ALONE);
     s->share = data[7]; /* of the bytes that are left, in the first segment, and so on */
     if (s->flags & ILLEGAL) {
         if (data[0] >= 224) s->rows = 0;
         if (data[1] >= 224) s->columns = HG_MAX_SLICE + 1;
+        s->strength <<= 4;
     } else {
         s->level &= HG_LEVELS - 1;
         s->rounding %= 129;
@@ -60,26 +63,43 @@ static int is_legal(const slice *s) {
     return s->rows >= 1 && s->columns >= 1 && s->columns <= HG_MAX_SLICE && s->level < HG_LEVELS;
 }
 
+/* A reference for a slice: zeros, and values of all sizes, the largest among them. */
+static int16_t *make_reference(hg_reference *reference, const slice *s, size_t count) {
+    int16_t *values = malloc(count * sizeof *values);
+    uint32_t drawn = 1 + s->share;
+    size_t i;
+    for (i = 0; i < count; i++) {
+        drawn = drawn * 1664525u + 1013904223u;
+        values[i] = (int16_t)(drawn >> 30 ? (int32_t)(drawn >> 18 & 4095) - 2048 : 0);
+        if (drawn >> 31) values[i] /= 64;
+    }
+    reference->values = values;
+    reference->level = s->share * 4;
+    return values;
+}
+
 /* Decode segments of exactly the sizes given, each in a buffer of its own, so that any overrun is seen. */
 static void decode(const hg_model *m, const uint8_t *const *segment, const size_t *length, uint32_t segments,
                    const slice *s) {
     int merged = s->flags & MERGED;
     uint32_t claimed = segments;
-    size_t size = is_legal(s) ? hg_workspace(m, s->rows, s->columns, HG_DECODE) : 1, i;
+    size_t size = is_legal(s) ? hg_workspace(m, s->rows, s->columns, HG_DECODE, s->refers) : 1, i;
     size_t given = s->flags & NO_ROOM ? size - 1 : size;
     size_t count = is_legal(s) ? (size_t)s->rows * s->columns * m->channels : 1;
     void *workspace = calloc(1, given ? given : 1);
-    int16_t *symbols = calloc(count, sizeof *symbols);
+    int16_t *values = calloc(count, sizeof *values), *there;
+    hg_reference reference;
     uint64_t done[HG_MAX_LAYERS];
     uint8_t *own[HG_MAX_LAYERS];
     hg_status status;
+    there = make_reference(&reference, s, count);
     for (i = 0; i < segments; i++) {
         own[i] = malloc(length[i] + (length[i] == 0));
         memcpy(own[i], segment[i], length[i]);
     }
     if (s->flags & ILLEGAL && s->share == 0) claimed = HG_MAX_LAYERS + 1;
     status = hg_decode(m, (const uint8_t *const *)own, length, claimed, s->flags & CUT, s->rows, s->columns, s->level,
-                       merged, workspace, given, symbols, done);
+                       merged, s->refers ? &reference : NULL, workspace, given, values, done);
     if (!is_legal(s)) {
         if (status != HG_BAD_ARGUMENT) abort();
     } else if (s->flags & NO_ROOM) {
@@ -88,15 +108,16 @@ static void decode(const hg_model *m, const uint8_t *const *segment, const size_
         if (status != HG_BAD_ARGUMENT) abort();
     } else if (status == HG_OK) {
         for (i = 0; i < count; i++)
-            if (symbols[i] > 894 || symbols[i] < -894) abort();
+            if (values[i] > 2047 || values[i] < -2048) abort();
         for (i = 0; i < m->layers; i++)
-            if (done[i] > count) abort();
+            if (done[i] > 2 * count) abort(); /* a flag for each residual at most */
     } else if (status != HG_CUT && status != HG_CORRUPT) {
         abort();
     }
     for (i = 0; i < segments; i++) free(own[i]);
     free(workspace);
-    free(symbols);
+    free(values);
+    free(there);
 }
 
 static void fuzz_slice(const hg_model *m, const uint8_t *data, size_t size) {
@@ -170,6 +191,8 @@ static void fuzz_stream(const uint8_t *data, size_t size) {
             s.rows = h.side && h.side < rows - top ? h.side : rows - top;
             s.columns = h.side && h.side < columns - left ? h.side : columns - left;
             s.level = h.level;
+            s.share = h.reference_level & 255;
+            s.refers = (int)h.referring;
             s.flags = (h.parts == 1 ? MERGED : 0) | (h.level & 1 ? CUT : 0);
             for (i = 0; i < h.parts; i++) {
                 const segment_place *place = &places[(i * h.down + y) * h.across + x];
@@ -181,71 +204,74 @@ static void fuzz_stream(const uint8_t *data, size_t size) {
     free(places);
 }
 
-/* Latents through RDOQ and the encoder, and back: what the decoder gives is what was encoded, with any model. */
+/* Latents through the encoder and back: what the decoder gives is what the encoder said, with any model. */
 static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size) {
-    size_t count, need, room, capacity, length[HG_MAX_LAYERS], i;
+    size_t count, need, room, capacity, i;
     const uint8_t *segment[HG_MAX_LAYERS], *at;
-    uint64_t bits[HG_MAX_LAYERS], again_bits[HG_MAX_LAYERS];
-    int16_t *symbols;
+    int16_t *values, *there;
     int8_t *latents;
     uint8_t *out;
+    uint32_t merge_below;
     void *workspace;
+    hg_reference reference;
+    hg_coded coded, estimated;
     hg_status status;
     slice s;
     if (!read_slice(&s, m, data, size)) return;
-    if (!is_legal(&s) || s.rounding > 128) {
-        int16_t symbol = 0;
-        if (s.rows < 1 || s.columns > HG_MAX_SLICE) s.rows = s.columns = 0; /* nothing to quantise */
-        if (hg_rdoq(m, NULL, s.rows, s.columns, s.level, s.rounding, 0, NULL, 0, &symbol, bits) != HG_BAD_ARGUMENT)
+    merge_below = s.flags & MERGED ? 4096 : 0;
+    if (!is_legal(&s) || s.rounding > 128 || s.strength > HG_MAX_STRENGTH) {
+        if (hg_encode(m, NULL, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, NULL, NULL, 0, NULL, NULL,
+                      0, &coded) != HG_BAD_ARGUMENT)
             abort();
-        if (is_legal(&s)) return;
-        if (hg_estimate(m, NULL, s.rows, s.columns, s.level, NULL, 0, bits) != HG_BAD_ARGUMENT) abort();
-        if (hg_encode(m, NULL, s.rows, s.columns, s.level, 0, NULL, 0, NULL, 0, length) != HG_BAD_ARGUMENT) abort();
         return;
     }
     if (hg_rounding(m, s.level) > 128 || hg_step(m, s.level, m->channels - 1u) < 1) abort();
     count = (size_t)s.rows * s.columns * m->channels;
     latents = malloc(count);
     for (i = 0; i < count; i++) latents[i] = size > HEAD ? (int8_t)data[HEAD + i % (size - HEAD)] : 0;
-    symbols = malloc(count * sizeof *symbols);
-    need = hg_workspace(m, s.rows, s.columns, HG_ENCODE);
+    there = make_reference(&reference, &s, count);
+    if (s.flags & ILLEGAL) {
+        reference.level = HG_LEVELS;
+        if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, &reference, NULL, 0,
+                      NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
+            abort();
+        reference.level = HG_LEVELS - 1;
+    }
+    values = calloc(count, sizeof *values);
+    need = hg_workspace(m, s.rows, s.columns, HG_ENCODE, s.refers);
     room = s.flags & NO_ROOM ? need - 1 : need;
     workspace = calloc(1, room);
-    status = hg_rdoq(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, workspace, room, symbols, bits);
-    if (status != (s.flags & NO_ROOM ? HG_NO_SPACE : HG_OK)) abort();
-    memset(workspace, 0, room);
-    if (s.flags & ILLEGAL) symbols[count - 1] = HG_MAX_SYMBOL + 1;
-    if (status == HG_OK && (s.flags & ILLEGAL || s.strength % 4 == 0)) { /* as slow as all that is before */
-        status = hg_estimate(m, symbols, s.rows, s.columns, s.level, workspace, room, again_bits);
-        if (status != (s.flags & ILLEGAL ? HG_BAD_SYMBOL : HG_OK)) abort();
-        for (i = 0; status == HG_OK && i < m->layers; i++)
-            if (bits[i] != again_bits[i]) abort();
-        memset(workspace, 0, room);
-    }
     capacity = s.flags & NO_CAPACITY ? size : 8 * count + 4096;
     out = malloc(capacity);
-    status = hg_encode(m, symbols, s.rows, s.columns, s.level, s.flags & MERGED, workspace, room, out, capacity, length);
+    status = hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below,
+                       s.refers ? &reference : NULL, workspace, room, values, out, capacity, &coded);
     if (status == HG_OK) {
         int16_t *again = calloc(count, sizeof *again);
         uint64_t done[HG_MAX_LAYERS];
-        size_t space = hg_workspace(m, s.rows, s.columns, HG_DECODE);
+        size_t space = hg_workspace(m, s.rows, s.columns, HG_DECODE, s.refers);
         void *fresh = calloc(1, space);
-        uint32_t segments = s.flags & MERGED ? 1 : m->layers, j;
-        for (j = 0, at = out; j < segments; at += length[j], j++) segment[j] = at;
-        if (hg_decode(m, segment, length, segments, 0, s.rows, s.columns, s.level, s.flags & MERGED, fresh, space, again,
-                      done) != HG_OK)
+        uint32_t j;
+        if (s.flags & NO_ROOM || (coded.segments != 1 && coded.segments != m->layers)) abort();
+        for (j = 0, at = out; j < coded.segments; at += coded.length[j], j++) segment[j] = at;
+        if (hg_decode(m, segment, coded.length, coded.segments, 0, s.rows, s.columns, s.level,
+                      coded.segments != m->layers, s.refers ? &reference : NULL, fresh, space, again, done) != HG_OK)
             abort();
-        for (i = 0; i < count; i++) /* channels that a level does not send come back as zero */
-            if (again[i] != symbols[i] && (again[i] != 0 || i % m->channels < m->layer_end[0])) abort();
+        if (memcmp(again, values, count * sizeof *again) != 0) abort();
+        if (s.strength % 4 == 0) { /* as slow as all that is before */
+            memset(workspace, 0, room);
+            if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below,
+                          s.refers ? &reference : NULL, workspace, room, NULL, NULL, 0, &estimated) != HG_OK)
+                abort();
+            if (memcmp(coded.bits, estimated.bits, m->layers * sizeof *coded.bits) != 0) abort();
+        }
         free(again);
         free(fresh);
-    } else {
-        int is_illegal = !(s.flags & NO_ROOM) && s.flags & ILLEGAL;
-        if (!(s.flags & (NO_ROOM | NO_CAPACITY | ILLEGAL)) || status != (is_illegal ? HG_BAD_SYMBOL : HG_NO_SPACE))
-            abort();
+    } else if (status != HG_NO_SPACE || !(s.flags & (NO_ROOM | NO_CAPACITY))) {
+        abort();
     }
     free(latents);
-    free(symbols);
+    free(there);
+    free(values);
     free(workspace);
     free(out);
 }

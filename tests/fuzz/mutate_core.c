@@ -7,7 +7,7 @@
 
 #include "fuzz_core.h"
 
-enum { MAX_SEGMENTS = 64 };
+enum { MAX_SEGMENTS = 64, FIELDS = 22 };
 
 static uint32_t drawn;
 
@@ -49,11 +49,16 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
     hg_header h;
     if (hg_parse(&h, data, size) != HG_OK) return size;
     count = locate_segments(&h, data, size, place, MAX_SEGMENTS);
-    switch (draw(5)) {
+    switch (draw(6)) {
     case 0: h.width = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
     case 1: h.height = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
     case 2: h.level = draw(HG_LEVELS); break;
     case 3: h.parts = draw(2) ? golden.layers : 1 + draw(HG_MAX_LAYERS); break;
+    case 4: /* refer to another picture, or to none */
+        h.referring = draw(4) > 0;
+        h.reference_level = draw(HG_LEVELS);
+        h.depth = draw(HG_MAX_DEPTH + 2);
+        break;
     default: h.side = draw(3) ? draw(20) : draw(HG_MAX_SLICE + 1); break;
     }
     for (i = 0; i < MAX_SEGMENTS; i++) {
@@ -85,39 +90,48 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
 /* Change numbers of an entropy file near the beginning of one of its fields. */
 static void change_model(uint8_t *data, size_t size) {
     static const uint8_t telling[] = {0, 1, 2, 15, 16, 24, 64, 127, 128, 129, 254, 255};
-    const uint8_t *field[16];
+    const uint8_t *field[FIELDS];
+    const hg_set *set;
     const hg_net *net;
     uint32_t times = 1 + draw(4);
     size_t at;
     hg_model m;
     if (hg_open(&m, data, size) != HG_OK) return;
-    net = &m.net[draw(2u * m.layers)];
+    set = &m.set[draw(m.sets)];
+    net = &set->net[draw(2u * m.layers + (set != m.set))];
     field[0] = m.order;
     field[1] = m.logarithm;
     field[2] = m.anchor;
     field[3] = m.steps;
     field[4] = m.rounding;
-    field[5] = m.offsets;
+    field[5] = set->offsets;
     field[6] = m.predict;
-    field[7] = m.coarse_own;
+    field[7] = m.coarse;
     field[8] = m.starts;
-    field[9] = net->mix_bias;
-    field[10] = net->look_bias;
-    field[11] = net->level;
-    field[12] = net->own ? net->own : net->mix;
-    field[13] = net->mix;
-    field[14] = net->look;
-    field[15] = net->choose;
-    at = (size_t)(field[draw(16)] - data) + draw(64);
+    field[9] = m.zeros;
+    field[10] = net->mix_bias;
+    field[11] = net->look_bias;
+    field[12] = net->level;
+    field[13] = net->own ? net->own : net->mix;
+    field[14] = net->mix;
+    field[15] = net->look;
+    field[16] = net->choose;
+    field[17] = net->from ? net->from : data;
+    field[18] = net->own2 ? net->own2 : data + 6;
+    field[19] = net->there ? net->there : data + 6;
+    field[20] = net->gate_bias ? net->gate_bias : data + 14;
+    field[21] = net->gate ? net->gate : net->choose;
+    at = (size_t)(field[draw(FIELDS)] - data) + draw(64);
     while (times-- > 0 && at < size) {
         data[at] = draw(2) ? telling[draw(12)] : (uint8_t)draw(256);
         at += 1 + draw(2);
     }
     if (draw(8) == 0) { /* two channels change places: still a permutation */
-        size_t a = (size_t)(m.order - data) + draw(m.channels), b = (size_t)(m.order - data) + draw(m.channels);
-        uint8_t kept = data[a];
-        data[a] = data[b];
-        data[b] = kept;
+        size_t a = (size_t)(m.order - data) + 2 * draw(m.channels), b = (size_t)(m.order - data) + 2 * draw(m.channels);
+        uint8_t kept[2];
+        memcpy(kept, data + a, 2);
+        memmove(data + a, data + b, 2);
+        memcpy(data + b, kept, 2);
     }
 }
 

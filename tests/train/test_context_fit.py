@@ -17,7 +17,8 @@ from heliograph.errors import TrainingError
 from heliograph.train.context_data import ANCHORS, LatentCrops, Quantiser, channel_order, fit_prediction
 from heliograph.train.context_fit import default_spec, entropy, fit_contexts, savings
 from heliograph.train.context_integers import tables_from, to_integers, zeros_from
-from heliograph.train.context_network import ContextNetwork, ContextSpec
+from heliograph.train.context_network import ContextNetwork
+from heliograph.train.context_spec import ContextSpec
 from heliograph.train.loop import Budget
 
 CHANNELS = 16
@@ -58,7 +59,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         ROUNDING,
         tile=4,
         trained=(folder / "contexts.npz", folder / "references.npz"),
-        budget=Budget(0, 160),
+        budget=Budget(0, 240),
         spec=SPEC,
     )
 

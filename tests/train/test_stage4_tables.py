@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from heliograph.train.context_fit import PREDICTED, default_spec
-from heliograph.train.context_network import macs_per_pixel
+from heliograph.train.context_spec import macs_per_pixel
 from heliograph.train.networks import ENCODERS
 from heliograph.train.run import Run
 from heliograph.train.stage4_tables import CONTEXT_FEATURES, latent_maps, latent_pairs

@@ -22,7 +22,7 @@ from heliograph.pictures import list_pictures, load_srgb
 from heliograph.server.decoder import ServerDecoder
 from heliograph.train import checkpoint, existing, loop
 from heliograph.train.context_fit import fit_contexts
-from heliograph.train.context_network import ContextSpec
+from heliograph.train.context_spec import ContextSpec
 from heliograph.train.pairs import made_pair, site_pairs
 from heliograph.train.run import File, kept_checkpoint
 

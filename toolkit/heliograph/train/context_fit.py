@@ -31,14 +31,9 @@ from heliograph.train.context_data import (
     fit_prediction,
 )
 from heliograph.train.context_integers import TableCounts, to_integers
-from heliograph.train.context_network import (
-    FLAG_TABLES,
-    TABLES,
-    ContextNetwork,
-    ContextSpec,
-    flag_logits,
-    table_scales,
-)
+from heliograph.train.context_network import ContextNetwork
+from heliograph.train.context_spec import ContextSpec
+from heliograph.train.context_tables import FLAG_TABLES, TABLES, flag_logits, table_scales
 
 LAYER_SHARES = (1 / 12, 1 / 4, 1 / 2, 1)
 HELD_OUT = 16  # of so many maps one is kept from the fit, to report on

@@ -18,16 +18,8 @@ from heliograph.codec.entropy_model import (
     ReferenceTerms,
 )
 from heliograph.train.context_data import ANCHORS
-from heliograph.train.context_network import (
-    FLAG_TABLES,
-    LEVEL_UNIT,
-    OFFSET_GAIN,
-    TABLES,
-    TOKENS,
-    VALUE_GAIN,
-    ContextNetwork,
-    flag_logits,
-)
+from heliograph.train.context_network import LEVEL_UNIT, OFFSET_GAIN, VALUE_GAIN, ContextNetwork
+from heliograph.train.context_tables import FLAG_TABLES, TABLES, TOKENS, flag_logits
 
 MAGNITUDES = 640
 _PRIOR = 30.0  # symbols that the float model's law counts for in a table

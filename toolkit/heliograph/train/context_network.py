@@ -7,7 +7,6 @@ also opens it: a residual's cost, seen between whole residuals, tells the predic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -17,11 +16,9 @@ from keras import ops
 
 from heliograph.codec.levels import LEVELS
 from heliograph.codec.passes import coded, passes
+from heliograph.train.context_spec import ContextSpec
+from heliograph.train.context_tables import TABLES, TOKENS, cost, costs, flag_cost, slope, start_tables
 
-TABLES, FLAG_TABLES = 64, 48
-TOKENS = 48  # magnitudes 0 to 46, and the rest
-SMALLEST, LARGEST = 2.0**-10, 2.0**5.6  # mean magnitudes of the first and the last table
-FLAG_LOGITS = (9.7, -6.5)  # log odds of flag 0 in the first and the last table
 FEATURE_TOP = 8.0  # of both stages' features, 127 when integer
 VALUE_GAIN = 4.0  # tables per unit of the last stage's output, so that all weights learn at one rate
 OFFSET_GAIN = 10.0
@@ -36,67 +33,6 @@ PREDICT_TAPS = {
     False: ((0, 1), (2, 1), (1, 0), (1, 2)),
     True: ((0, 0), (0, 2), (2, 0), (2, 2)),
 }  # in the format's order
-
-
-@dataclass(frozen=True)
-class ContextSpec:
-    """Shape of a context model: cumulative channels of the layers, channels of a group, features of the two stages.
-
-    `features` are those of pictures alone and of those with a reference.
-    """
-
-    layers: tuple[int, ...]
-    group: int = 16
-    features: tuple[tuple[int, int], tuple[int, int]] = ((8, 16), (8, 16))
-
-    def span(self, layer: int) -> tuple[int, int]:
-        """Return the first channel of a layer and the one after its last."""
-        return (self.layers[layer - 1] if layer else 0), self.layers[layer]
-
-    def groups(self, layer: int) -> int:
-        """Return the number of groups of a layer."""
-        start, stop = self.span(layer)
-        return -(-(stop - start) // self.group)
-
-    @property
-    def all_groups(self) -> int:
-        """Number of groups of all layers."""
-        return sum(self.groups(layer) for layer in range(len(self.layers)))
-
-
-def macs_per_pixel(spec: ContextSpec, predicted: int) -> float:
-    """Multiply-adds per picture pixel of contexts of pictures alone when nothing is zero; zeros are skipped."""
-    first, second = spec.features[0]
-    total = 4.0 * predicted**2 * 15 / 16
-    for layer in range(len(spec.layers)):
-        start, stop = spec.span(layer)
-        count, columns = stop - start, stop - start + spec.groups(layer)
-        look = second * (9 * first + columns)
-        if layer == 0:  # networks on 3/4 of the positions, neighbours in 15/16
-            total += first * count * (1 / 4 + 1 / 2) + 3 / 4 * look + 15 / 16 * 4 * columns
-        else:
-            total += first * (2 * start + count / 2) + look + 4 * columns / 2
-    return total / 256
-
-
-def table_scales() -> npt.NDArray[np.float64]:
-    """Return the mean magnitude each table starts with, float64 [TABLES], geometric."""
-    return np.asarray(SMALLEST * (LARGEST / SMALLEST) ** (np.arange(TABLES) / (TABLES - 1)))
-
-
-def flag_logits() -> npt.NDArray[np.float64]:
-    """Return the log odds of flag 0 in each table of flags, float64 [FLAG_TABLES]."""
-    return np.linspace(*FLAG_LOGITS, FLAG_TABLES)
-
-
-def start_tables() -> npt.NDArray[np.float64]:
-    """Return log probabilities of magnitudes, float64 [TABLES, TOKENS]: two-sided geometric laws."""
-    mean = table_scales()[:, None]
-    ratio = mean / (np.sqrt(1 + mean**2) + 1)  # of neighbouring magnitudes, E|k| = 2r / (1 - r^2)
-    k = np.arange(TOKENS)[None, :]
-    p = (1 - ratio) / (1 + ratio) * ratio**k * np.where(k > 0, 2, 1)
-    p[:, -1] = 2 / (1 + ratio[:, 0]) * ratio[:, 0] ** (TOKENS - 1)
-    return np.asarray(np.log(p + 1e-9))
 
 
 def _magnitude(r: Tensor) -> Tensor:
@@ -211,40 +147,6 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         """Return the offsets of the anchors, float64 [A, C + Q], in table units."""
         return np.asarray(self.offset, np.float64) * OFFSET_GAIN
 
-    def cost(self, value: Tensor, token: Tensor, slope_at: Tensor) -> Tensor:
-        """Bits of residuals of magnitude `token` at values in table units; gradients also move `slope_at`.
-
-        `slope_at` is the magnitude before it was rounded, less the dead zone: `token` is its floor or its ceiling.
-        """
-        bits = (ops.logsumexp(self.law, axis=-1, keepdims=True) - self.law) / _LOG2
-        signs = np.concatenate([[0.0], np.ones(TOKENS - 1)]).astype(np.float32)
-        flat = ops.reshape(bits + signs, (-1,))
-        value = ops.clip(value, 0.0, TABLES - 1.001)
-        low = ops.stop_gradient(ops.floor(value))
-        part = value - low
-
-        def at(magnitude: Tensor) -> Tensor:
-            place = ops.cast(low * TOKENS + ops.minimum(magnitude, TOKENS - 1.0), "int32")
-            return (1 - part) * ops.take(flat, place) + part * ops.take(flat, place + TOKENS)
-
-        exact = at(token)
-        if not self.refers:
-            return exact
-        below = ops.stop_gradient(ops.floor(slope_at))
-        slope = ops.stop_gradient(at(below + 1.0) - at(below))
-        return exact + slope * (slope_at - ops.stop_gradient(slope_at))
-
-    @staticmethod
-    def flag_cost(value: Tensor, flag: Tensor) -> Tensor:
-        """Bits of flags at values in table units, of equal shape."""
-        logits = ops.convert_to_tensor(flag_logits().astype(np.float32))
-        value = ops.clip(value, 0.0, FLAG_TABLES - 1.001)
-        low = ops.stop_gradient(ops.floor(value))
-        place = ops.cast(low, "int32")
-        way = 2.0 * flag - 1.0  # cost of flag 0 is log(1 + e^-logit), of flag 1 log(1 + e^logit)
-        first, second = (ops.softplus(way * ops.take(logits, place + n)) for n in (0, 1))
-        return ((1 - (value - low)) * first + (value - low) * second) / _LOG2
-
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
         latent, level = ops.cast(inputs["latent"], "float32"), inputs["level"]
         step, rounding = inputs["step"][:, None, None, :], inputs["rounding"][:, :, None, None]
@@ -255,7 +157,7 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
             reference = ops.cast(inputs["reference"], "float32")
             there = _magnitude(ops.floor(ops.abs(reference) / step + 0.5))
         seen: dict[str, list[Tensor]] = {"residual": [], "change": []}  # magnitudes of earlier layers
-        total: Tensor = 0.0
+        law, total = costs(self.law), 0.0
         flags_at = self.spec.layers[-1]
         for layer in range(len(self.spec.layers)):
             start, stop = self.spec.span(layer)
@@ -281,11 +183,13 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
                 state |= {name: state[name] + mask * new for name, new in fresh.items()}
             token = ops.abs(state["whole"])
             flag = ops.cast(ops.matmul(token, self._sums[layer]) > 0, "float32")
-            slope_at = ops.maximum(ops.abs(state["exact"]) + rounding - 0.5, 0.0)
-            bits = self.cost(chosen[..., : stop - start], token, slope_at)
+            places = chosen[..., : stop - start]
+            bits = cost(law, places, token)
+            if self.refers:  # less the dead zone, so that the residual is its floor or its ceiling
+                bits = bits + slope(law, places, ops.maximum(ops.abs(state["exact"]) + rounding - 0.5, 0.0))
             bits = bits * ops.matmul(flag, self._sums[layer].T.copy())
             total += ops.sum(bits, axis=(1, 2, 3))
-            total += ops.sum(self.flag_cost(chosen[..., stop - start :], flag), axis=(1, 2, 3))
+            total += ops.sum(flag_cost(chosen[..., stop - start :], flag), axis=(1, 2, 3))
             for name, magnitudes in seen.items():
                 magnitudes.append(state[name])
             flags_at += groups

@@ -17,7 +17,7 @@ from pathlib import Path
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError
 from heliograph.train.context_fit import PREDICTED, default_spec, fit_contexts, savings
-from heliograph.train.context_network import macs_per_pixel
+from heliograph.train.context_spec import macs_per_pixel
 from heliograph.train.loop import Budget
 from heliograph.train.networks import ENCODERS
 from heliograph.train.run import File, Run

@@ -31,7 +31,7 @@ class ReferenceMissing(StreamError):
         chain = "" if depth == 1 else f", the last of a chain of {depth}"
         super().__init__(
             f"stream refers to picture {picture_id.hex()}{chain}, which is not here; give that picture's stream too, "
-            "decoded before this one"
+            "or with --memory the folder that holds it"
         )
         self.picture_id, self.depth = picture_id, depth
 

@@ -88,6 +88,7 @@ class Stream:
         crc: CRC-32C of the header, which every segment's begins with.
         segments: the place of every segment, (first byte, payload length), layer by layer.
         total: bytes that the header announces.
+        before: the streams it builds on, the oldest first, where they came in one file with it (see `chain`).
     """
 
     header: Header
@@ -96,6 +97,7 @@ class Stream:
     crc: int
     segments: tuple[tuple[int, int], ...] = field(repr=False)
     total: int
+    before: tuple[Stream, ...] = field(default=(), repr=False)
 
     def check_whole(self) -> None:
         """Raise StreamError unless the bytes are exactly as many as the header announces."""

@@ -18,12 +18,14 @@ class StreamInfo:
         quality: 0 to 100 in eighths; below 0 for the smallest budgets.
         codec_id: 16 hexadecimal digits.
         codec: the name of a shipped codec, or None.
-        bytes: there are of the stream.
+        bytes: there are of the stream, of the last one of a chain file.
         announced: bytes the header announces; fewer are a cut stream.
         layers: segments of a slice; 1 in small streams, which keep all layers in one.
         slices: parts of the picture that survive each other's loss.
         reference: 16 hexadecimal digits that name the picture it refers to, or None.
         depth: how many pictures it builds on; 0 for a picture alone.
+        reference_quality: of the picture it refers to, or None.
+        chain: streams in a chain file, itself among them; 1 for a stream alone.
     """
 
     width: int
@@ -37,6 +39,8 @@ class StreamInfo:
     slices: int
     reference: str | None = None
     depth: int = 0
+    reference_quality: float | None = None
+    chain: int = 1
 
     @property
     def bpp(self) -> float:
@@ -67,5 +71,7 @@ def describe(stream: container.Stream) -> StreamInfo:
         layers=header.parts,
         slices=header.slice_count,
         reference=header.reference.picture_id.hex() if header.reference else None,
+        reference_quality=levels.to_quality(header.reference.level) if header.reference else None,
         depth=header.depth,
+        chain=len(stream.before) + 1,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from heliograph.codec import conceal, container, levels, tiles
+from heliograph.codec import chain, conceal, container, levels, tiles
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import DecodedSlice, Reference
 from heliograph.codec.registry import Registry
@@ -92,9 +92,9 @@ def decode_stream(
     """Decode a stream's values with the codec of its id: `codec`, or a shipped one.
 
     Args:
-        stream: opened, or its bytes.
+        stream: opened, or its bytes, or those of a chain file.
         partial: decode what is there of a cut or damaged stream; `loss` of the result says what was not.
-        references: the values, by picture id, that the stream may refer to.
+        references: the values, by picture id, that the stream may refer to; a chain file has its own.
 
     Raises:
         StreamError: malformed bytes; without `partial` also cut or damaged ones.
@@ -102,7 +102,9 @@ def decode_stream(
         CodecError: a codec nobody here has.
     """
     if isinstance(stream, bytes):
-        stream = container.open(stream)
+        stream = chain.open(stream)
+    if stream.before:
+        references = _before(stream, codec)
     if not partial:
         stream.check_whole()
     segments, loss = _segments(stream, partial=partial)
@@ -148,6 +150,21 @@ def decode_stream(
     values = _join(header, pieces, lost, codec, there)
     loss = replace(loss, concealed=len(lost), slices=len(pieces), from_reference=there is not None)
     return Decoded(codec, header.width, header.height, header.level, values, loss, header.reference)
+
+
+def _before(stream: container.Stream, codec: Codec | None) -> Mapping[bytes, Values]:
+    """Return the picture that a stream of a chain file refers to, decoded from those before it; StreamError."""
+    there: dict[bytes, Values] = {}
+    for number, later in enumerate((*stream.before[1:], stream)):
+        decoded = decode_stream(stream.before[number], codec, references=there)
+        there = {decoded.picture_id: decoded.values}
+        referred = later.header.reference
+        if referred is None or referred.picture_id not in there:
+            raise StreamError(
+                f"chain file is corrupt: its stream {number + 1} does not refer to the picture of the one before it; "
+                "fetch the file again"
+            )
+    return there
 
 
 def _find(

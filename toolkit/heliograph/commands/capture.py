@@ -15,6 +15,7 @@ from heliograph.commands import encoding
 from heliograph.commands.console import Console
 from heliograph.commands.quantities import byte_count, count, duration, megapixels
 from heliograph.device import systemd
+from heliograph.device.acknowledged import Acknowledged
 from heliograph.device.cameras import MAX_PIXELS, SOURCES, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import THRESHOLD, ChangeDetector
@@ -101,6 +102,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help='more of its options, as one word: --send-options="--baud 9600 --key-file FILE"',
     )
     encoding.add_options(parser)
+    exclusive = parser.add_mutually_exclusive_group()
+    exclusive.add_argument(
+        "--no-memory",
+        action="store_true",
+        help="refer to no earlier pictures; else to those that the receiver has confirmed, kept in DIR/memory",
+    )
+    exclusive.add_argument(
+        "--key-every",
+        type=count,
+        metavar="N",
+        help="for send --one-way, where nothing is confirmed: of N pictures one refers to none, the others to the last "
+        "such one that was sent; default: all refer to none there",
+    )
+    encoding.add_memory_options(parser)
     parser.add_argument(
         "--print-systemd-unit",
         action="store_true",
@@ -121,6 +136,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     encode = _LastingEncoder(arguments)
     spool = Spool(arguments.spool, max_bytes=arguments.spool_bytes)
+    if not arguments.no_memory:
+        encode.remember(arguments.spool)
     threshold = arguments.skip_unchanged
     loop = CaptureLoop(
         camera,
@@ -159,17 +176,34 @@ class _LastingEncoder:
         self._arguments = arguments
         self._rate = encoding.rate(arguments)
         self._encoder: Encoder | None = self._make()
+        self._acknowledged: Acknowledged | None = None
+
+    def remember(self, spool: Path) -> None:
+        """Refer to what the other end has from now on; OutputError if there can be no memory in the spool."""
+        arguments = self._arguments
+        assert self._encoder is not None, "before the first picture"
+        self._acknowledged = Acknowledged(
+            spool,
+            self._encoder.codec,
+            keep=arguments.keep,
+            max_depth=arguments.max_depth,
+            key_every=arguments.key_every,
+        )
 
     def __call__(self, picture: Picture) -> bytes:
         encoder = self._encoder or self._make()
         self._encoder = None
+        height, width = picture.shape[:2]
+        candidates = self._acknowledged.candidates(width, height) if self._acknowledged else []
         try:
-            data = encoder.encode(picture, self._rate)
+            packed = encoder.pack(picture, self._rate, candidates)
         except PictureError:
             self._encoder = encoder
             raise
         self._encoder = encoder
-        return data
+        if self._acknowledged:
+            self._acknowledged.made(packed)
+        return packed.data
 
     def _make(self) -> Encoder:
         # A segment for each layer: the spool can thin such streams, the link sends their base layers first.
@@ -189,10 +223,11 @@ def _report(console: Console, captured: Captured) -> None:
             "height": header.height,
             "stream_bytes": len(captured.data),
             "quality": quality,
+            "depth": header.depth,
             "seconds": captured.seconds,
         },
         f"{captured.name}: {header.width}x{header.height}, {len(captured.data)} bytes, quality {quality:g}, "
-        f"{captured.seconds:.2f} s",
+        f"{f'depth {header.depth}, ' if header.depth else ''}{captured.seconds:.2f} s",
     )
 
 
@@ -236,10 +271,13 @@ def _words(arguments: argparse.Namespace) -> list[str]:
         "runtime": arguments.runtime,
         "delegate": arguments.delegate,
         "threads": arguments.threads,
+        "key-every": arguments.key_every,
+        "max-depth": arguments.max_depth,
+        "keep": arguments.keep,
     }
     rate = encoding.rate(arguments)
     options["quality"] = None if rate.quality is None else f"{rate.quality:g}"
     options |= {"max-bytes": rate.max_bytes, "bpp": rate.bpp}
     # One word each: a value may itself begin with a dash.
-    flags = ["--fast"] if arguments.fast else []
+    flags = [f"--{name}" for name in ("fast", "no-memory") if vars(arguments)[name.replace("-", "_")]]
     return [NAME, *flags, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

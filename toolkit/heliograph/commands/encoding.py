@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from heliograph.codec import registry
+from heliograph.codec.codec import Codec
+from heliograph.codec.container import MAX_DEPTH as MOST_DEPTH
+from heliograph.codec.memory import KEEP, MAX_DEPTH, Memory
 from heliograph.codec.rate import DEFAULT_QUALITY, Rate
 from heliograph.commands.quantities import byte_count, count
 from heliograph.device.encoder import Encoder
@@ -69,6 +73,37 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--delegate", metavar="LIB", help="accelerator's library, for example libedgetpu.so.1"
     )
     parser.add_argument("--threads", type=count, default=1, metavar="N", help="CPU threads (%(default)s)")
+
+
+def depth(text: str) -> int:
+    """Parse how many pictures one may build on."""
+    value = count(text)
+    if value > MOST_DEPTH:
+        raise argparse.ArgumentTypeError(f"depth is {text}, expected 1 to {MOST_DEPTH}")
+    return value
+
+
+def add_memory_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `make_memory` reads."""
+    parser.add_argument(
+        "--max-depth",
+        type=depth,
+        default=MAX_DEPTH,
+        metavar="N",
+        help="with a memory: pictures that one may build on; then comes one that refers to none (%(default)s)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=count,
+        default=KEEP,
+        metavar="N",
+        help="with a memory: the last N pictures may be referred to; each takes the time of an estimate (%(default)s)",
+    )
+
+
+def make_memory(arguments: argparse.Namespace, codec: Codec, folder: Path) -> Memory:
+    """Return the memory in a folder with the bounds that were asked for; OutputError if it cannot be used."""
+    return Memory(folder, codec, keep=arguments.keep, max_depth=arguments.max_depth)
 
 
 def make_encoder(arguments: argparse.Namespace, *, layered: bool = False) -> Encoder:

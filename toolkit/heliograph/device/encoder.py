@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import tiles
+from heliograph.codec import levels, tiles
 from heliograph.codec.codec import Codec
-from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.memory import Memory
+from heliograph.codec.pack import STRENGTH, Packed, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
+from heliograph.codec.values import ReferencePicture
 from heliograph.device.runtime import Model
 from heliograph.errors import CodecError, PictureError
 
@@ -82,6 +85,8 @@ class Encoder(LatentEncoder):
         slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
         layered: a segment for each layer however small the stream; see `Packer`.
         fast: leave out rate-distortion optimised quantisation, which saves bytes and takes time; see `Packer`.
+        memory: a folder, or what is opened of it: each picture may refer to what it holds, then joins it, as if the
+            other end had it by then; see `Memory`.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Encoder(LatentEncoder):
         slice_tiles: int = 0,
         layered: bool = False,
         fast: bool = False,
+        memory: Memory | str | Path | None = None,
         runtime: str | None = None,
         delegate: str | None = None,
         threads: int = 1,
@@ -100,25 +106,65 @@ class Encoder(LatentEncoder):
         super().__init__(network, tile=codec.tile, channels=codec.channels)
         self.codec, self.slice_tiles, self.layered = codec, slice_tiles, layered
         self.strength = 0 if fast else STRENGTH
+        self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory
 
     def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
         """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
-        height, width = picture.shape[:2]
-        latents = self.latents(picture)
-        return Packer(
-            self.codec,
-            latents,
-            width,
-            height,
-            slice_tiles=self.slice_tiles,
-            strength=self.strength,
-            layered=self.layered,
-        )
+        return self._packers(picture, ())[0]
+
+    def pack(
+        self, picture: npt.NDArray[np.uint8], rate: Rate, candidates: Sequence[ReferencePicture] = ()
+    ) -> Packed:
+        """Return what a picture uint8 [H, W, 3] becomes, with the reference that makes it smallest, or none.
+
+        All are compared by their estimated bytes at one level: that of a quality, else of the first candidate.
+
+        Args:
+            candidates: pictures of its size that the other end has.
+
+        Raises:
+            PictureError: see `encode`.
+        """
+        alone, *others = packers = self._packers(picture, candidates)
+        if not others:
+            return alone.pack(rate)
+        level = candidates[0].level if rate.quality is None else levels.from_quality(rate.quality)
+        best = min(packers, key=lambda packer: packer.estimate(level))
+        try:
+            return best.pack(rate)
+        except PictureError:  # a reference takes ten bytes of the header
+            return alone.pack(rate)
 
     def encode(self, picture: npt.NDArray[np.uint8], rate: Rate) -> bytes:
         """Return the .helio stream of a picture uint8 [H, W, 3], sRGB, after one inference.
 
         Raises:
             PictureError: other arrays, or not even the coarsest stream fits the budget.
+            OutputError: the memory cannot be used.
         """
-        return self.packer(picture).pack(rate).data
+        if self.memory is None:
+            return self.pack(picture, rate).data
+        height, width = picture.shape[:2]
+        packed = self.pack(picture, rate, self.memory.candidates(width, height))
+        self.memory.add(packed.data, packed.as_reference())
+        return packed.data
+
+    def _packers(
+        self, picture: npt.NDArray[np.uint8], references: Sequence[ReferencePicture]
+    ) -> list[Packer]:
+        """Return the picture without a reference, and with each."""
+        height, width = picture.shape[:2]
+        latents = self.latents(picture)
+        return [
+            Packer(
+                self.codec,
+                latents,
+                width,
+                height,
+                slice_tiles=self.slice_tiles,
+                strength=self.strength,
+                layered=self.layered,
+                reference=reference,
+            )
+            for reference in (None, *references)
+        ]

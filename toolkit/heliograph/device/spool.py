@@ -46,6 +46,7 @@ from pathlib import Path
 from heliograph.codec import container
 from heliograph.codec.thin import filled_parts, thin
 from heliograph.device import spool_times as times
+from heliograph.device.kept import CONFIRMED, SENT, Kept
 from heliograph.errors import SpoolBoundError, SpoolError, StreamError
 from heliograph.files import make_folder, replace_whole, sync_folder
 
@@ -130,11 +131,26 @@ class Spool:
                     "go on with the next"
                 ) from None
 
-    def remove(self, name: str) -> None:
-        """Remove a stream for good; one that is not there is no error."""
-        path = self._path(name)
+    def remove(self, name: str, digest: bytes = b"", *, is_confirmed: bool = True) -> None:
+        """Remove a stream for good, or into a folder of what was sent, where that is there; see `kept`.
+
+        One that is not there is no error.
+
+        Args:
+            digest: SHA-256 of the version that was sent; another version is removed for good.
+            is_confirmed: whether the receiver has said that he has it.
+        """
+        path, kept = self._path(name), Kept(self.folder / (CONFIRMED if is_confirmed else SENT))
         with self._errors("write"), self._locked():
-            path.unlink(missing_ok=True)
+            if (
+                digest
+                and kept.is_wanted
+                and path.is_file()
+                and hashlib.sha256(_read(path)).digest() == digest
+            ):
+                kept.take(path)
+            else:
+                path.unlink(missing_ok=True)
             sync_folder(self.folder)
         self._at_base.discard(name)
 

@@ -45,7 +45,7 @@ class OneWaySender:
         self._spool, self._device, self._repeat, self._rate = spool, check_device(device), repeat, rate
         self._writer = FrameWriter(device, key, counter_file)
         self._frames: Iterator[bytes] = iter(())
-        self._batch: list[tuple[str, int]] = []
+        self._batch: list[tuple[str, int, bytes]] = []  # name, bytes, SHA-256
         self._skipped: set[str] = set()
         self._log = Log()
         self._next = 0.0
@@ -86,8 +86,8 @@ class OneWaySender:
         return frame
 
     def _finish_batch(self) -> None:
-        for name, size in self._batch:
-            self._spool.remove(name)
+        for name, size, digest in self._batch:
+            self._spool.remove(name, digest, is_confirmed=False)
             self._log.tell("sent", name=name, bytes=size, confirmed=False)
         self._batch = []
 
@@ -107,17 +107,18 @@ class OneWaySender:
                 self._skipped.add(name)
                 self._log.tell("skipped", name=name, reason=CANNOT_GO)
                 continue
-            plans.append(self._plan(name, data))
-            self._batch.append((name, len(data)))
+            digest = hashlib.sha256(data).digest()
+            plans.append(self._plan(name, data, digest))
+            self._batch.append((name, len(data), digest))
         bodies = [
             body for _ in range(self._repeat) for part in (0, 1) for plan in plans for body in plan[part]
         ]
         # A delimiter more before the first: it ends what noise began.
         return ((b"" if n else DELIMITER) + self._writer.write(body) for n, body in enumerate(bodies))
 
-    def _plan(self, name: str, data: bytes) -> tuple[list[bytes], list[bytes]]:
+    def _plan(self, name: str, data: bytes, digest: bytes) -> tuple[list[bytes], list[bytes]]:
         """Return the frames' bodies of a stream: those that go first, and those that follow later."""
-        cuts, digest = cut_stream(data), hashlib.sha256(data).digest()
+        cuts = cut_stream(data)
         mark = digest[:STREAM_BYTES]
         header, base, rest = (
             [Piece(mark, runs).to_bytes() for runs in pieces]

@@ -23,6 +23,6 @@ class MemorySpool:
             raise SpoolError(f"{name} is not in the spool any more; go on with the next")
         return self.streams[name]
 
-    def remove(self, name: str) -> None:
+    def remove(self, name: str, digest: bytes = b"", *, is_confirmed: bool = True) -> None:
         """Forget a stream; one that is not there is no error."""
         self.streams.pop(name, None)

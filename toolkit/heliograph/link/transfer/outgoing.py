@@ -28,8 +28,8 @@ class Spool(Protocol):
     def read(self, name: str) -> bytes:
         """A stream's bytes; raises if it is gone. It may have become shorter since."""
 
-    def remove(self, name: str) -> None:
-        """Forget a stream; one that is not there is no error."""
+    def remove(self, name: str, digest: bytes, *, is_confirmed: bool) -> None:
+        """Forget a stream of which a version went, by its SHA-256; one that is not there is no error."""
 
 
 @dataclass
@@ -165,9 +165,9 @@ class Waiting:
             self._take_in(stream.name, data)
         return None
 
-    def remove(self, name: str) -> None:
-        """Take a stream out of the spool: the other side has it."""
-        self._spool.remove(name)
+    def remove(self, name: str, digest: bytes) -> None:
+        """Take a stream out of the spool: the other side has the version of this SHA-256."""
+        self._spool.remove(name, digest, is_confirmed=True)
         self.forget(name)
 
     def forget(self, name: str, *, versions: bool = True) -> None:

@@ -316,7 +316,7 @@ class Sender(Listener):
             )
             return
         self._numbers.pop(message.number)
-        self._waiting.remove(stream.name)
+        self._waiting.remove(stream.name, message.digest)
         self._log.tell("sent", name=stream.name, bytes=stream.size, sha256=message.digest.hex())
 
     def _acknowledged(self, ack: Ack, now: float) -> None:

@@ -111,7 +111,7 @@ def test_a_referring_stream_says_so_and_is_not_decoded_without_its_reference(
     path.write_bytes(Packer(codec, latents, 97, 61, reference=there).at(500))
     name = there.picture_id.hex()
     assert main(["info", str(path)]) == 0
-    assert f"reference:       picture {name}, depth 1" in capsys.readouterr().out
+    assert f"reference:       picture {name} of quality 30, depth 1" in capsys.readouterr().out
     assert main(["info", str(path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["reference"], told["depth"]) == (name, 1)

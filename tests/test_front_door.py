@@ -75,9 +75,12 @@ def test_what_it_offers() -> None:
         ("Rate", "(quality=None, max_bytes=None, bpp=None)"),
         (
             "Encoder",
-            "(codec, *, slice_tiles=0, layered=False, fast=False, runtime=None, delegate=None, threads=1)",
+            "(codec, *, slice_tiles=0, layered=False, fast=False, memory=None, runtime=None, delegate=None, threads=1)",
         ),
-        ("Decoder", "(codec=None, kind='auto', *, registry=None, runtime=None, threads=1, max_pixels=None)"),
+        (
+            "Decoder",
+            "(codec=None, kind='auto', *, registry=None, runtime=None, threads=1, max_pixels=None, memory=None)",
+        ),
     ],
 )
 def test_signatures_stay(function: str, signature: str) -> None:
@@ -100,6 +103,8 @@ def test_what_describes_a_stream_is_typed_and_frozen() -> None:
         ("slices", int),
         ("reference", str | None),
         ("depth", int),
+        ("reference_quality", float | None),
+        ("chain", int),
     ]
 
 

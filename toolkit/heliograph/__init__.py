@@ -135,7 +135,7 @@ def decode(
     """Return the picture of a .helio stream, uint8 [H, W, 3] sRGB. Safe in several threads.
 
     Args:
-        data: the stream's bytes, or its file's path.
+        data: the bytes of a stream or a chain file, or its path.
         decoder: "server" for the large network, "preview" for the small int8 one, or the better one here: "auto".
         codec: where the codec lies, if it is not among the shipped ones.
         partial: decode what is there of a cut or damaged stream.
@@ -156,10 +156,10 @@ def info(data: bytes | str | Path) -> StreamInfo:
     Args:
         data: the stream's bytes, or its file's path.
     """
-    from heliograph.codec import container
+    from heliograph.codec import chain
     from heliograph.codec.description import describe
 
-    return describe(container.open(_stream_bytes(data)))
+    return describe(chain.open(_stream_bytes(data)))
 
 
 def _stream_bytes(data: bytes | str | Path) -> bytes:

@@ -21,6 +21,7 @@ COMMANDS = (
     "decode",
     "info",
     "inspect",
+    "standalone",
     "capture",
     "send",
     "receive",

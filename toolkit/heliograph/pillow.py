@@ -29,7 +29,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from heliograph import opened
-from heliograph.codec import container, levels
+from heliograph.codec import chain, container, levels
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
@@ -39,6 +39,7 @@ from heliograph.srgb import to_srgb, upright
 FORMAT = "HELIO"
 _FIRST_READ = 4096  # bytes; the header of an ordinary stream takes 32
 _LARGEST_HEADER = 1 << 25
+_LARGEST_CHAIN = 1 << 30
 
 
 class UnreadableStreamError(StreamError, UnidentifiedImageError):
@@ -72,14 +73,16 @@ def add_codec(codec: str | Path | Codec) -> None:
 
 
 def _accept(prefix: bytes) -> bool:
-    return prefix.startswith(container.MAGIC)
+    return prefix.startswith((container.MAGIC, chain.MAGIC))
 
 
 def _read_header(file: IO[bytes], data: bytes) -> container.Stream:
     """Return the stream that `data` begins, with what was read of it; StreamError if no more bytes help."""
+    if data.startswith(chain.MAGIC):  # its last stream is the picture, and all before it is needed
+        data += file.read(_LARGEST_CHAIN)
     while True:
         try:
-            return container.open(data)
+            return chain.open(data)
         except StreamError:
             more = file.read(len(data)) if len(data) < _LARGEST_HEADER else b""
             if not more:

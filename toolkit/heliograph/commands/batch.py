@@ -113,7 +113,7 @@ class Report:
         if len(self._bad) < NAMED:
             self._bad.append(name)
         if self._is_many and name not in str(error):
-            error = type(error)(f"{name}: {error}")
+            error = HeliographError(f"{name}: {error}")
         with self._bar.external_write_mode(file=sys.stderr):
             report_error(error)
         self._advance()

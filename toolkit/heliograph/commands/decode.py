@@ -13,9 +13,11 @@ from heliograph.commands.console import Console
 from heliograph.commands.inputs import STREAMS, Inputs, listed
 from heliograph.commands.quantities import megapixels
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import OutputError
+from heliograph.errors import OutputError, StreamError
+from heliograph.server.chains import decode_chains
 from heliograph.server.decoders import ARRIVING_PIXELS, KINDS, Decoder
 from heliograph.server.pipeline import Outcome, Pipeline
+from heliograph.server.references import References
 from heliograph.server.watch import write_picture
 
 NAME = "decode"
@@ -40,6 +42,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--partial",
         action="store_true",
         help="decode what is there of a cut or damaged stream, and say what was missing",
+    )
+    parser.add_argument(
+        "--memory",
+        type=Path,
+        metavar="DIR",
+        help="where pictures lie, beside the streams given, that streams refer to: a memory, or any folder of streams",
     )
     parser.add_argument(
         "--threads",
@@ -95,12 +103,17 @@ def add_decoder_options(parser: argparse.ArgumentParser, kinds: Sequence[str] = 
 
 
 def make_decoder(arguments: argparse.Namespace, *, are_chosen: bool = False) -> Decoder:
-    """Return the decoder that was asked for; CodecError. Streams that somebody chose one by one may be any size."""
+    """Return the decoder that was asked for; CodecError. Streams that somebody chose one by one may be any size.
+
+    What streams refer to is looked for beside them.
+    """
     threads = os.cpu_count() or 1
     limit = arguments.max_megapixels or (None if are_chosen else ARRIVING_PIXELS)
-    return Decoder(
+    decoder = Decoder(
         arguments.codec, arguments.decoder, runtime=arguments.runtime, threads=threads, max_pixels=limit
     )
+    decoder.references = References(decoder.registry, is_beside=True)
+    return decoder
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -111,15 +124,20 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = Inputs(STREAMS, streams, arguments.out, ".png", listed=arguments.list, force=arguments.force)
     tasks = inputs.tasks()
     decoder = make_decoder(arguments, are_chosen=not inputs.is_lazy)
+    decoder.references = references = References(decoder.registry, arguments.memory)
     pipeline = Pipeline(decoder, write_picture, partial=arguments.partial, threads=arguments.threads)
     console = Console.of(arguments)
     report = batch.Report(console, inputs.count, lambda: inputs.skipped, is_many=inputs.is_many, words=WORDS)
-    return _tell(report, pipeline.run(report.sound(tasks)))
+    return _tell(report, decode_chains(pipeline, report.sound(tasks), references))
 
 
 def _run_on_cluster(arguments: argparse.Namespace) -> int:
     from heliograph.server import cluster
 
+    if arguments.memory is not None:
+        raise StreamError(
+            "--engine ray takes streams that refer to no others; decode with --memory and no engine"
+        )
     if arguments.out is None:
         raise OutputError("--engine ray needs a folder or URL for the pictures: -o OUT")
     sources = [*arguments.streams, *(listed(arguments.list) if arguments.list else ())]

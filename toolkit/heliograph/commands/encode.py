@@ -35,6 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     batch.add_output_options(parser, SUFFIX)
     encoding.add_options(parser)
     parser.add_argument(
+        "--memory",
+        type=Path,
+        metavar="DIR",
+        help="each picture may refer to what DIR holds, so that only what has changed takes bytes, and then joins it, "
+        "as if it had arrived; to decode it, what it refers to is needed",
+    )
+    encoding.add_memory_options(parser)
+    parser.add_argument(
         "--with-digest",
         action="store_true",
         help="also write STREAM.digest: what this machine reads from its stream, for heliograph validate --streams",
@@ -46,12 +54,17 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = Inputs(PICTURES, arguments.pictures, arguments.out, SUFFIX, force=arguments.force)
     tasks = inputs.tasks()
     encoder, rate = encoding.make_encoder(arguments), encoding.rate(arguments)
+    memory = encoding.make_memory(arguments, encoder.codec, arguments.memory) if arguments.memory else None
 
     def encode(task: Task) -> batch.Result:
         began, target = time.perf_counter(), Path(task.target)
         picture = load_srgb(Path(task.source))
-        data = encoder.encode(picture, rate)
+        height, width = picture.shape[:2]
+        packed = encoder.pack(picture, rate, memory.candidates(width, height) if memory else ())
+        data = packed.data
         write_where_told(target, data)
+        if memory:  # only now: nothing may refer to a stream that nobody has
+            memory.add(data, packed.as_reference())
         if arguments.with_digest:
             write_where_told(digests.beside(target), digests.record(data, encoder.codec, encoder.runtime))
         return batch.Result.of(data, time.perf_counter() - began)

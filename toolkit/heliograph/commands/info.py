@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from heliograph.codec import container, registry
+from heliograph.codec import chain, registry
 from heliograph.codec.codec import MANIFEST, PREVIEW, SERVER, Codec
 from heliograph.codec.description import describe
 from heliograph.commands.console import Console
@@ -38,10 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _stream(path: Path) -> Described:
-    stream = container.open(read_stream(path))
+    data = read_stream(path)
+    stream = chain.open(data)
     stream.check_whole()
     told = describe(stream)
     damaged = [n for n in range(len(stream.segments)) if stream.segment(n) is None]
+    reference = (
+        f"picture {told.reference} of quality {told.reference_quality:g}, depth {told.depth}"
+        if told.reference
+        else ""
+    )
     values: dict[str, object] = {
         "stream": str(path),
         "codec": told.codec,
@@ -52,7 +58,9 @@ def _stream(path: Path) -> Described:
         "layers": told.layers,
         "slices": told.slices,
         "reference": told.reference,
+        "reference_quality": told.reference_quality,
         "depth": told.depth,
+        "chain": told.chain,
         "stream_bytes": told.bytes,
         "bits_per_pixel": told.bpp,
         "damaged_segments": damaged,
@@ -63,8 +71,9 @@ def _stream(path: Path) -> Described:
         ("picture", f"{told.width}x{told.height}"),
         ("quality", f"{told.quality:g}"),
         ("segments", f"{len(stream.segments)} in {told.slices} slices"),
-        *([("reference", f"picture {told.reference}, depth {told.depth}")] if told.reference else []),
+        *([("reference", reference)] if told.reference else []),
         ("size", f"{told.bytes} bytes, {told.bpp:.3f} bits per pixel"),
+        *([("chain file", f"{told.chain} streams, {len(data)} bytes")] if stream.before else []),
         ("checksum", f"segments damaged: {damaged}" if damaged else "good"),
     ]
 

@@ -6,20 +6,24 @@ import argparse
 import importlib
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec import container, levels, registry
-from heliograph.codec.stream import decode_stream
+from heliograph.codec import chain, container, levels, registry
+from heliograph.codec.pack import Packer
+from heliograph.codec.stream import Decoded, decode_stream
+from heliograph.codec.values import to_int8
+from heliograph.commands import chains
 from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
 from heliograph.files import write_where_told
 from heliograph.pictures import load_srgb, png
-from heliograph.server.decoders import open_decoder, read_stream
+from heliograph.server.decoders import open_decoder
 
 NAME = "inspect"
 HELP = "where a stream's bits went, what its layers add, which channels fire"
@@ -29,6 +33,7 @@ MAPS = ("picture", "bits", "channels", "layers", "error")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("stream", metavar="STREAM", type=Path, help="a .helio stream")
+    chains.add_options(parser)
     parser.add_argument(
         "-o", "--out", type=Path, metavar="DIR", help="folder for the maps; without it only text"
     )
@@ -53,13 +58,17 @@ def run(arguments: argparse.Namespace) -> int:
             f"inspecting needs {error}: pip install 'heliograph[validate]'"
         ) from error
     targets = _targets(arguments)
-    data = read_stream(arguments.stream)
-    decoded = decode_stream(data, registry.open_codec(arguments.codec) if arguments.codec else None)
+    codecs = registry.Registry([registry.open_codec(arguments.codec)] if arguments.codec else [])
+    stream = chain.open(chains.read(arguments.stream, arguments.memory, codecs))
+    codec, data, there = codecs.by_id(stream.header.codec_id), stream.data, None
+    decoded = decode_stream(stream, codec)
+    if stream.before:
+        there = decode_stream(replace(stream.before[-1], before=stream.before[:-1]), codec).values
     decode = open_decoder(arguments.decoder, decoded.codec, runtime=arguments.runtime).decode
     shown = decode(decoded)
     original = _original(arguments.original, shown.shape) if arguments.original else None
-    bits = maps.bits(data, decoded)
-    steps = [decode(part) for part in maps.after_layers(decoded)]
+    bits = maps.bits(data, decoded, there)
+    steps = [decode(part) for part in maps.after_layers(decoded, there)]
     gains = [metrics.psnr(shown if original is None else original, step) for step in steps]
     told = lines(maps, data, decoded, bits, gains, of_original=original is not None)
     values = {
@@ -69,7 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         "height": decoded.height,
         "quality": levels.to_quality(decoded.level),
         "reference": decoded.reference.picture_id.hex() if decoded.reference else None,
+        "reference_quality": levels.to_quality(decoded.reference.level) if decoded.reference else None,
         "depth": decoded.reference.depth if decoded.reference else 0,
+        "alone_bytes": alone_bytes(decoded) if decoded.reference else len(data),
         "stream_bytes": len(data),
         "overhead_bytes": bits.overhead / 8,
         "layer_bytes": [float(size) / 8 for size in bits.by_layer],
@@ -114,8 +125,14 @@ def _original(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     return picture
 
 
+def alone_bytes(decoded: Decoded) -> float:
+    """Return about how many bytes a picture would take at its level if it referred to none."""
+    latents = to_int8(decoded.values)
+    return Packer(decoded.codec, latents, decoded.width, decoded.height).estimate(decoded.level)
+
+
 def lines(
-    maps: Any, data: bytes, decoded: Any, bits: Any, gains: list[float], *, of_original: bool
+    maps: Any, data: bytes, decoded: Decoded, bits: Any, gains: list[float], *, of_original: bool
 ) -> list[str]:
     """Return what there is to say of a stream, a line each; `gains` is the PSNR after each layer in dB."""
     header = container.open(data).header
@@ -128,7 +145,11 @@ def lines(
     ]
     if decoded.reference:
         named = decoded.reference.picture_id.hex()
-        out.append(f"{'reference':16} picture {named}, depth {decoded.reference.depth}")
+        quality = levels.to_quality(decoded.reference.level)
+        out.append(
+            f"{'reference':16} picture {named} of quality {quality:g}, depth {decoded.reference.depth}; without it "
+            f"about {alone_bytes(decoded):.0f} bytes"
+        )
     stops = decoded.codec.coder.model.layers
     firing = maps.activity(decoded)
     what = "to the original" if of_original else "to the whole stream's picture"

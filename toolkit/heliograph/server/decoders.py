@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph import chatter
-from heliograph.codec import container
+from heliograph.codec import chain, container
 from heliograph.codec.codec import SERVER, Codec
 from heliograph.codec.decoder import CodecDecoder
 from heliograph.codec.registry import Registry, open_codec
@@ -18,6 +18,7 @@ from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import RuntimeUnavailableError, StreamError
 from heliograph.files import read_regular
 from heliograph.server.preview import PreviewDecoder
+from heliograph.server.references import References
 
 MOST_BYTES = 1 << 30  # of a stream: eight for each pixel that a picture may have
 KINDS = ("auto", "server", "preview")
@@ -70,6 +71,8 @@ class Decoder:
         kind, runtime, threads: see `open_decoder`.
         registry: the codecs that are known, if another decoder shares them.
         max_pixels: of a picture; None for all that a stream can have.
+        memory: where pictures that streams refer to are looked for, beside those decoded before: a folder of streams,
+            or what is known of one; None: streams that refer to others are errors.
 
     Raises:
         ValueError: no such kind.
@@ -85,6 +88,7 @@ class Decoder:
         runtime: str | None = None,
         threads: int = 1,
         max_pixels: int | None = None,
+        memory: References | str | Path | None = None,
     ) -> None:
         if kind not in KINDS:
             raise ValueError(f"decoder is {kind!r}, expected one of {', '.join(KINDS)}")
@@ -92,20 +96,34 @@ class Decoder:
         self.registry = Registry() if registry is None else registry
         if codec is not None:
             self.registry.add(open_codec(codec))
+        if isinstance(memory, str | Path):
+            memory = References(self.registry, Path(memory))
+        self.references: References | None = memory
         self._decoders: dict[bytes, tuple[Codec, CodecDecoder]] = {}
         self._lock = threading.RLock()
 
     def decode(self, data: bytes, *, partial: bool = False) -> npt.NDArray[np.uint8]:
-        """Return the picture of a stream, uint8 [height, width, 3] sRGB.
+        """Return the picture of a stream or of a chain file, uint8 [height, width, 3] sRGB.
 
         See `decode_stream` for `partial`, and it and `open_decoder` for the errors.
         """
-        return self.pixels(self.values(container.open(data), partial=partial))
+        return self.pixels(self.values(chain.open(data), partial=partial))
 
-    def values(self, stream: container.Stream, *, partial: bool = False) -> Decoded:
-        """Return the integers of a stream; see `decode_stream` for `partial` and the errors, and `check_size`."""
+    def values(
+        self, stream: container.Stream, *, partial: bool = False, file: Path | str | None = None
+    ) -> Decoded:
+        """Return the integers of a stream; see `decode_stream` for `partial` and the errors, and `check_size`.
+
+        Args:
+            file: where it came from, so that others that refer to it find it there.
+        """
         self.check_size(stream)
-        return decode_stream(stream, self.registry.by_id(stream.header.codec_id), partial=partial)
+        codec = self.registry.by_id(stream.header.codec_id)
+        if self.references is None:
+            return decode_stream(stream, codec, partial=partial)
+        decoded = decode_stream(stream, codec, partial=partial, references=self.references.of(stream, file))
+        self.references.learn(decoded, file)
+        return decoded
 
     def check_size(self, stream: container.Stream) -> None:
         """Raise StreamError if a stream claims more than `max_pixels`."""

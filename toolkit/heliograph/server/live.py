@@ -209,7 +209,7 @@ class Live:
             device.pictures += 1
 
     def _decoded(self, stream: Entry) -> Decoded:
-        return self._decoder.values(container.open(stream.read()), partial=True)
+        return self._decoder.values(container.open(stream.read()), partial=True, file=stream.path)
 
     def _decode(self, shown: Shown, stream: Entry) -> None:
         state, error, view, decoded, values = "", "", shown.view, None, shown.values

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heliograph.codec import container, levels
+from heliograph.codec import chain, levels
 from heliograph.codec.decoder import CodecDecoder, Picture
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, OutputError, RuntimeUnavailableError
@@ -133,14 +133,14 @@ class Pipeline:
         began, entered = time.perf_counter(), None
         try:
             data = self._fetch(task.source)
-            stream = container.open(data)
+            stream = chain.open(data)
             self._decoder.check_size(stream)  # before it waits for room, and others for it
             pixels = stream.header.width * stream.header.height
             reading = time.perf_counter() - began
             room.enter(ticket, pixels)
             entered = pixels
             began = time.perf_counter()  # waiting for room is no work
-            decoded = self._decoder.values(stream, partial=self._partial)
+            decoded = self._decoder.values(stream, partial=self._partial, file=task.source)
             seconds = reading + time.perf_counter() - began
             self.stages.add("entropy", seconds)
             return _Read(task, decoded, pixels, len(data), seconds)

@@ -12,7 +12,9 @@ from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.memory import Memory
 from heliograph.codec.rate import Rate
+from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
+from heliograph.server.preview import PreviewDecoder
 
 Picture = npt.NDArray[np.uint8]
 WIDTH, HEIGHT = 160, 120
@@ -39,6 +41,25 @@ def test_a_scene_that_stands_still_gets_better_within_the_same_budget(
     assert min(levels[2:]) >= levels[1]
     # Of the scene without noise, which no picture was, more is known.
     assert max(errors[2:]) < 0.9 * errors[0]
+
+
+def test_with_the_shipped_codec_a_small_budget_becomes_a_better_picture(
+    shipped: Codec, paint: Callable[[int, int], Picture], tmp_path: Path
+) -> None:
+    encoder, memory, decoder = Encoder(shipped), Memory(tmp_path, shipped), PreviewDecoder(shipped)
+    scene = paint(WIDTH, HEIGHT)
+    levels, psnrs = [], []
+    for number in range(5):
+        packed = encoder.pack(noisy(scene, number), Rate(max_bytes=320), memory.candidates(WIDTH, HEIGHT))
+        assert len(packed.data) <= 320
+        memory.add(packed.data, packed.as_reference())
+        shown = decoder.decode(decode_stream(packed.data, shipped, references=memory.values)).astype(float)
+        levels.append(packed.level)
+        psnrs.append(10 * np.log10(255**2 / ((shown - scene) ** 2).mean()))
+    assert levels[:3] == sorted(set(levels[:3]))
+    assert levels[2] >= levels[0] + 80  # ten qualities finer for the same bytes
+    assert psnrs[1] > psnrs[0] + 0.3
+    assert min(psnrs[2:]) > psnrs[0] + 0.6
 
 
 def test_a_scene_that_has_changed_wholly_refers_to_nothing(

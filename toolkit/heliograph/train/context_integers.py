@@ -18,13 +18,12 @@ from heliograph.codec.entropy_model import (
     ReferenceTerms,
 )
 from heliograph.train.context_data import ANCHORS
-from heliograph.train.context_network import LEVEL_UNIT, OFFSET_GAIN, VALUE_GAIN, ContextNetwork
+from heliograph.train.context_network import GATE_GAIN, LEVEL_UNIT, OFFSET_GAIN, VALUE_GAIN, ContextNetwork
 from heliograph.train.context_tables import FLAG_TABLES, TABLES, TOKENS, flag_logits
 
 MAGNITUDES = 640
 _PRIOR = 30.0  # symbols that the float model's law counts for in a table
 _UNIT = 16.0  # integers per unit of magnitudes, features and values
-_OPEN = 64.0  # integers of a reference that is quite open
 
 
 def _shift(weights: npt.NDArray[np.float64], top: int) -> int:
@@ -48,7 +47,7 @@ def _integer_network(net: dict[str, Any]) -> PassNetwork:
     c = min(_shift(choose, 127), 15, *(_shift(v, 32767) for v in near))
     reference, d = None, 0
     if "gate" in w:
-        gate, bias = w["gate"] * _OPEN / _UNIT, w["gate_bias"] * _OPEN
+        gate, bias = w["gate"] * GATE_GAIN, w["gate_bias"] * GATE_GAIN * _UNIT
         d = min(_shift(gate, 127), _shift(bias, 1 << 26))
         reference = ReferenceTerms(
             level=_scaled(levels[1], b, "i2"),

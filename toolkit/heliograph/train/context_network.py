@@ -19,9 +19,10 @@ from heliograph.codec.passes import coded, passes
 from heliograph.train.context_spec import ContextSpec
 from heliograph.train.context_tables import TABLES, TOKENS, cost, costs, flag_cost, slope, start_tables
 
-FEATURE_TOP = 8.0  # of both stages' features, 127 when integer
+FEATURE_TOP = 127 / 16  # of both stages' features, 127 when integer
 VALUE_GAIN = 4.0  # tables per unit of the last stage's output, so that all weights learn at one rate
 OFFSET_GAIN = 10.0
+GATE_GAIN = 4.0  # integers of an open reference, 64, over those of a feature's unit, 16
 LEVEL_UNIT = 512.0
 LARGEST_VALUE = 2048.0
 _LOG2 = float(np.log(2))
@@ -36,8 +37,25 @@ PREDICT_TAPS = {
 
 
 def _magnitude(r: Tensor) -> Tensor:
-    """What contexts see of whole numbers."""
-    return ops.log(1.0 + ops.minimum(ops.abs(r), 63.0)) / _LOG2
+    """What contexts see of whole numbers, in sixteenths."""
+    return ops.round(ops.log(1.0 + ops.minimum(ops.abs(r), 63.0)) * (16.0 / _LOG2)) / 16.0
+
+
+def _scale(weights: Tensor, gain: float = 1.0) -> Tensor:
+    """Return what `context_integers` multiplies weights by: `gain` times the largest power of two that int8 holds."""
+    peak = ops.maximum(ops.max(ops.abs(weights)) * gain, 1e-9)
+    return gain * 2.0 ** ops.clip(ops.floor(ops.log(127.0 / peak) / _LOG2), 1.0, 20.0)
+
+
+def _rounded(weights: Tensor, scale: Tensor) -> Tensor:
+    """Return weights as whole numbers over `scale`; gradients pass."""
+    return weights + ops.stop_gradient(ops.round(weights * scale) / scale - weights)
+
+
+def _feature(sums: Tensor) -> Tensor:
+    """Return features of either stage, in sixteenths from 0 to FEATURE_TOP; gradients pass the rounding."""
+    feature = ops.clip(sums, 0.0, FEATURE_TOP)
+    return feature + ops.stop_gradient(ops.round(feature * 16.0) / 16.0 - feature)
 
 
 class ContextNetwork(keras.Model):  # type: ignore[misc]
@@ -253,14 +271,19 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
                 parts.append(state[name])
         if self.refers:
             parts.append(there[..., :stop])
-        mixed = ops.matmul(ops.concatenate(parts, axis=-1), net["mix"]) + net["mix_bias"]
-        padded = ops.pad(ops.clip(mixed, 0.0, FEATURE_TOP), ((0, 0), (1, 1), (1, 1), (0, 0)))
-        looked = ops.conv(padded, net["look"], padding="valid") + net["look_bias"]
-        levels = net["level"] * inputs["level"] / LEVEL_UNIT
+        mixed = (
+            ops.matmul(ops.concatenate(parts, axis=-1), _rounded(net["mix"], _scale(net["mix"])))
+            + net["mix_bias"]
+        )
+        padded = ops.pad(_feature(mixed), ((0, 0), (1, 1), (1, 1), (0, 0)))
+        scale = _scale(net["look"])
+        looked = ops.conv(padded, _rounded(net["look"], scale), padding="valid") + net["look_bias"]
+        of_level = scale * 16.0 / LEVEL_UNIT
+        levels = _rounded(net["level"], of_level) * inputs["level"] / LEVEL_UNIT
         if self.refers:
-            levels = levels + net["from"] * inputs["reference_level"] / LEVEL_UNIT
-        looked = ops.clip(looked + levels[:, None, None, :], 0.0, FEATURE_TOP)
-        value = ops.matmul(looked, net["choose"]) * VALUE_GAIN
+            levels = levels + _rounded(net["from"], of_level) * inputs["reference_level"] / LEVEL_UNIT
+        looked = _feature(looked + levels[:, None, None, :])
+        value = ops.matmul(looked, _rounded(net["choose"], _scale(net["choose"], VALUE_GAIN))) * VALUE_GAIN
         if "own" in net:
             value = value + near("residual") * net["own"]
             if self.refers:
@@ -269,7 +292,7 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
             return value, None
         mine = there[..., start:stop]
         value = value + ops.concatenate([mine, ops.matmul(mine, self._sums[layer])], axis=-1) * net["there"]
-        opened = ops.matmul(looked, net["gate"]) + net["gate_bias"]
+        opened = ops.matmul(looked, _rounded(net["gate"], _scale(net["gate"], GATE_GAIN))) + net["gate_bias"]
         whole = ops.clip(opened, 0.0, 1.0)
         return value, whole + _LEAK * (opened - ops.stop_gradient(opened))
 

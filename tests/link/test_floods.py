@@ -86,6 +86,20 @@ def test_the_runs_of_a_stream_are_bounded_and_it_still_becomes_whole(tmp_path: P
     assert (tmp_path / "cam/a.helio").read_bytes() == whole
 
 
+def test_a_stream_that_strangers_spoilt_is_not_refused_for_ever(tmp_path: Path) -> None:
+    whole = b"a picture" * 50
+    digest = hashlib.sha256(whole).digest()
+    sender = Speaker(Receiver(Store(tmp_path)))
+    sender.say(Announce(1, len(whole), digest, "a.helio"))
+    for _ in range(3):
+        sender.say(Data(1, 0, b"x" * 9), Data(1, 9, whole[9:]))
+        heard = sender.hear()
+    assert heard[-1] == messages.Reject(1, messages.REJECTED_HASH)
+    sender.say(Announce(2, len(whole), digest, "a.helio"), Data(2, 0, whole))
+    assert messages.Done(2, digest, proof_of(witness_of(whole), sender.session.nonce)) in sender.hear()
+    assert (tmp_path / "cam/a.helio").read_bytes() == whole
+
+
 def test_memory_is_bounded_when_answers_wait_for_a_slow_way_back(tmp_path: Path) -> None:
     receiver = Receiver(Store(tmp_path))
     sender = Speaker(receiver)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.errors import NotNowError, OutputError
-from heliograph.link.transfer.ledger import Held
+from heliograph.link.transfer.ledger import Held, Ledger
 from heliograph.link.transfer.store import Shelf, Store
 
 DATA = bytes(range(256)) * 8
@@ -105,6 +105,26 @@ def test_what_was_moved_away_is_remembered_and_a_torn_line_forgotten(tmp_path: P
     (shelf.folder / "c.helio").write_bytes(DATA)  # the power went between its name and its line
     assert shelf.holds("c.helio") == Held.of(DATA)
     shelf.close()
+
+
+def test_what_is_remembered_is_bounded_while_a_process_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.link.transfer.ledger._REMEMBERED", 3)
+    ledger = Ledger(tmp_path)
+    for n in range(11):
+        ledger.note(f"{n}.helio", Held.of(b"%d" % n))
+        assert sum(f"{m}.helio" in ledger for m in range(11)) <= 6
+    # Six at the most: at the 7th and at the 11th those before the last three are let go.
+    assert [n for n in range(11) if f"{n}.helio" in ledger] == [8, 9, 10]
+    lines = (tmp_path / ".received").read_text().splitlines()
+    assert [line.split()[2] for line in lines] == ["8.helio", "9.helio", "10.helio"]
+    with pytest.raises(NotNowError, match="in use by another"):
+        Ledger(tmp_path)  # the new file is locked, too
+    ledger.close()
+    ledger = Ledger(tmp_path)
+    assert ledger.get("9.helio") == Held.of(b"9")
+    ledger.close()
 
 
 def keep(store: Store, device: str) -> None:

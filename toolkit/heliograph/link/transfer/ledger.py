@@ -78,6 +78,9 @@ class Ledger:
                 os.ftruncate(self._file, size)
                 return
             self._unwritten = b""
+            if len(self._received) > 2 * _REMEMBERED:  # in a process that runs for years, too
+                self._received = dict(list(self._received.items())[-_REMEMBERED:])
+                self._rewrite()
 
     def _lock(self) -> None:
         try:

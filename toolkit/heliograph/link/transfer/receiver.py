@@ -154,9 +154,8 @@ class Receiver(Listener):
             self._forget(message.number)
             self._confirm(message.number, held)
             return
-        if message.size > MAX_STREAM or self._misses.get(message.digest, 0) >= _TRIES:
-            reason = REJECTED_SIZE if message.size > MAX_STREAM else REJECTED_HASH
-            self._send(Reject(message.number, reason))
+        if message.size > MAX_STREAM:
+            self._send(Reject(message.number, REJECTED_SIZE))
             return
         older = self._by_name.get(name)
         if older is not None and older != message.number:
@@ -263,6 +262,7 @@ class Receiver(Listener):
             self._send(Have(number, ()))
             return
         self._suspect(f"{partial.name} never matched its SHA-256 and is refused")
+        del self._misses[partial.digest]  # somebody may have spoilt it: announced again, it is tried again
         self._forget(number)
         self._send(Reject(number, REJECTED_HASH))
 

@@ -68,6 +68,15 @@ def test_devices_are_as_many_as_allowed_and_none_gets_a_folder_for_words(tmp_pat
     assert isinstance(put(Speaker(receiver, "cam-1"), 1, "b.helio")[-1], Done)
 
 
+def test_a_folder_that_was_made_beforehand_keeps_its_place(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    receiver = Receiver(Store(tmp_path, Quotas(devices=2)))
+    heard = [put(Speaker(receiver, f"stranger-{n}"), 1, "a.helio")[-1] for n in range(2)]
+    assert isinstance(heard[0], Done)
+    assert heard[1] == Reject(1, REJECTED_NOW)
+    assert isinstance(put(Speaker(receiver, "mine"), 1, "a.helio")[-1], Done)
+
+
 def test_one_way_devices_too(tmp_path: Path) -> None:
     receiver = OneWayReceiver(Store(tmp_path, Quotas(devices=3)))
     for n in range(50):

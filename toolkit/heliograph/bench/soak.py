@@ -181,13 +181,13 @@ class Field:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run, print, and return 1 if a promise was broken."""
     options = options_of(arguments)
-    signal.signal(
-        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
-    )  # and what was mounted is not left
     try:
         if not 0 < options.lines <= options.devices:
             raise LinkError(f"{options.devices} devices on {options.lines} lines: give each line a device")
         with contextlib.ExitStack() as stack:
+            # So that no receiver and no mount is left when this is ended.
+            before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+            stack.callback(signal.signal, signal.SIGTERM, before)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             (folder / "disk").mkdir()
             if not stack.enter_context(small_disk(folder / "disk", Plan.of(options).disk)) and options.fills:

@@ -160,7 +160,7 @@ class Gateway:
         self._exchange(now)
         heard = self._down.read(now)
         if self.hostile is not None and heard:
-            self.hostile.overhear(heard, now)
+            self.hostile.overhear(heard)
         ends = self.devices[self._turn :] + self.devices[: self._turn]
         self._turn = (self._turn + 1) % len(self.devices)
         wake = min(self._up.next_arrival, self._down.next_arrival)
@@ -177,7 +177,7 @@ class Gateway:
                 self._up.write(data, now)
             if self._down.is_free(now) and (data := self.hostile.send_down(now)):
                 self._down.write(data, now)
-            wake = min(wake, self.hostile.deadline(now))
+            wake = min(wake, self.hostile.deadline())
         if not self._up.is_free(now):
             wake = max(wake, min(self._up.free_at, self._up.next_arrival, self._down.next_arrival))
         return max(wake, now + _STEP)
@@ -185,7 +185,7 @@ class Gateway:
     def _say(self, data: bytes, now: float) -> None:
         self._up.write(data, now)
         if self.hostile is not None:
-            self.hostile.overhear_up(data, now)
+            self.hostile.overhear_up(data)
 
     def _cut(self, now: float) -> None:
         if self.cuts.is_cut(now):

@@ -59,14 +59,14 @@ class Hostile:
         self._is_down = False
         self.floods = self.written = 0
 
-    def overhear(self, data: bytes, now: float) -> None:
+    def overhear(self, data: bytes) -> None:
         """Hear the receiver."""
         for body in self._down.feed(data):
             if isinstance(body, bytes):
                 self._session.take(body)
                 self._said.append(body)
 
-    def overhear_up(self, data: bytes, now: float) -> None:
+    def overhear_up(self, data: bytes) -> None:
         """Hear a device."""
         for body in self._up.feed(data):
             if isinstance(body, bytes):
@@ -75,7 +75,7 @@ class Hostile:
                 if isinstance(message, Announce):
                     self._announced.append(message)
 
-    def deadline(self, now: float) -> float:
+    def deadline(self) -> float:
         """Return when there may be something to write."""
         return max(self._paid, self._begin)
 
@@ -91,8 +91,8 @@ class Hostile:
         if now < self._begin or now < self._paid:
             return b""
         if self._flood is None:
-            self._flood = self._kinds[self._number % len(self._kinds)]()
-            self._is_down = self._kinds[self._number % len(self._kinds)] == self._forged_answers
+            kind = self._kinds[self._number % len(self._kinds)]
+            self._flood, self._is_down = kind(), kind == self._forged_answers
             self._number += 1
             self.floods += 1
             self._end = now + self._draw.uniform(SHORTEST, LONGEST)

@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def warm_up(self) -> float:
-        """After which hostile devices begin, when honest ones have their folders, and memory counts."""
+        """Seconds before which nothing is hostile and memory does not count."""
         return self.seconds / 10
 
     @property

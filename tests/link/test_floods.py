@@ -15,6 +15,7 @@ from heliograph.link.one_way.bodies import Description, Piece
 from heliograph.link.one_way.frames import PLAIN, source_of
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.transfer.partial import MAX_RUNS, Partial
+from heliograph.link.transfer.patience import LAST_PAUSE
 from heliograph.link.transfer.receiver import MAX_PENDING, Receiver
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import messages
@@ -95,6 +96,9 @@ def test_a_stream_that_strangers_spoilt_is_not_refused_for_ever(tmp_path: Path) 
         sender.say(Data(1, 0, b"x" * 9), Data(1, 9, whole[9:]))
         heard = sender.hear()
     assert heard[-1] == messages.Reject(1, messages.REJECTED_HASH)
+    sender.say(Announce(2, len(whole), digest, "a.helio"))
+    assert sender.hear() == [messages.Reject(2, messages.REJECTED_HASH)]
+    sender.now += LAST_PAUSE
     sender.say(Announce(2, len(whole), digest, "a.helio"), Data(2, 0, whole))
     assert messages.Done(2, digest, proof_of(witness_of(whole), sender.session.nonce)) in sender.hear()
     assert (tmp_path / "cam/a.helio").read_bytes() == whole

@@ -9,6 +9,7 @@ from heliograph.link.listening import Listener
 from heliograph.link.transfer.ledger import Held
 from heliograph.link.transfer.pace import ACK_DELAY
 from heliograph.link.transfer.partial import Partial
+from heliograph.link.transfer.patience import LAST_PAUSE
 from heliograph.link.transfer.ranges import RangeSet
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import session
@@ -61,7 +62,8 @@ class Receiver(Listener):
         self._by_name: dict[str, int] = {}
         self._refused: dict[str, Partial] = {}  # by name, of which bytes are on the disk
         self._known: OrderedDict[tuple[str, str], Partial] = OrderedDict()  # by device and name
-        self._misses: dict[bytes, int] = {}
+        # By SHA-256 how often it did not match, and until when it is refused then: strangers may have spoilt it.
+        self._misses: dict[bytes, tuple[int, float]] = {}
         self._dirty: dict[int, Partial] = {}
         self._unsynced = self._unacknowledged = 0
         self._arrived = RangeSet()
@@ -154,8 +156,10 @@ class Receiver(Listener):
             self._forget(message.number)
             self._confirm(message.number, held)
             return
-        if message.size > MAX_STREAM:
-            self._send(Reject(message.number, REJECTED_SIZE))
+        misses, until = self._misses.get(message.digest, (0, 0.0))
+        is_spoilt = misses >= _TRIES and self._now < until
+        if message.size > MAX_STREAM or is_spoilt:
+            self._send(Reject(message.number, REJECTED_HASH if is_spoilt else REJECTED_SIZE))
             return
         older = self._by_name.get(name)
         if older is not None and older != message.number:
@@ -256,13 +260,13 @@ class Receiver(Listener):
             return
         if len(self._misses) >= MAX_OPEN:
             self._misses.clear()
-        misses = self._misses[partial.digest] = self._misses.get(partial.digest, 0) + 1
+        misses = self._misses.get(partial.digest, (0, 0.0))[0] % _TRIES + 1
+        self._misses[partial.digest] = misses, self._now + LAST_PAUSE
         if misses < _TRIES:
             self._suspect(f"{partial.name} did not match its SHA-256 and is fetched again")
             self._send(Have(number, ()))
             return
         self._suspect(f"{partial.name} never matched its SHA-256 and is refused")
-        del self._misses[partial.digest]  # somebody may have spoilt it: announced again, it is tried again
         self._forget(number)
         self._send(Reject(number, REJECTED_HASH))
 

@@ -7,11 +7,18 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
+from heliograph.codec import container
+from heliograph.codec.pack import Packed
+from heliograph.codec.rate import Rate
+from heliograph.device.encoder import Encoder
 from heliograph.link.transfer.partial import Partial
 from heliograph.link.transfer.ranges import RangeSet
 
+Picture = npt.NDArray[np.uint8]
 Arrive = Callable[..., Path]
 
 
@@ -35,3 +42,16 @@ def arrive() -> Arrive:
         return folder / device / name
 
     return write
+
+
+@pytest.fixture(scope="session")
+def packed(encoder: Encoder, paint: Callable[[int, int], Picture]) -> list[Packed]:
+    """Four pictures, each referring to the one before it."""
+    pictures: list[Packed] = []
+    for number in range(4):
+        there = [pictures[-1].as_reference()] if pictures else []
+        picture = paint(97, 61)
+        picture[8 * number : 8 * number + 8, 20:50] = (9, 9, 200)
+        pictures.append(encoder.pack(picture, Rate(quality=40), there))
+    assert [container.open(one.data).header.depth for one in pictures] == [0, 1, 2, 3]
+    return pictures

@@ -14,7 +14,6 @@ import pytest
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packed
-from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.errors import ReferenceMissing, StreamError
 from heliograph.server import references as module
@@ -24,19 +23,6 @@ from heliograph.server.pipeline import Outcome, Pipeline, Task
 from heliograph.server.references import References
 
 Picture = npt.NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def packed(encoder: Encoder, paint: Callable[[int, int], Picture]) -> list[Packed]:
-    """Four pictures, each referring to the one before it."""
-    pictures: list[Packed] = []
-    for number in range(4):
-        there = [pictures[-1].as_reference()] if pictures else []
-        picture = paint(97, 61)
-        picture[8 * number : 8 * number + 8, 20:50] = (9, 9, 200)
-        pictures.append(encoder.pack(picture, Rate(quality=40), there))
-    assert [container.open(one.data).header.depth for one in pictures] == [0, 1, 2, 3]
-    return pictures
 
 
 def run(

@@ -129,11 +129,11 @@ class StreamFolders:
             ) from error
         paths = [path for path in files if path.suffix.lower() == SUFFIX]
         known = self._headers
-        self._headers = {path: known[path] if path in known else _read_header(path) for path in paths}
+        self._headers = {path: known[path] if path in known else read_header(path) for path in paths}
         self._changed = changed
 
 
-def _read_header(path: Path) -> container.Header | None:
+def read_header(path: Path) -> container.Header | None:
     """Return the header of a stream's file; None if it is none."""
     for most in (_HEADER_BYTES, _MOST_STREAM):
         try:

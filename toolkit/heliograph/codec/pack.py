@@ -12,7 +12,8 @@ from heliograph.codec import container, levels
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import Coded, Reference
 from heliograph.codec.rate import Rate
-from heliograph.codec.values import ReferencePicture, Values, picture_id
+from heliograph.codec.stream import Decoded
+from heliograph.codec.values import ReferencePicture, Values, picture_id, to_int8
 from heliograph.errors import PictureError
 
 MERGE_BELOW = 4096  # bytes; smaller streams keep all layers in one segment, which saves about 27 bytes
@@ -220,3 +221,9 @@ def _next_level(known: dict[int, float], low: int, high: int, target: float) -> 
         start = low if low in known else high
         guess = start + _OCTAVE * 1.2 * (aim - math.log2(known[start]))
     return max(min(max(math.floor(guess), low + 1), high - 1), 0)
+
+
+def alone_bytes(decoded: Decoded) -> float:
+    """Return about how many bytes a picture would take at its level if it referred to none."""
+    latents = to_int8(decoded.values)
+    return Packer(decoded.codec, latents, decoded.width, decoded.height).estimate(decoded.level)

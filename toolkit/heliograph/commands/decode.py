@@ -103,17 +103,12 @@ def add_decoder_options(parser: argparse.ArgumentParser, kinds: Sequence[str] = 
 
 
 def make_decoder(arguments: argparse.Namespace, *, are_chosen: bool = False) -> Decoder:
-    """Return the decoder that was asked for; CodecError. Streams that somebody chose one by one may be any size.
-
-    What streams refer to is looked for beside them.
-    """
+    """Return the decoder that was asked for; CodecError. Streams that somebody chose one by one may be any size."""
     threads = os.cpu_count() or 1
     limit = arguments.max_megapixels or (None if are_chosen else ARRIVING_PIXELS)
-    decoder = Decoder(
+    return Decoder(
         arguments.codec, arguments.decoder, runtime=arguments.runtime, threads=threads, max_pixels=limit
     )
-    decoder.references = References(decoder.registry, is_beside=True)
-    return decoder
 
 
 def run(arguments: argparse.Namespace) -> int:

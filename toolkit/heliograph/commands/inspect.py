@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import chain, container, levels, registry
-from heliograph.codec.pack import Packer
+from heliograph.codec.pack import alone_bytes
 from heliograph.codec.stream import Decoded, decode_stream
-from heliograph.codec.values import to_int8
 from heliograph.commands import chains
 from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
@@ -123,12 +122,6 @@ def _original(path: Path, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
             "give the picture that was encoded"
         )
     return picture
-
-
-def alone_bytes(decoded: Decoded) -> float:
-    """Return about how many bytes a picture would take at its level if it referred to none."""
-    latents = to_int8(decoded.values)
-    return Packer(decoded.codec, latents, decoded.width, decoded.height).estimate(decoded.level)
 
 
 def lines(

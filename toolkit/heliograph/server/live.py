@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -16,11 +17,13 @@ from crc32c import crc32c
 from PIL import Image
 
 from heliograph.codec import container
+from heliograph.codec.pack import alone_bytes
 from heliograph.codec.stream import Decoded
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, ReferenceMissing
 from heliograph.pictures import png
 from heliograph.server.decoders import Decoder
 from heliograph.server.inbox import Entry, Inbox
+from heliograph.server.references import References
 from heliograph.server.turns import Turns
 
 LOOK = 0.2  # seconds between two looks at the folder
@@ -32,7 +35,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Shown:
-    """A picture on the page; `serial` is that of its last change, `view` a JPEG or empty."""
+    """A picture on the page.
+
+    Attributes:
+        serial: of its last change.
+        is_missing: what it refers to is not there.
+        alone: about how many bytes it would take without its reference; None if it has none or is not whole.
+        view: a JPEG, or empty.
+    """
 
     stream: Entry
     serial: int = 0
@@ -42,6 +52,9 @@ class Shown:
     quality: float = 0.0
     state: str = ""
     error: str = ""
+    reference: container.Referred | None = None
+    is_missing: bool = False
+    alone: int | None = None
     view: bytes = b""
     values: int = -1
 
@@ -51,6 +64,12 @@ class Shown:
         told = {"device": stream.device, "name": stream.name, "whole": stream.is_whole}
         told |= {"held": stream.held, "bytes": stream.size, "changed": stream.changed}
         told |= {"version": self.version, "width": self.width, "height": self.height}
+        referred = self.reference
+        told |= {
+            "reference": referred and referred.picture_id.hex(),
+            "depth": referred.depth if referred else 0,
+        }
+        told |= {"missing": self.is_missing, "alone": self.alone}
         return told | {"quality": self.quality, "state": self.state, "error": self.error}
 
 
@@ -84,11 +103,13 @@ class Live:
     """Looks at an inbox and decodes what changed, of each device in turn the latest, on a thread of its own.
 
     Args:
+        decoder: from now on what streams refer to is looked for in the folder.
         latest: pictures of each device that are kept.
     """
 
     def __init__(self, folder: Path, decoder: Decoder, *, latest: int = 12) -> None:
         self.inbox, self._decoder, self._latest = Inbox(folder, latest=latest), decoder, latest
+        decoder.references = self._references = References(decoder.registry, inbox=folder)
         self._lock = threading.Lock()
         self._shown: dict[tuple[str, str], Shown] = {}  # and the devices: what changed last is last
         self._seen: dict[tuple[str, str], Entry] = {}  # as last counted; decoding lags behind
@@ -142,7 +163,9 @@ class Live:
     def step(self) -> bool:
         """Look once and decode one picture that changed; return whether there was one."""
         streams = self.inbox.look()
-        pending = {stream.key: (shown, stream) for shown, stream in self._take(streams)}
+        waiting = {key for key, shown in self._shown.items() if shown.is_missing and shown.stream.is_whole}
+        came = waiting - self._references.missing() if waiting else waiting
+        pending = {stream.key: (shown, stream) for shown, stream in self._take(streams, came)}
         for stream, _ in self._turns.order(stream for _, stream in pending.values()):
             began = time.monotonic()
             self._decode(*pending[stream.key])
@@ -164,8 +187,10 @@ class Live:
         self._serial += 1
         return self._serial
 
-    def _take(self, streams: list[Entry]) -> list[tuple[Shown, Entry]]:
-        """Note what is there now; return what is to be decoded, latest first."""
+    def _take(
+        self, streams: list[Entry], came: Collection[tuple[str, str]] = ()
+    ) -> list[tuple[Shown, Entry]]:
+        """Note what is there now; return what is to be decoded, latest first; `came`: those whose reference came."""
         now = time.time()
         pending = []
         with self._lock:
@@ -181,7 +206,7 @@ class Live:
                     self._seen[stream.key] = stream
                     self._note(stream, before, now)
                 shown = self._shown.get(stream.key)
-                if shown is None or shown.stream.version != stream.version:
+                if shown is None or shown.stream.version != stream.version or stream.key in came:
                     pending.append((shown or Shown(stream), stream))
             names: dict[str, set[str]] = {}
             for called, name in here:
@@ -213,12 +238,21 @@ class Live:
 
     def _decode(self, shown: Shown, stream: Entry) -> None:
         state, error, view, decoded, values = "", "", shown.view, None, shown.values
+        is_missing, referred, alone = False, shown.reference, None
         try:
-            decoded = self._decoded(stream)
+            opened = container.open(stream.read())
+            referred = opened.header.reference
+            decoded = self._decoder.values(opened, partial=True, file=stream.path)
             state = str(decoded.loss)
             values = crc32c(decoded.values.tobytes())
             if values != shown.values:  # bytes that have not added a symbol yet change nothing
                 view = _view(Image.fromarray(self._decoder.pixels(decoded)))
+            if referred and stream.is_whole and decoded.loss.is_none:
+                alone = round(alone_bytes(decoded))
+        except ReferenceMissing as failure:
+            error, is_missing = str(failure), True
+            if stream.is_whole and not shown.is_missing:
+                _log.warning("%s: %s", stream.path, failure)
         except HeliographError as failure:
             error = str(failure)
         except MemoryError:
@@ -227,6 +261,7 @@ class Live:
             shown.version += view is not shown.view
             shown.stream, shown.state, shown.error = stream, state, error
             shown.view, shown.values = view, values
+            shown.reference, shown.is_missing, shown.alone = referred, is_missing, alone
             if decoded is not None:
                 shown.width, shown.height, shown.quality = decoded.width, decoded.height, decoded.quality
             device = self._devices[stream.device]

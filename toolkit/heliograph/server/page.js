@@ -91,8 +91,11 @@ function showPicture(told) {
   const parts = [new Date(1000 * told.changed).toLocaleString()];
   if (told.width) parts.push(`${told.width}×${told.height}`, `quality ${told.quality}`);
   parts.push(told.whole ? size(told.bytes) : `${told.held} of ${told.bytes || "?"} bytes`);
+  if (told.depth) parts.push(`depth ${told.depth}${told.missing ? ", its reference has not come yet" : ""}`);
+  if (told.alone > told.bytes) parts.push(`saved about ${size(told.alone - told.bytes)}`);
   if (told.state) parts.push(told.state);
   figure.text.textContent = parts.join(", ");
+  figure.text.title = told.reference ? `refers to picture ${told.reference}` : "";
   figure.error.textContent = told.whole || told.version ? told.error : "";
 }
 

@@ -1,7 +1,9 @@
-"""What streams refer to: pictures that were decoded before, or that lie in a folder."""
+"""What streams refer to: pictures that were decoded before, that lie in a folder, or beside what a receiver keeps."""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +16,8 @@ from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.codec.values import ReferencePicture, Values
 from heliograph.errors import HeliographError
 from heliograph.files import read_regular
+from heliograph.link.transfer import ledger
+from heliograph.server.catalogue import Catalogue
 
 _MOST_STREAM = 1 << 30
 MOST_BYTES = 256 << 20  # of values kept in memory
@@ -25,29 +29,33 @@ class References:
     Args:
         registry: the codecs that are known.
         folder: where else pictures are looked for: a memory, or any folder of streams.
-        is_beside: pictures are looked for beside the stream that refers to them, too; those decoded before are not
-            noted, for there is no end of them.
+        inbox: all streams come from this folder, which a receiver fills without end: its catalogue notes what was
+            decoded. Without one, other files that were decoded are noted here, and those that lie in any receiver's
+            folder in its catalogue too.
     """
 
-    def __init__(self, registry: Registry, folder: Path | None = None, *, is_beside: bool = False) -> None:
-        self._registry, self._folder, self._is_beside = registry, folder, is_beside
-        self._folders: dict[Path, StreamFolders] = {}
+    def __init__(self, registry: Registry, folder: Path | None = None, *, inbox: Path | None = None) -> None:
+        self._registry = registry
         self._recent = Recent(MOST_BYTES)
+        self._folder = None if folder is None else StreamFolders([folder], registry, recent=self._recent)
+        self.catalogue = None if inbox is None else Catalogue(inbox, registry, recent=self._recent)
+        self._catalogues: dict[Path, Catalogue] = {}
         self._files: dict[bytes, str] = {}  # of pictures that were decoded, to decode them again
         self._news: deque[bytes] = deque()
+        self._lock = threading.Lock()
 
     def of(
         self, stream: container.Stream, file: Path | str | None = None
     ) -> Callable[[bytes], Values | None]:
         """Return what finds the values that a stream of a file refers to, as `decode_stream` asks for them."""
-        beside = file.parent if self._is_beside and isinstance(file, Path) else None
 
         def find(picture_id: bytes) -> Values | None:
             picture = self._find(picture_id)
-            for folder in (self._folder, beside):
-                if picture is None and folder is not None:
-                    found = self._streams(folder).find(stream.header, Path(file or "").name)
-                    picture = None if found is None else found[1]
+            if picture is None and self._folder is not None:
+                found = self._folder.find(stream.header, Path(file or "").name)
+                picture = None if found is None else found[1]
+            if picture is None and (placed := self._catalogued(file)) is not None:
+                picture = placed[0].find(stream.header, placed[1])
             return None if picture is None else picture.values
 
         return find
@@ -58,9 +66,15 @@ class References:
             return
         picture = decoded.as_reference()
         self._recent.add(picture)
-        if isinstance(file, Path) and not self._is_beside:
+        if (placed := self._catalogued(file)) is not None:
+            placed[0].learn(picture.picture_id, placed[1])
+        if isinstance(file, Path) and self.catalogue is None:
             self._files[picture.picture_id] = str(file)
             self._news.append(picture.picture_id)
+
+    def missing(self) -> set[tuple[str, str]]:
+        """Return device and name of the inbox's streams whose reference is not there; see `Catalogue.missing`."""
+        return set() if self.catalogue is None else self.catalogue.missing()
 
     def knows(self, picture_id: bytes) -> bool:
         """Return whether a picture was decoded before."""
@@ -71,8 +85,20 @@ class References:
         while self._news:
             yield self._news.popleft()
 
-    def _streams(self, folder: Path) -> StreamFolders:
-        return self._folders.setdefault(folder, StreamFolders([folder], self._registry, recent=self._recent))
+    def _catalogued(self, file: Path | str | None) -> tuple[Catalogue, Path] | None:
+        """Return the catalogue of the receiver's folder that a file lies in, and its path there; None without one."""
+        if not isinstance(file, Path):
+            return None
+        if self.catalogue is not None:
+            return self.catalogue, file
+        file = Path(os.path.abspath(file))  # noqa: PTH100 - a name may lead up, a link must not
+        if not (file.parent / ledger.NAME).is_file():
+            return None
+        inbox = file.parent.parent
+        with self._lock:
+            if inbox not in self._catalogues:
+                self._catalogues[inbox] = Catalogue(inbox, self._registry, recent=self._recent)
+            return self._catalogues[inbox], file
 
     def _find(self, picture_id: bytes) -> ReferencePicture | None:
         picture = self._recent.get(picture_id)

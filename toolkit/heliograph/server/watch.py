@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from heliograph.errors import ReferenceMissing
 from heliograph.files import write_where_told
 from heliograph.pictures import png
 from heliograph.server.decoders import ARRIVING_PIXELS, Decoder
 from heliograph.server.inbox import NO_DEVICE, Entry, Inbox
 from heliograph.server.pipeline import Outcome, Pipeline, Task
+from heliograph.server.references import References
 from heliograph.server.turns import Turns
 
 SUFFIX = ".helio"
@@ -42,13 +44,16 @@ class Watch:
     Args:
         folder: the inbox; streams that lie in it without a device's folder are taken too.
         pictures: where pictures go, made if needed.
+        decoder: from now on what streams refer to is looked for in the inbox.
     """
 
     def __init__(self, folder: Path, pictures: Path, decoder: Decoder) -> None:
         self.pictures = pictures
         self._inbox = Inbox(folder, flat=True)
+        decoder.references = self._references = References(decoder.registry, inbox=folder)
         self._pipeline = Pipeline(decoder, write_picture, partial=True)
         self._turns = Turns()
+        self._waiting: set[tuple[str, str]] = set()  # whole streams whose reference has not come yet
         self._versions: dict[tuple[str, str], tuple[int, int, bool]] = {}  # of streams that may change yet
 
     def step(self) -> Iterator[Watched]:
@@ -67,6 +72,8 @@ class Watch:
             self._turns.took(stream.device, outcome.seconds)
             is_good = outcome.error is None and not outcome.loss
             self._done(stream, is_final=is_good)
+            if stream.is_whole and isinstance(outcome.error, ReferenceMissing):
+                self._waiting.add(stream.key)
             if stream.is_whole and outcome.error is None:
                 with contextlib.suppress(OSError):
                     self._partial_target(stream).unlink(missing_ok=True)
@@ -86,6 +93,10 @@ class Watch:
 
     def _new(self) -> Iterator[Entry]:
         """Yield all streams whose picture is not there as they are now."""
+        if self._waiting:
+            for key in self._waiting - self._references.missing():
+                self._waiting.discard(key)
+                self._versions.pop(key, None)
         for stream in self._inbox.look():
             if self._versions.get(stream.key) == stream.version:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import subprocess
@@ -19,6 +20,7 @@ from heliograph.cli import main
 from heliograph.codec import container
 from heliograph.codec.memory import Memory
 from heliograph.codec.registry import open_codec
+from heliograph.link.transfer.store import Store
 
 COUNT = 6
 
@@ -117,6 +119,38 @@ def test_a_stream_alone_decodes_with_the_folder_that_has_its_references(
     stream = encoded / "streams" / f"{COUNT - 1}.helio"
     assert decode(codec_folder, stream, "-o", tmp_path / "a.png", "--memory", encoded / place) == 0
     assert (tmp_path / "a.png").read_bytes() == decoded[f"{COUNT - 1}"]
+
+
+def receive(inbox: Path, path: Path) -> None:
+    """Keep a stream as a receiver does."""
+    data, store = path.read_bytes(), Store(inbox)
+    partial = store.open("cam", path.name, len(data), hashlib.sha256(data).digest())
+    partial.write(0, data)
+    store.sync("cam", partial)
+    assert store.finish("cam", partial) is not None
+    store.close()
+
+
+def test_a_receiver_s_folder_is_decoded_again_and_again_as_streams_come(
+    encoded: Path,
+    decoded: dict[str, bytes],
+    codec_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    streams, inbox, out = sorted((encoded / "streams").iterdir()), tmp_path / "in", tmp_path / "out"
+    for number in (1, 0, 2):
+        receive(inbox, streams[number])
+    assert decode(codec_folder, inbox, "-o", out) == 0
+    for number in (5, 4, 3):
+        receive(inbox, streams[number])
+    assert decode(codec_folder, inbox, "-o", out) == 0  # what these refer to is not decoded again
+    assert {path.stem: path.read_bytes() for path in (out / "cam").iterdir()} == decoded
+    monkeypatch.chdir(inbox / "cam")
+    assert decode(codec_folder, "5.helio", "-o", tmp_path / "one.png") == 0
+    assert (tmp_path / "one.png").read_bytes() == decoded["5"]
+    assert sorted(path.name for path in inbox.iterdir()) == [".catalogue", "cam"]
+    assert not (encoded / ".catalogue").exists()
 
 
 def test_a_missing_reference_is_a_line_and_stops_no_other(

@@ -99,9 +99,7 @@ def test_what_is_missing_is_noted_and_found_when_it_comes_whatever_comes_first(
     put(tmp_path, 1, packed)
     assert ("cam", NAMES[2]) in catalogue.missing()  # now that one waits for the first
     put(tmp_path, 0, packed)
-    for _ in range(4):
-        left = catalogue.missing()
-    assert left == set()
+    assert catalogue.missing() == set()
     assert make().lacks("cam") == []
     (tmp_path / "in/cam" / NAMES[1]).unlink()
     again = make()
@@ -273,7 +271,5 @@ for _ in range(20):
     for process in running:
         _, errors = process.communicate(timeout=60)
         assert (process.returncode, errors) == (0, "")
-    for _ in range(4):
-        left = catalogue.missing()
-    assert left == set()
+    assert catalogue.missing() == set()
     assert [picture for (picture,) in rows(tmp_path, "picture")][:3] == ids(packed)[:3]

@@ -122,12 +122,14 @@ class Catalogue:
         if not self.folder.is_dir():
             return set()
         if self._missing is None or self._missing[0] != self._state():
-            wanted = self._run(_WANTED, (_AT_ONCE,))
-            for device, name in wanted:
-                self._picture(device, name)
+            left = _AT_ONCE
+            while left > 0 and (wanted := self._run(_WANTED, (left,))):
+                left -= len(wanted)
+                for device, name in wanted:
+                    self._picture(device, name)
             rows = self._run("SELECT device, name FROM streams WHERE missing")
             missing = {(device, name) for device, name in rows}
-            if wanted:  # and perhaps others are wanted now
+            if left <= 0:  # and perhaps more can be decoded
                 return missing
             self._missing = self._state(), missing
         return self._missing[1]

@@ -14,11 +14,24 @@ from heliograph.link.one_way import frames as one_way
 from heliograph.link.one_way.bodies import Description, Piece
 from heliograph.link.wire import keys, messages, proofs, session
 from heliograph.link.wire.frames import MAX_BODY, FrameCoder
-from heliograph.link.wire.messages import Ack, Announce, Data, Done, Gone, Have, Message, Ping, Reject
+from heliograph.link.wire.messages import (
+    Ack,
+    Announce,
+    Data,
+    Done,
+    Gone,
+    Have,
+    Lost,
+    Message,
+    Ping,
+    Reject,
+    Want,
+)
 
 KEY, SENDER, RECEIVER = bytes(range(32)), bytes(range(16, 32)), bytes(range(48, 64))
 DEVICE, SESSION, NAME = "river-1", 0x1234, "20260101T000000.000000Z-0badcafe.helio"
 DIGEST = bytes(range(100, 132))
+PICTURE = bytes(range(200, 208))
 STREAM = b"\x00picture\x00"
 PROOF = proofs.proof_of(proofs.witness_of(STREAM), SENDER)
 MESSAGES: dict[str, Message] = {
@@ -27,6 +40,7 @@ MESSAGES: dict[str, Message] = {
     "data": Data(1, 4096, b"\x00picture\x00"),
     "gone": Gone(16384),
     "ping": Ping(),
+    "lost": Lost(PICTURE),
     "have, nothing": Have(1, ()),
     "have, two ranges": Have(1, ((0, 128), (300, 8000))),
     "done": Done(1, DIGEST, PROOF),
@@ -34,16 +48,19 @@ MESSAGES: dict[str, Message] = {
     "acknowledge, three ranges": Ack(((300, 310), (200, 201), (0, 100))),
     "reject": Reject(7, 1),
     "reject, not now": Reject(7, 4),
+    "want": Want(PICTURE),
 }
 ILLEGAL = {
     "empty": "",
-    "no such type": "05",
+    "no such type": "06",
     "announce: reserved flag": "02",
     "ping: byte added": "0400",
     "data: no bytes": "020100",
     "data: number not in shortest form": "0280000041",
     "data: number of five bytes": "0280808080010041",
     "gone: cut": "03",
+    "lost: id cut": "05" + PICTURE[:-1].hex(),
+    "want: byte added": "85" + PICTURE.hex() + "00",
     "gone: byte added": "030100",
     "done: hash cut": "8201" + DIGEST[:-1].hex(),
     "done: proof cut": "8201" + (DIGEST + PROOF[:-1]).hex(),

@@ -92,7 +92,7 @@ class Memory:
         if picture is None:
             picture = decode_stream(data, self._codec, references=self.values).as_reference()
         self._recent.add(picture)
-        with self._errors(), self._locked():
+        with self._errors(), _alone(self.folder):
             stored = self._stored()
             if all(one.picture_id != picture.picture_id for one in stored):
                 number = stored[0].number + 1 if stored else 1
@@ -207,19 +207,6 @@ class Memory:
         self._passed.add(name)
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Keep other processes from writing; leftovers of writers that died are removed."""
-        descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            for name in self._names():
-                if _UNFINISHED.fullmatch(name):
-                    (self.folder / name).unlink(missing_ok=True)
-            yield
-        finally:
-            os.close(descriptor)
-
-    @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
@@ -228,3 +215,54 @@ class Memory:
                 f"cannot use the memory {self.folder}: {error.strerror or error}; check the disk and who may write "
                 "there, or give another folder"
             ) from error
+
+
+def stream_of(folder: Path, picture_id: bytes) -> Path | None:
+    """Return the file of a picture in a memory's folder; None if it is not there; OSError."""
+    named = (name for name in _streams(folder) if name.endswith(f"-{picture_id.hex()}.helio"))
+    return next((folder / name for name in named), None)
+
+
+def forget(folder: Path, picture_id: bytes) -> None:
+    """Remove a picture that the other end turned out not to have, and all that builds on it; OSError."""
+    if not folder.is_dir():
+        return
+    lost, names = {picture_id}, []
+    with _alone(folder):
+        for name in _streams(folder):  # what a stream refers to comes before it
+            own = bytes.fromhex(name.removesuffix(".helio").rpartition("-")[2])
+            try:
+                referred = container.open(read_regular(folder / name, _MOST_STREAM)).header.reference
+            except (OSError, StreamError):
+                continue
+            if own in lost or (referred is not None and referred.picture_id in lost):
+                lost.add(own)
+                names.append(name)
+        for name in reversed(names):
+            (folder / name).unlink(missing_ok=True)
+        sync_folder(folder)
+
+
+def is_named(name: str) -> bool:
+    """Return whether a name is one that a memory gives."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _streams(folder: Path) -> list[str]:
+    """Return the names of streams in a memory's folder, the oldest first; OSError."""
+    names = [entry.name for entry in os.scandir(folder) if is_named(entry.name)] if folder.is_dir() else []
+    return sorted(names, key=lambda name: int(name.partition("-")[0]))
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing; leftovers of writers that died are removed."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for entry in list(os.scandir(folder)):
+            if _UNFINISHED.fullmatch(entry.name):
+                (folder / entry.name).unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(descriptor)

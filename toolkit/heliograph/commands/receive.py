@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from heliograph.codec.registry import Registry
 from heliograph.commands.console import Console, report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.commands.quantities import byte_count, count
@@ -27,6 +28,7 @@ from heliograph.link.transfer.quota import Quotas
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.store import Store
 from heliograph.link.wire import keys
+from heliograph.server.catalogue import Catalogue
 from heliograph.server.decoders import KINDS
 from heliograph.stop import Stop
 
@@ -91,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     key = keys.read_key_file(arguments.key_file) if arguments.key_file else None
     store = Store(arguments.out, Quotas(arguments.device_quota, arguments.quota, arguments.max_devices))
-    end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key)
+    # Which picture a stream is knows who decodes it: the other process, whose catalogue is read here.
+    lacks = None if arguments.pictures is None else Catalogue(arguments.out, Registry()).lacks
+    end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key, lacks=lacks)
     tell = teller(Console.of(arguments))
     with _decoding(arguments), Stop() as stop:
         try:

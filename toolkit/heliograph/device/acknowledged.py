@@ -13,10 +13,9 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.memory import Memory
 from heliograph.codec.pack import Packed
 from heliograph.codec.values import ReferencePicture
-from heliograph.device.kept import CONFIRMED, SENT, Kept
+from heliograph.device.kept import CONFIRMED, MEMORY, SENT, Kept
 from heliograph.errors import CodecError, HeliographError, PictureError, StreamError
 
-FOLDER = "memory"
 _OWN = 4  # pictures made here of which the values are kept until they are confirmed
 _log = logging.getLogger(__name__)
 
@@ -41,7 +40,7 @@ class Acknowledged:
         self, spool: Path, codec: Codec, *, keep: int, max_depth: int, key_every: int | None = None
     ) -> None:
         self._memory = Memory(
-            spool / FOLDER, codec, keep=keep, max_depth=max_depth if key_every is None else 1
+            spool / MEMORY, codec, keep=keep, max_depth=max_depth if key_every is None else 1
         )
         self._kept = Kept(spool / (CONFIRMED if key_every is None else SENT))
         self._key_every = key_every

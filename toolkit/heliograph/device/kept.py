@@ -14,6 +14,7 @@ from heliograph.files import make_folder, read_regular, sync_folder
 
 CONFIRMED, SENT = "confirmed", "sent"  # by the receiver; where nobody answers
 MOST, MOST_BYTES = 64, 4 << 20  # streams that wait to be taken
+MEMORY = "memory"  # of what was taken
 _SUFFIX = ".helio"
 _MOST_STREAM = 1 << 30
 

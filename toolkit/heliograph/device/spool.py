@@ -43,10 +43,10 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from heliograph.codec import container
+from heliograph.codec import container, memory
 from heliograph.codec.thin import filled_parts, thin
 from heliograph.device import spool_times as times
-from heliograph.device.kept import CONFIRMED, SENT, Kept
+from heliograph.device.kept import CONFIRMED, MEMORY, SENT, Kept
 from heliograph.errors import SpoolBoundError, SpoolError, StreamError
 from heliograph.files import make_folder, replace_whole, sync_folder
 
@@ -145,6 +145,7 @@ class Spool:
             if (
                 digest
                 and kept.is_wanted
+                and not memory.is_named(name)  # it went again, and is in the memory
                 and path.is_file()
                 and hashlib.sha256(_read(path)).digest() == digest
             ):
@@ -153,6 +154,21 @@ class Spool:
                 path.unlink(missing_ok=True)
             sync_folder(self.folder)
         self._at_base.discard(name)
+
+    def again(self, picture_id: bytes) -> str | None:
+        """Let a picture's stream wait again that is in the memory, and return its name; None if it is not there."""
+        with self._errors("write"), self._locked():
+            path = memory.stream_of(self.folder / MEMORY, picture_id)
+            if path is None:
+                return None
+            if not (self.folder / path.name).exists():
+                replace_whole(self.folder / path.name, _read(path))
+            return path.name
+
+    def forget(self, picture_id: bytes) -> None:
+        """Refer no more to a picture that the receiver turned out not to have, nor to what builds on it."""
+        with self._errors("write"):
+            memory.forget(self.folder / MEMORY, picture_id)
 
     def _path(self, name: str) -> Path:
         if not _is_stream(name):

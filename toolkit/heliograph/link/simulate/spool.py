@@ -8,10 +8,18 @@ from heliograph.errors import SpoolError
 
 
 class MemorySpool:
-    """Streams by name, as `heliograph.link.transfer.outgoing.Spool` wants them; `streams` are those that wait."""
+    """Streams by name, as `heliograph.link.transfer.outgoing.Spool` wants them.
+
+    Attributes:
+        streams: those that wait.
+        pictures: name and stream, by picture id, of those that the receiver is known to have.
+        forgotten: ids of pictures that he turned out not to have.
+    """
 
     def __init__(self, streams: Mapping[str, bytes]) -> None:
         self.streams = dict(streams)
+        self.pictures: dict[bytes, tuple[str, bytes]] = {}
+        self.forgotten: list[bytes] = []
 
     def names(self) -> list[str]:
         """Return the names, oldest first."""
@@ -26,3 +34,14 @@ class MemorySpool:
     def remove(self, name: str, digest: bytes = b"", *, is_confirmed: bool = True) -> None:
         """Forget a stream; one that is not there is no error."""
         self.streams.pop(name, None)
+
+    def again(self, picture_id: bytes) -> str | None:
+        """Let a picture that the receiver is known to have wait again; return its name, or None."""
+        name, data = self.pictures.get(picture_id, (None, b""))
+        if name is not None:
+            self.streams[name] = data
+        return name
+
+    def forget(self, picture_id: bytes) -> None:
+        """Note that the receiver does not have a picture."""
+        self.forgotten.append(picture_id)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from heliograph.codec import container
 from heliograph.errors import HeliographError, StreamError
+from heliograph.link.transfer.again import Memory
 from heliograph.link.transfer.pace import Sent
 from heliograph.link.transfer.ranges import RangeSet
 from heliograph.link.wire.names import MAX_STREAM, is_stream
@@ -19,7 +20,7 @@ MAX_WAITING = 4096  # streams looked at; the others wait until some of these hav
 MAX_CACHED = 8 << 20  # bytes of streams kept in memory
 
 
-class Spool(Protocol):
+class Spool(Memory, Protocol):
     """A folder of streams that wait for the link; see `heliograph.device.spool`."""
 
     def names(self) -> list[str]:

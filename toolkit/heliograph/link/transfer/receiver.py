@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 
 from heliograph.errors import NotNowError
 from heliograph.link.listening import Listener
@@ -26,9 +27,11 @@ from heliograph.link.wire.messages import (
     Done,
     Gone,
     Have,
+    Lost,
     Message,
     Ping,
     Reject,
+    Want,
 )
 from heliograph.link.wire.names import MAX_STREAM
 from heliograph.link.wire.proofs import proof_of
@@ -39,6 +42,9 @@ MAX_KNOWN = 1024  # arriving streams of which is remembered what is on the disk,
 MAX_UNSYNCED = 16 << 10  # bytes after which an acknowledgement is due at once
 MAX_UNACKNOWLEDGED = 16  # packets, likewise
 MAX_PENDING = 1 << 20  # bytes in memory, while acknowledgements wait for a slow way back
+LOOK = 2.0  # seconds between two looks for pictures that streams refer to and that are not here
+ASK_AGAIN = 60.0  # seconds after which such a one is asked for again
+MAX_WANTED = 64  # pictures of a session that are asked for
 _REMEMBERED = 4096  # packets below the latest whose arrival is still acknowledged
 _TRIES = 3  # of a stream whose bytes do not match its SHA-256
 
@@ -46,11 +52,16 @@ _TRIES = 3  # of a stream whose bytes do not match its SHA-256
 class Receiver(Listener):
     """Receives streams into a store, and acknowledges what is on the disk; calls as of `Sender`.
 
+    Args:
+        lacks: ids of pictures that streams of a device refer to and that are not here; these are asked for.
+
     Raises:
         OutputError: from `receive` and `send`: the folder is not writable. What cannot be kept only now is refused.
     """
 
-    def __init__(self, store: Store, *, key: bytes | None = None) -> None:
+    def __init__(
+        self, store: Store, *, key: bytes | None = None, lacks: Callable[[str], list[bytes]] | None = None
+    ) -> None:
         coder = FrameCoder()
         super().__init__(coder)
         self._encoder = FrameEncoder(coder)
@@ -70,6 +81,9 @@ class Receiver(Listener):
         self._latest = -1
         self._due: float | None = None
         self._answers: deque[bytes] = deque()
+        self._lacks = lacks
+        self._wanted: dict[bytes, float] = {}  # when it was asked for last; infinity: the sender has lost it
+        self._next_look = float("inf")
 
     def receive(self, data: bytes, now: float) -> None:
         """Take bytes that came from the line."""
@@ -90,13 +104,17 @@ class Receiver(Listener):
         self._now = now
         if not self._answers and self._due is not None and now >= self._due:
             self._acknowledge()
+        if not self._answers and now >= self._next_look:
+            self._want(now)
         if not self._answers:
             return b""
         return self._encoder.encode(self._answers.popleft(), now)
 
     def deadline(self) -> float:
         """Return when `send` may have something without anything having come."""
-        return self._encoder.last if self._answers else self._due if self._due is not None else float("inf")
+        if self._answers:
+            return self._encoder.last
+        return self._next_look if self._due is None else min(self._due, self._next_look)
 
     def close(self) -> None:
         """Bring what has arrived to the disk."""
@@ -115,6 +133,8 @@ class Receiver(Listener):
         self._unacknowledged = 0
         self._answers.clear()
         self._device = self._session.device
+        self._wanted.clear()
+        self._next_look = float("inf") if self._lacks is None else self._now
         self._log.tell_seldom(self._now, "connected", device=self._device)
 
     def _hear(self, packet: session.Packet, now: float) -> None:
@@ -129,6 +149,8 @@ class Receiver(Listener):
             self._forget(message.number)
         elif isinstance(message, Ping):
             is_urgent = True
+        elif isinstance(message, Lost):
+            self._lost(message.picture_id)
         else:
             return  # an answer, and answers are ours to give
         self._latest = packet.counter
@@ -139,6 +161,22 @@ class Receiver(Listener):
             self._due = now
         elif self._due is None:
             self._due = now + ACK_DELAY
+
+    def _want(self, now: float) -> None:
+        """Ask for pictures that streams of the device refer to and that are not here."""
+        self._next_look = now + LOOK
+        for picture_id in self._lacks(self._device) if self._lacks else ():
+            if picture_id not in self._wanted and len(self._wanted) >= MAX_WANTED:
+                continue
+            if now >= self._wanted.get(picture_id, -ASK_AGAIN) + ASK_AGAIN:
+                self._wanted[picture_id] = now
+                self._log.tell_seldom(now, "wanted", device=self._device, picture=picture_id.hex())
+                self._send(Want(picture_id))
+
+    def _lost(self, picture_id: bytes) -> None:
+        if self._wanted.get(picture_id, float("inf")) != float("inf"):
+            self._wanted[picture_id] = float("inf")
+            self._log.tell_seldom(self._now, "lost", device=self._device, picture=picture_id.hex())
 
     def _announced(self, message: Announce) -> None:
         try:

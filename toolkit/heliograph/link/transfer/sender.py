@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heliograph.link.listening import Listener
+from heliograph.link.transfer.again import Again
 from heliograph.link.transfer.outgoing import Flight, Outgoing, Spool, Waiting
 from heliograph.link.transfer.pace import Pace
 from heliograph.link.transfer.patience import Patience, pause
@@ -17,9 +18,11 @@ from heliograph.link.wire.messages import (
     Done,
     Gone,
     Have,
+    Lost,
     Message,
     Ping,
     Reject,
+    Want,
 )
 from heliograph.link.wire.names import CANNOT_GO, bears, check_device
 from heliograph.link.wire.proofs import is_proof
@@ -45,7 +48,7 @@ class Sender(Listener):
         super().__init__(coder)
         self._encoder = FrameEncoder(coder)
         self._session = session.Initiator(check_device(device), key)
-        self._waiting = Waiting(spool)
+        self._waiting, self._again = Waiting(spool), Again(spool, self._log)
         self.pace = Pace()
         self._flying: dict[int, Flight] = {}
         self._on_the_way = 0
@@ -113,6 +116,8 @@ class Sender(Listener):
             return self._break_silence(now)
         if self._gone:
             return self._pack(Gone(self._gone.pop()), now)
+        if self._again.lost:
+            return self._pack(Lost(self._again.lost.popleft()), now)
         if self._on_the_way >= self.pace.window:
             return b""
         return self._next(now)
@@ -269,6 +274,10 @@ class Sender(Listener):
         self._last_heard, self._silences = now, 0
         if isinstance(message, Ack):
             self._acknowledged(message, now)
+            return
+        if isinstance(message, Want):
+            self._again.want(message.picture_id, now)
+            self._refresh()
             return
         stream = self._numbers.get(getattr(message, "number", -1))
         if stream is None:

@@ -12,8 +12,9 @@ from heliograph.link.wire.proofs import PROOF_BYTES
 Range = tuple[int, int]  # first, one after the last
 HASH_BYTES = 32
 MAX_RANGES = 64  # in one message; what is left out is sent again, which does no harm
-ANNOUNCE, DATA, GONE, PING = 0x01, 0x02, 0x03, 0x04
-HAVE, DONE, ACK, REJECT = 0x81, 0x82, 0x83, 0x84
+PICTURE_ID_BYTES = 8
+ANNOUNCE, DATA, GONE, PING, LOST = 0x01, 0x02, 0x03, 0x04, 0x05
+HAVE, DONE, ACK, REJECT, WANT = 0x81, 0x82, 0x83, 0x84, 0x85
 REJECTED_SIZE, REJECTED_MANY, REJECTED_HASH, REJECTED_NOW = 1, 2, 3, 4
 REJECTIONS = {
     REJECTED_SIZE: "the stream is larger than the receiver takes",
@@ -66,6 +67,16 @@ class Ping:
 
     def to_bytes(self) -> bytes:
         return bytes([PING])
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The sender does not have the stream of a picture any more that the receiver wants, and will not refer to it."""
+
+    picture_id: bytes
+
+    def to_bytes(self) -> bytes:
+        return bytes([LOST]) + self.picture_id
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,17 @@ class Reject:
         return bytes([REJECT]) + varint(self.number) + bytes([self.reason])
 
 
-Message = Announce | Data | Gone | Ping | Have | Done | Ack | Reject
+@dataclass(frozen=True)
+class Want:
+    """A stream that was received refers to a picture whose stream the receiver does not have: it should come again."""
+
+    picture_id: bytes
+
+    def to_bytes(self) -> bytes:
+        return bytes([WANT]) + self.picture_id
+
+
+Message = Announce | Data | Gone | Ping | Lost | Have | Done | Ack | Reject | Want
 
 
 class Illegal(ValueError):
@@ -145,6 +166,9 @@ def _parse(data: bytes) -> Message:
         return _exactly(data, 1, Ping())
     if kind == ACK:
         return _parse_ack(data)
+    if kind in (LOST, WANT):
+        named = Lost(data[1:]) if kind == LOST else Want(data[1:])
+        return _exactly(data, 1 + PICTURE_ID_BYTES, named)
     if kind == ANNOUNCE:
         if len(data) < 2 or data[1] > 1:
             raise Illegal("reserved bits")

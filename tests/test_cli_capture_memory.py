@@ -6,7 +6,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,13 @@ from heliograph.device.spool import Spool
 def line() -> Iterator[SimulatedLine]:
     with SimulatedLine("--baud", "460800") as made:
         yield made
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not condition() and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert condition()
 
 
 def capture(folder: Path, codec_folder: Path, *options: str) -> list[int]:
@@ -65,6 +73,42 @@ def test_what_was_confirmed_is_referred_to_and_all_that_arrived_decodes(
     command = ["decode", str(arrived), "-o", str(tmp_path / "pictures"), "--codec", str(codec_folder)]
     assert main([*command, "--decoder", "preview"]) == 0
     assert len(list((tmp_path / "pictures").iterdir())) == 6
+
+
+def test_a_picture_that_the_receiver_has_lost_comes_again_and_what_refers_to_it_is_decoded_then(
+    tmp_path: Path, codec_folder: Path, line: SimulatedLine
+) -> None:
+    pictures, arrived = tmp_path / "pictures" / DEVICE, tmp_path / "out" / DEVICE
+    options = ["--pictures", str(tmp_path / "pictures"), "--codec", str(codec_folder), "--decoder", "preview"]
+    command = command_of("receive", line.ends[1], tmp_path, "--json", *options)
+    sender = command_of("send", line.ends[0], tmp_path, "--json")
+
+    def end(process: subprocess.Popen[str]) -> list[dict[str, object]]:
+        process.send_signal(signal.SIGTERM)
+        return [json.loads(text) for text in process.communicate(timeout=20)[0].splitlines()]
+
+    receiving = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert capture(tmp_path, codec_folder) == [0]
+    sending = subprocess.Popen(sender, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: len(list(pictures.glob("*.png"))) == 1)
+    end(receiving)  # while it runs it knows the picture
+    (first,) = arrived.glob("*.helio")
+    lost = first.read_bytes()
+    first.unlink()
+    wait_for(lambda: capture(tmp_path, codec_folder)[-1] == 1)
+    made = len(Spool(tmp_path / "spool").names())
+    receiving = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: len(list(pictures.glob("*.png"))) == 2 + made, 90)  # and the one that came again
+    told = end(sending)
+    events = end(receiving)
+    streams = [path.read_bytes() for path in arrived.glob("*.helio")]
+    assert lost in streams
+    assert len(streams) == 1 + made
+    for ended in (events, told):
+        assert [str(event["event"]) for event in ended].count("wanted") == 1
+    early = {event["name"] for event in events if event["event"] == "undecoded"}
+    assert early
+    assert early <= {event["name"] for event in events if event["event"] == "decoded"}
 
 
 def test_where_nobody_answers_nothing_is_referred_to_unless_asked_for(

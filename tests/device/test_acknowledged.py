@@ -244,3 +244,42 @@ assert len(memory.candidates(97, 61)) == 1
     assert len(again.candidates(WIDTH, HEIGHT)) == 1
     assert len(list(spool.folder.rglob("*.helio"))) == 1
     assert len(list((spool.folder / "memory").iterdir())) == 1
+
+
+def test_a_picture_that_is_missed_waits_again_and_one_that_is_gone_is_built_on_no_more(
+    spool: Spool, codec: Codec, layered: Encoder, view: Callable[[int], Picture]
+) -> None:
+    memory = Acknowledged(spool.folder, codec, keep=1, max_depth=16)
+    made: list[Packed] = []
+    for _ in range(3):
+        name, packed = capture(layered, memory, spool, view(len(made)))
+        spool.remove(name, digest(packed.data))
+        made.append(packed)
+        memory.candidates(WIDTH, HEIGHT)
+    ids = [one.as_reference().picture_id for one in made]
+    assert [reference(one) for one in made] == [None, *ids[:2]]
+    again = spool.again(ids[1])
+    assert again is not None
+    assert again == spool.again(ids[1]) == spool.names()[0]
+    assert spool.read(again) == made[1].data
+    there = sorted((spool.folder / "memory").iterdir())
+    spool.remove(again, digest(made[1].data))
+    assert [one.picture_id for one in memory.candidates(WIDTH, HEIGHT)] == [ids[2]]
+    assert sorted((spool.folder / "memory").iterdir()) == there  # it was there
+    waiting, _ = capture(layered, memory, spool, view(3))  # refers to the third
+    spool.forget(ids[1])
+    assert [path.name[9:-6] for path in (spool.folder / "memory").iterdir()] == [ids[0].hex()]
+    assert [one.picture_id for one in memory.candidates(WIDTH, HEIGHT)] == [ids[0]]
+    spool.remove(waiting, digest(spool.read(waiting)))
+    assert [one.picture_id for one in memory.candidates(WIDTH, HEIGHT)] == [ids[0]]
+    assert (spool.again(ids[2]), spool.again(bytes(8))) == (None, None)
+    spool.forget(ids[0])
+    assert memory.candidates(WIDTH, HEIGHT) == []
+    _, alone = capture(layered, memory, spool, view(4))
+    assert reference(alone) is None
+
+
+def test_a_spool_without_a_memory_has_nothing_to_send_again(spool: Spool) -> None:
+    assert spool.again(bytes(8)) is None
+    spool.forget(bytes(8))
+    assert sorted(path.name for path in spool.folder.iterdir()) == [".spool"]

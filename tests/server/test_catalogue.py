@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.link.hostile import Speaker
 
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packed
 from heliograph.codec.registry import Registry
+from heliograph.link.transfer.quota import Quotas
+from heliograph.link.transfer.receiver import Receiver
+from heliograph.link.transfer.store import Store
+from heliograph.link.wire.messages import Announce, Data, Done, Reject
 from heliograph.server import catalogue as module
 from heliograph.server.catalogue import Catalogue
 from heliograph.server.catalogue_file import NAME, VERSION
 
+Make = Callable[[], Catalogue]
 NAMES = [f"2026010{n + 1}T120000.500000Z-0000000{n}.helio" for n in range(4)]
 NOON = 1767268800.5  # of the first of these names
 
 
 @pytest.fixture
-def make(tmp_path: Path, codec: Codec) -> type[Catalogue]:
+def make(tmp_path: Path, codec: Codec) -> Make:
     """Make a catalogue of the folder `in`, as another process would."""
     (tmp_path / "in/cam").mkdir(parents=True)
-    return lambda: Catalogue(tmp_path / "in", Registry([codec]))  # type: ignore[return-value]
+    return lambda: Catalogue(tmp_path / "in", Registry([codec]))
 
 
 def put(folder: Path, number: int, packed: list[Packed], device: str = "cam") -> Path:
@@ -52,7 +60,7 @@ def ids(packed: list[Packed]) -> list[bytes]:
 
 
 def test_a_reference_is_found_with_all_that_it_builds_on_and_is_decoded_once(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed], codec: Codec, monkeypatch: pytest.MonkeyPatch
+    make: Make, tmp_path: Path, packed: list[Packed], codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):
         put(tmp_path, number, packed)
@@ -86,7 +94,7 @@ def test_a_reference_is_found_with_all_that_it_builds_on_and_is_decoded_once(
 
 
 def test_what_is_missing_is_noted_and_found_when_it_comes_whatever_comes_first(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed]
+    make: Make, tmp_path: Path, packed: list[Packed]
 ) -> None:
     catalogue = make()
     for number in (3, 2):
@@ -120,7 +128,7 @@ def test_a_receiver_that_has_not_begun_lacks_nothing(tmp_path: Path, codec: Code
     "harm", ["gone", "text", "older", "torn", "empty", "deleted while open", "torn while open"]
 )
 def test_a_catalogue_that_is_gone_damaged_or_older_is_made_anew(
-    harm: str, make: type[Catalogue], tmp_path: Path, packed: list[Packed]
+    harm: str, make: Make, tmp_path: Path, packed: list[Packed]
 ) -> None:
     for number in range(4):
         put(tmp_path, number, packed)
@@ -152,9 +160,7 @@ def test_a_catalogue_that_is_gone_damaged_or_older_is_made_anew(
     assert len(rows(tmp_path, "name")) == 5
 
 
-def test_what_the_catalogue_says_is_checked(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed]
-) -> None:
+def test_what_the_catalogue_says_is_checked(make: Make, tmp_path: Path, packed: list[Packed]) -> None:
     for number in range(4):
         put(tmp_path, number, packed)
     make().look()
@@ -170,7 +176,7 @@ def test_what_the_catalogue_says_is_checked(
 
 
 def test_files_that_changed_or_are_none_are_followed(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed]
+    make: Make, tmp_path: Path, packed: list[Packed]
 ) -> None:
     catalogue = make()
     path = put(tmp_path, 0, packed)
@@ -200,7 +206,7 @@ def test_files_that_changed_or_are_none_are_followed(
 
 
 def test_a_damaged_candidate_is_tried_once_and_hides_no_other(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed], monkeypatch: pytest.MonkeyPatch
+    make: Make, tmp_path: Path, packed: list[Packed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = put(tmp_path, 0, packed)
     damaged = bytearray(packed[0].data)
@@ -213,7 +219,7 @@ def test_a_damaged_candidate_is_tried_once_and_hides_no_other(
 
 
 def test_where_nothing_can_be_written_it_is_kept_in_memory(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed], caplog: pytest.LogCaptureFixture
+    make: Make, tmp_path: Path, packed: list[Packed], caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "in" / NAME).mkdir()
     put(tmp_path, 0, packed)
@@ -226,7 +232,7 @@ def test_where_nothing_can_be_written_it_is_kept_in_memory(
 
 
 def test_a_stream_that_claims_to_build_on_itself_ends(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed]
+    make: Make, tmp_path: Path, packed: list[Packed]
 ) -> None:
     # Where nothing has changed a picture's values, and so its id, are those of what it refers to.
     still = tmp_path / "in/cam" / NAMES[2]
@@ -244,7 +250,7 @@ def test_a_stream_that_claims_to_build_on_itself_ends(
 
 
 def test_processes_share_a_catalogue(
-    make: type[Catalogue], tmp_path: Path, packed: list[Packed], codec_folder: Path
+    make: Make, tmp_path: Path, packed: list[Packed], codec_folder: Path
 ) -> None:
     for number in range(1, 4):
         put(tmp_path, number, packed)
@@ -273,3 +279,21 @@ for _ in range(20):
         assert (process.returncode, errors) == (0, "")
     assert catalogue.missing() == set()
     assert [picture for (picture,) in rows(tmp_path, "picture")][:3] == ids(packed)[:3]
+
+
+def test_a_full_quota_refuses_what_comes_and_removes_nothing_that_others_refer_to(
+    make: Make, tmp_path: Path, packed: list[Packed]
+) -> None:
+    receiver = Receiver(Store(tmp_path / "in", Quotas(device=3 * 4096 + 100)))
+    speaker, heard = Speaker(receiver, "cam"), []
+    for number, one in enumerate(packed):
+        digest = hashlib.sha256(one.data).digest()
+        speaker.say(Announce(number + 1, len(one.data), digest, NAMES[number]), Data(number + 1, 0, one.data))
+        heard += [message for message in speaker.hear() if isinstance(message, Done | Reject)]
+    assert [type(message) for message in heard] == [Done, Done, Done, Reject]
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "in/cam").glob("*.helio")}
+    assert whole == {name: one.data for name, one in zip(NAMES[:3], packed, strict=False)}
+    catalogue = make()
+    for number in (2, 1):
+        header = container.open(packed[number].data).header
+        assert catalogue.find(header, tmp_path / "in/cam" / NAMES[number]) is not None

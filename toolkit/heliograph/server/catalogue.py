@@ -172,13 +172,8 @@ class Catalogue:
     ) -> ReferencePicture | None:
         if (picture := self._recent.get(wanted.picture_id)) is not None:
             return picture
-        asked = {
-            "device": device,
-            "name": name,
-            "picture": wanted.picture_id,
-            "digits": wanted.picture_id.hex(),
-        }
-        asked |= {"depth": wanted.depth, "level": wanted.level}
+        asked: dict[str, object] = {"device": device, "name": name, "picture": wanted.picture_id}
+        asked |= {"digits": wanted.picture_id.hex(), "depth": wanted.depth, "level": wanted.level}
         asked |= {"width": header.width, "height": header.height, "codec": header.codec_id}
         for (candidate,) in self._run(_CANDIDATES, asked):
             picture = self._picture(device, candidate)

@@ -297,3 +297,24 @@ def test_a_full_quota_refuses_what_comes_and_removes_nothing_that_others_refer_t
     for number in (2, 1):
         header = container.open(packed[number].data).header
         assert catalogue.find(header, tmp_path / "in/cam" / NAMES[number]) is not None
+
+
+def test_one_search_decodes_a_bounded_number_and_others_go_on_with_the_rest(
+    make: Make, tmp_path: Path, packed: list[Packed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST", 3)
+    monkeypatch.setattr(module, "_AT_ONCE", 2)
+    good = put(tmp_path, 0, packed)
+    damaged = bytearray(packed[0].data)
+    damaged[-1] ^= 1
+    for number in range(9):
+        good.with_name(f"20260101T13000{number}.000000Z-bad.helio").write_bytes(damaged)
+    path, catalogue = put(tmp_path, 1, packed), make()
+    header = container.open(packed[1].data).header
+    assert catalogue.find(header, path) is None
+    assert catalogue.lacks("cam") == []  # nobody knows yet
+    looks = 0
+    while catalogue.missing():
+        looks += 1
+    assert looks == 3  # after 3 of 10: 2 each, the right one last
+    assert catalogue.find(header, path) is not None

@@ -15,6 +15,7 @@ import sqlite3
 import stat
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -31,28 +32,36 @@ from heliograph.link.wire.names import is_device, is_stream
 from heliograph.server import catalogue_file
 from heliograph.server.inbox import NO_DEVICE, PARTIAL, RECENT
 
-_AT_ONCE = 32  # pictures that are decoded in one look because others wait for them
+_AT_ONCE = 32  # streams in one look that are decoded because others wait for them
+_MOST = 128  # streams that one search decodes: a device can fill its folder with what may be a reference
 _YOUNG = 2.0  # seconds in which a file may still grow under its name
 _MOST_STREAM = 1 << 30
 _TIME = "%Y%m%dT%H%M%S.%fZ"  # with which names begin that a spool gave
 _TIME_CHARACTERS = 23
 # Pictures are compared by id; one that is equal to what it refers to has its id too, so the depth has to fall.
-_IS_THERE = "EXISTS (SELECT 1 FROM streams WHERE device = one.device AND picture = one.reference AND depth < one.depth)"
+_IS_THERE = """EXISTS (SELECT 1 FROM streams INDEXED BY pictures
+    WHERE device = one.device AND picture = one.reference AND depth < one.depth)"""
+_MAY_BE = """may.device = one.device AND may.depth = one.depth - 1 AND may.level = one.reference_level
+    AND may.width = one.width AND may.height = one.height AND may.codec = one.codec
+    AND may.picture IS NULL AND NOT may.missing AND NOT may.damaged"""
 # What somebody waits for and could be decoded now: a stream whose reference came, or one that may be a reference.
 _WANTED = f"""
-SELECT device, name FROM streams AS one WHERE missing AND {_IS_THERE}
+SELECT device, name FROM streams AS one INDEXED BY waiting WHERE missing AND {_IS_THERE}
 UNION
-SELECT one.device, one.name FROM streams AS other JOIN streams AS one
-    ON one.device = other.device AND one.depth = other.depth - 1 AND one.level = other.reference_level
-    AND one.width = other.width AND one.height = other.height AND one.codec = other.codec
-WHERE other.missing AND one.picture IS NULL AND NOT one.missing AND NOT one.damaged
+SELECT may.device, may.name FROM streams AS one INDEXED BY waiting CROSS JOIN streams AS may INDEXED BY unknown
+    WHERE one.missing AND {_MAY_BE}
 LIMIT ?
+"""
+# What nothing that is there can be.
+_LACKS = f"""
+SELECT DISTINCT reference FROM streams AS one INDEXED BY waiting WHERE missing AND device = ? AND NOT {_IS_THERE}
+    AND NOT EXISTS (SELECT 1 FROM streams AS may INDEXED BY unknown WHERE {_MAY_BE})
 """
 # A picture by its id; then what may be it, the last before the stream that refers first, for names are often times.
 _CANDIDATES = f"""
-SELECT name FROM streams AS one WHERE device = :device AND picture = :picture AND depth < :depth
+SELECT name FROM streams INDEXED BY pictures WHERE device = :device AND picture = :picture AND depth < :depth
 UNION ALL
-SELECT * FROM (SELECT name FROM streams AS one
+SELECT * FROM (SELECT name FROM streams AS one INDEXED BY unknown
     WHERE device = :device AND depth = :depth - 1 AND level = :level AND width = :width AND height = :height
     AND codec = :codec AND picture IS NULL AND NOT damaged AND (NOT missing OR {_IS_THERE})
     ORDER BY name NOT LIKE '%-' || :digits || '.helio', name >= :name, name DESC)
@@ -78,6 +87,8 @@ class Catalogue:
         self._recent = Recent() if recent is None else recent
         self._lock = threading.RLock()
         self._database: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._left = 0  # streams that the search under way may still decode
         self._missing: tuple[tuple[int, int], set[Key]] | None = None
 
     def look(self) -> None:
@@ -115,8 +126,7 @@ class Catalogue:
     def _lacks(self, device: str) -> list[bytes]:
         if not self.folder.is_dir():
             return []
-        select = "SELECT DISTINCT reference FROM streams AS one WHERE missing AND device = ?"
-        return [reference for (reference,) in self._run(f"{select} AND NOT {_IS_THERE}", (device,))]
+        return [reference for (reference,) in self._run(_LACKS, (device,))]
 
     def _still_missing(self) -> set[Key]:
         if not self.folder.is_dir():
@@ -126,6 +136,7 @@ class Catalogue:
             while left > 0 and (wanted := self._run(_WANTED, (left,))):
                 left -= len(wanted)
                 for device, name in wanted:
+                    self._left = _MOST
                     self._picture(device, name)
             rows = self._run("SELECT device, name FROM streams WHERE missing")
             missing = {(device, name) for device, name in rows}
@@ -150,6 +161,7 @@ class Catalogue:
         self, key: Key, header: container.Header, wanted: container.Referred
     ) -> ReferencePicture | None:
         """Return a picture, looked for again among what came since the last look; note if it is missing."""
+        self._left = _MOST
         picture = self._find(key[0], header, wanted, key[1])
         if picture is None:
             self._follow()
@@ -185,7 +197,10 @@ class Catalogue:
         self._run("UPDATE streams SET missing = 1 WHERE device = ? AND name = ? AND NOT missing", key)
 
     def _picture(self, device: str, name: str) -> ReferencePicture | None:
-        """Return what a stream decodes to, and note which picture it is; None if it cannot be decoded."""
+        """Return what a stream decodes to, and note which picture it is; None if it cannot be decoded, or not now."""
+        if self._left <= 0:
+            return None
+        self._left -= 1
         try:
             stream = container.open(_read(self.folder / device / name))
             referred = stream.header.reference
@@ -261,21 +276,30 @@ class Catalogue:
         self, statement: str, values: Sequence[object] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
         if self._database is None:
-            self._database = catalogue_file.opened(self.folder)
+            self._use(catalogue_file.opened(self.folder))
+        assert self._database is not None
         return self._database.execute(statement, values).fetchall()
+
+    def _use(self, database: sqlite3.Connection) -> None:
+        self._database, self._file, self._missing = database, catalogue_file.identity(self.folder), None
+        weakref.finalize(self, database.close)
+
+    def _close(self) -> None:
+        if self._database is not None:
+            self._database.close()
+        self._database = None
 
     def _doing(self, act: Callable[[], _Result]) -> _Result:
         """Do something with the database; where that fails, again with one that was opened anew, or in memory."""
+        if self._database is not None and self._file != catalogue_file.identity(self.folder):
+            self._close()  # somebody deleted it, or another process made it anew
         for _ in range(2):
             try:
                 return act()
             except sqlite3.Error as error:
                 _log.warning("%s is opened again: %s", self.folder / catalogue_file.NAME, error)
-                self._missing = None
-                if self._database is not None:
-                    self._database.close()
-                self._database = None
-        self._database = catalogue_file.in_memory()
+                self._close()
+        self._use(catalogue_file.in_memory())
         return act()
 
 

@@ -19,9 +19,9 @@ CREATE TABLE streams (
     codec BLOB, width INTEGER, height INTEGER, level INTEGER, depth INTEGER, reference BLOB, reference_level INTEGER,
     picture BLOB, missing INTEGER DEFAULT 0, damaged INTEGER DEFAULT 0,
     PRIMARY KEY (device, name)) WITHOUT ROWID;
-CREATE INDEX pictures ON streams (device, picture);
-CREATE INDEX lookups ON streams (device, depth, level, width, height);
-CREATE INDEX waiting ON streams (missing, device, reference) WHERE missing;
+CREATE INDEX pictures ON streams (device, picture, depth);
+CREATE INDEX unknown ON streams (device, depth, level, width, height, codec) WHERE picture IS NULL;
+CREATE INDEX waiting ON streams (device, reference) WHERE missing;
 CREATE TABLE folders (device TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};
 """
@@ -44,6 +44,15 @@ def opened(folder: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         _log.warning("the catalogue of %s is kept in memory: %s", folder, error)
         return in_memory()
+
+
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Return what tells the catalogue's file in a folder from one that took its place; None without one."""
+    try:
+        status = (folder / NAME).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def in_memory() -> sqlite3.Connection:

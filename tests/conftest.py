@@ -132,6 +132,19 @@ def run_python() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture
+def programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty folder, the only one where programs are looked for."""
+    from heliograph.measure import video
+
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    video.clear()
+    yield folder
+    video.clear()
+
+
+@pytest.fixture
 def mount_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Mount a file system of so many KiB and return its folder; the test is left out where that needs root."""
     folder = tmp_path / "disk"

@@ -74,6 +74,9 @@ def test_paths_lead_through_lists_and_end_at_numbers() -> None:
     assert gate.look_up(REPORT, "rate_distortion.rows.0.bpp") == 0.1
     assert gate.look_up(REPORT, "rate_distortion.rows.1.bpp") is None
     assert gate.look_up(REPORT, "codec.name") is None
+    assert (
+        gate.look_up({"a": {"b": 1}, "a.b": {"c.d": 2}}, "a.b.c.d") == 2
+    )  # keys with dots, such as folders' names
 
 
 def test_suggested_thresholds_are_met_and_close(tmp_path: Path) -> None:
@@ -84,3 +87,16 @@ def test_suggested_thresholds_are_met_and_close(tmp_path: Path) -> None:
     worse["rate_distortion"]["curves"]["server"]["50"]["psnr"] -= 0.1
     (line,) = gate.check(worse, found)
     assert line == "rate_distortion.curves.server.50.psnr is 31.9, required at least 31.95"
+
+
+def test_sites_are_held_to_what_memory_saves(tmp_path: Path) -> None:
+    sites = {
+        name: {"differences": {"none": {"bd_rate": rate}}} for name, rate in (("a.b", -0.3), ('"c"', 0.001))
+    }
+    report = {k: v for k, v in REPORT.items() if k != "rate_distortion"}
+    report["sites"] = {"sequences": sites, "worst": {"sequence": '"c"', "bd_rate": 0.001}}
+    found = gate.load(write(tmp_path / "require.toml", gate.suggest(report)))
+    assert [rule.at_most for rule in found] == [gate.NO_WORSE, -0.29, 0.011]
+    assert gate.check(report, found) == []
+    report["sites"]["worst"] = {"sequence": '"c"', "reason": "no curve"}
+    assert gate.check(report, found) == ["sites.worst.bd_rate was not measured, required at most 0.005"]

@@ -187,9 +187,11 @@ def test_processes_measure_the_same(options: list[str], figures: dict[str, Any],
 
 def test_the_names_offered_are_those_there_are() -> None:
     from heliograph.measure.baselines import BASELINES
+    from heliograph.measure.video import VIDEOS
     from heliograph.validate.harness import PARTS
 
     assert tuple(BASELINES) == validate.BASELINES
+    assert tuple(VIDEOS) == validate.VIDEOS
     assert validate.PARTS == PARTS
 
 

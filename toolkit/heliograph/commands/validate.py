@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from heliograph.codec import registry
 from heliograph.commands.console import Console
+from heliograph.commands.encoding import add_memory_options
 from heliograph.commands.quantities import count
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import RuntimeUnavailableError
@@ -27,6 +29,7 @@ NAME = "validate"
 HELP = "whether a codec may ship: a report with curves, parity, robustness, pictures"
 PARTS = ("rate-distortion", "parity", "robustness", "maps")
 BASELINES = ("jpeg", "webp", "jpeg2000", "avif")
+VIDEOS = ("x265", "x265-intra", "svt-av1")  # through ffmpeg, of sites
 # The small, fast set: the middle of three sample pictures that differ, five qualities, JPEG alone.
 QUICK_PICTURES = ("astronaut.png", "chelsea.png", "rocket.jpg")
 QUICK_SIDE = 320
@@ -57,13 +60,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--decoder", choices=["both", "server", "preview"], default="both", help="(%(default)s)"
     )
     parser.add_argument(
-        "--qualities", type=int, choices=range(101), nargs="+", metavar="Q", help="default: 5 15 ... 95"
+        "--qualities",
+        type=int,
+        choices=range(101),
+        nargs="+",
+        metavar="Q",
+        help="default: 5 15 ... 95, of sites 5 15 40 70 90",
     )
-    parser.add_argument("--against", nargs="*", choices=BASELINES, help="what to compare with (all)")
+    parser.add_argument(
+        "--against",
+        nargs="*",
+        choices=(*BASELINES, *VIDEOS),
+        help="what to compare with (all); sites with avif and videos",
+    )
     parser.add_argument("--ssimulacra2", action="store_true", help="measure it too, a second for each file")
     parser.add_argument(
         "--streams", type=Path, metavar="DIR", help="check streams made elsewhere with encode --with-digest"
     )
+    parser.add_argument(
+        "--sites",
+        type=Path,
+        metavar="DIR",
+        help="measure site memory: a folder of folders, each a fixed camera's pictures in the order of their names",
+    )
+    parser.add_argument(
+        "--every", type=count, default=1, metavar="N", help="of sites every N-th picture (%(default)s)"
+    )
+    add_memory_options(parser)
     parser.add_argument(
         "--require", type=Path, metavar="FILE", help="thresholds, TOML or JSON; exit 1 if missed"
     )
@@ -144,7 +167,7 @@ def _pictures(arguments: argparse.Namespace) -> tuple[list[str], list[npt.NDArra
     """Return names and pictures uint8 [H, W, 3]."""
     if arguments.images:
         paths = list_pictures(arguments.images)
-    elif arguments.streams and not arguments.quick:
+    elif (arguments.streams or arguments.sites) and not arguments.quick:
         paths = []
     else:
         paths = sample_pictures(colour_only=True)
@@ -164,17 +187,30 @@ def _settings(harness: Any, arguments: argparse.Namespace) -> Any:
         parts = [p for p in parts if p != "maps"]  # which only a page shows
     against = arguments.against
     if against is None:
-        against = ("jpeg",) if quick else BASELINES
+        against = ("jpeg",) if quick else (*BASELINES, *VIDEOS)
     default = QUICK_QUALITIES if quick else harness.codec_rows.QUALITIES
     return harness.Settings(
         parts=tuple(parts),
         qualities=tuple(arguments.qualities or default),
-        against=tuple(against),
+        against=tuple(name for name in against if name in BASELINES),
         jobs=arguments.jobs,
         perceptual=arguments.ssimulacra2,
         shown=arguments.shown,
         trained=_trained(arguments.trained_in),
         python=arguments.python,
+        sites=_sites(harness.sites, arguments, against) if arguments.sites else None,
+    )
+
+
+def _sites(sites: Any, arguments: argparse.Namespace, against: Sequence[str]) -> Any:
+    return sites.Settings(
+        arguments.sites,
+        tuple(arguments.qualities or sites.QUALITIES),
+        every=arguments.every,
+        keep=arguments.keep,
+        max_depth=arguments.max_depth,
+        against=tuple(name for name in against if name in sites.OTHERS),
+        jobs=arguments.jobs,
     )
 
 
@@ -191,6 +227,9 @@ def _command(arguments: argparse.Namespace, codec: str) -> str:
     words = ["heliograph", "validate", "--codec", codec]
     if arguments.images:
         words += ["--images", arguments.images.resolve().name]
+    if arguments.sites:
+        words += ["--sites", arguments.sites.resolve().name, "--every", str(arguments.every)]
+        words += ["--keep", str(arguments.keep), "--max-depth", str(arguments.max_depth)]
     for name in ("quick", "ssimulacra2"):
         words += [f"--{name}"] if getattr(arguments, name) else []
     for name in ("parts", "qualities", "against"):
@@ -239,6 +278,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
                 text = "  ".join("     -" if g is None else f"{g:+6.2f}" for g in gains)
                 why = "; ".join(entry[decoder]["shocks"])
                 out.append(f"{entry['label']:<20} {decoder:<8} {text}" + (f"   SHOCKS: {why}" if why else ""))
+    if "sites" in figures:
+        out += importlib.import_module("heliograph.validate.site_tables").lines(figures["sites"])
     if "streams" in figures:
         part = figures["streams"]
         out += ["", f"streams: {part['streams'] - part['failed']} of {part['streams']} as recorded"]

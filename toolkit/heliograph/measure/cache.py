@@ -24,6 +24,7 @@ _SOURCES = (
     "measure/metrics.py",
     "measure/rate_distortion.py",
     "measure/runner.py",
+    "measure/video.py",
     "train/experiments/trained.py",
     "validate/codec_rows.py",
     "validate/contents.py",
@@ -32,6 +33,7 @@ _SOURCES = (
     "validate/parity.py",
     "validate/robustness.py",
     "validate/runners.py",
+    "validate/sites.py",
 )
 
 

@@ -200,10 +200,10 @@ def differences(series: dict[str, Rows], anchor: str = ANCHOR) -> dict[str, dict
         for quantity in QUANTITIES:
             first, second = curve(reference, quantity), curve(mean, quantity)
             if first and second:
-                entry[quantity] = _difference(first, second)
+                entry[quantity] = difference(first, second)
         count = len(next(iter(rows.values())))
         entry["psnr_by_picture"] = [
-            _difference(_one(series[anchor], n), _one(rows, n)).get("bd_rate") for n in range(count)
+            difference(_one(series[anchor], n), _one(rows, n)).get("bd_rate") for n in range(count)
         ]
         out[name] = entry
     return out
@@ -213,7 +213,8 @@ def _one(rows: Rows, number: int) -> list[Point]:
     return curve({quality: of[number] for quality, of in rows.items()})
 
 
-def _difference(anchor: list[Point], test: list[Point]) -> dict[str, Any]:
+def difference(anchor: list[Point], test: list[Point]) -> dict[str, Any]:
+    """Return the Bjøntegaard differences of a curve against another by name; {"reason": ...} where there is none."""
     try:
         return compare(anchor, test).as_dict()
     except ValueError as error:

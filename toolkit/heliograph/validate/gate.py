@@ -21,6 +21,7 @@ from typing import Any
 from heliograph.errors import CodecError
 
 KEYS = {"figure", "at_most", "at_least"}
+NO_WORSE = 0.005  # BD-rate of memory against none, on the sequence that it brings least
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,16 @@ def _requirement(path: Path, entry: Any) -> Requirement:
     return Requirement(**entry)
 
 
-def look_up(report: dict[str, Any], figure: str) -> float | None:
-    """Return the number at a path of a report, None where there is none."""
-    place: Any = report
-    for key in figure.split("."):
-        if isinstance(place, dict) and key in place:
-            place = place[key]
-        elif isinstance(place, list) and key.isdigit() and int(key) < len(place):
-            place = place[int(key)]
-        else:
-            return None
-    return float(place) if isinstance(place, (int, float)) and not isinstance(place, bool) else None
+def look_up(report: Any, figure: str) -> float | None:
+    """Return the number at a path of a report, None where there is none; keys may have dots in them."""
+    if isinstance(report, list):
+        report = {str(n): entry for n, entry in enumerate(report)}
+    for key, value in report.items() if isinstance(report, dict) else ():
+        if figure == key and isinstance(value, (int, float)) and not isinstance(value, bool):
+            return float(value)
+        if figure.startswith(f"{key}.") and (found := look_up(value, figure[len(key) + 1 :])) is not None:
+            return found
+    return None
 
 
 def check(report: dict[str, Any], requirements: Iterable[Requirement]) -> list[str]:
@@ -107,7 +107,21 @@ def suggest(report: dict[str, Any]) -> str:
 
     The margins, 1 % of rate and 0.05 dB, are for other versions of runtimes and libraries.
     """
+    entries = _of_curves(report) + _of_sites(report)
+    lines = [f"# What codec {report['codec']['name']} {report['codec']['id']} is held to, measured by", "#"]
+    lines += [f"#     {report['command']}", ""]
+    for rule in entries:
+        lines += ["[[require]]", f"figure = {json.dumps(rule.figure)}"]
+        lines += [f"at_least = {rule.at_least}"] if rule.at_least > -math.inf else []
+        lines += [f"at_most = {rule.at_most}"] if rule.at_most < math.inf else []
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _of_curves(report: dict[str, Any]) -> list[Requirement]:
     entries: list[Requirement] = []
+    if "rate_distortion" not in report:
+        return entries
     part = report["rate_distortion"]
     for decoder in report["codec"]["decoders"]:
         difference = part["differences"].get(decoder, {}).get("psnr", {}).get("bd_rate")
@@ -118,11 +132,17 @@ def suggest(report: dict[str, Any]) -> str:
             path = f"rate_distortion.curves.{decoder}.{quality}"
             entries.append(Requirement(f"{path}.bpp", at_most=round(1.01 * row["bpp"], 4)))
             entries.append(Requirement(f"{path}.psnr", at_least=round(row["psnr"] - 0.05, 2)))
-    lines = [f"# What codec {report['codec']['name']} {report['codec']['id']} is held to, measured by", "#"]
-    lines += [f"#     {report['command']}", ""]
-    for rule in entries:
-        lines += ["[[require]]", f'figure = "{rule.figure}"']
-        lines += [f"at_least = {rule.at_least}"] if rule.at_least > -math.inf else []
-        lines += [f"at_most = {rule.at_most}"] if rule.at_most < math.inf else []
-        lines.append("")
-    return "\n".join(lines)
+    return entries
+
+
+def _of_sites(report: dict[str, Any]) -> list[Requirement]:
+    """What memory saves on each sequence, and that it costs on none."""
+    if "sites" not in report:
+        return []
+    entries = [Requirement("sites.worst.bd_rate", at_most=NO_WORSE)]
+    for name, site in report["sites"]["sequences"].items():
+        rate = site["differences"]["none"].get("bd_rate")
+        if rate is not None:
+            path = f"sites.sequences.{name}.differences.none.bd_rate"
+            entries.append(Requirement(path, at_most=round(rate + 0.01, 4)))
+    return entries

@@ -20,7 +20,8 @@ from heliograph.measure.baselines import BASELINES, JPEG_VARIANTS
 from heliograph.measure.cache import Cache, picture_hash
 from heliograph.measure.rate_distortion import Rows
 from heliograph.measure.runner import Runner
-from heliograph.validate import codec_rows, digests, gallery, parity, robustness, runners
+from heliograph.measure.sites import find
+from heliograph.validate import codec_rows, digests, gallery, parity, robustness, runners, sites
 from heliograph.validate.contents import CONTENTS
 from heliograph.validate.gallery import Sheet
 from heliograph.validate.subject import Subject
@@ -43,6 +44,7 @@ class Settings:
         shown: pictures in the slider and the maps.
         trained: returns runners of a codec's training run, for parity with it.
         python: another environment's Python, for parity with its runtime.
+        sites: what to measure site memory on, None for nothing.
     """
 
     parts: Sequence[str] = PARTS
@@ -53,6 +55,7 @@ class Settings:
     shown: int = 3
     trained: Callable[[Codec], Sequence[Runner]] | None = None
     python: str | None = None
+    sites: sites.Settings | None = None
 
 
 @dataclass(frozen=True)
@@ -195,6 +198,7 @@ def validate(
         say: is told which part begins.
     """
     began = time.perf_counter()
+    found = [] if settings.sites is None else find(settings.sites.folder, settings.sites.every)
     seconds: dict[str, float] = {}
     figures: dict[str, Any] = {
         "command": command,
@@ -228,6 +232,9 @@ def validate(
                 figures["robustness"] = timed("robustness", lambda: _robustness(subject, pictures, cache))
             if "maps" in settings.parts:
                 sheets = timed("maps", lambda: _sheets(subject, names, pictures, settings, cache))
+        if settings.sites is not None:
+            of = settings.sites
+            figures["sites"] = timed("sites", lambda: sites.measure(subject, found, of, cache))
         figures["cache"] = {"hits": cache.hits, "misses": cache.misses}
     seconds["all"] = round(time.perf_counter() - began, 2)
     figures["seconds"] = seconds
@@ -253,6 +260,12 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
         kept["parity"] = figures["parity"] | {"runtimes": short}
     if "robustness" in figures:
         kept["robustness"] = figures["robustness"]
+    if "sites" in figures:
+        short = {
+            name: {k: v for k, v in part.items() if k != "rows"}
+            for name, part in figures["sites"]["sequences"].items()
+        }
+        kept["sites"] = figures["sites"] | {"sequences": short}
     return _rounded(kept)  # type: ignore[no-any-return]
 
 

@@ -68,12 +68,16 @@ def test_what_is_added_is_there_under_its_picture_id(
 def test_only_pictures_of_the_size_and_the_codec_and_below_the_depth_are_candidates(
     tmp_path: Path, random_codec: Codec, make: Callable[..., Packed]
 ) -> None:
-    memory = Memory(tmp_path, random_codec, keep=3, max_depth=2)
+    memory = Memory(tmp_path, random_codec, keep=6, max_depth=2)
     pictures = chain(make, 3)  # depths 0, 1, 2
     for packed in (*pictures, make(9, side=80)):
         memory.add(packed.data)
-    ids = [packed.as_reference().picture_id for packed in pictures]
-    assert [one.picture_id for one in memory.candidates(SIDE, SIDE)] == [ids[1]]
+    # Nothing once the newest is as deep as may be: others would be referred to while they grow stale.
+    assert memory.candidates(SIDE, SIDE) == []
+    key = make(12)
+    memory.add(key.data)
+    ids = [packed.as_reference().picture_id for packed in (key, pictures[1], pictures[0])]
+    assert [one.picture_id for one in memory.candidates(SIDE, SIDE)] == ids
     assert len(memory.candidates(80, 80)) == 1
     assert memory.candidates(80, 96) == []
     assert Memory(tmp_path, random_codec, max_depth=0).candidates(80, 80) == []

@@ -105,7 +105,10 @@ class Memory:
             return self._decode({one.picture_id: one for one in self._stored()}, picture_id)
 
     def candidates(self, width: int, height: int) -> list[ReferencePicture]:
-        """Return the pictures that one of this size may refer to, the newest first."""
+        """Return the pictures that one of this size may refer to, the newest first.
+
+        None if the newest is as deep as may be: one after another would refer to the last that is not, ever staler.
+        """
         if len(self._codec.coder.model.sets) < 2:
             return []
         with self._errors():
@@ -115,6 +118,8 @@ class Memory:
             for one in stored[: self._keep]:
                 header = one.header
                 is_alike = (header.codec_id, header.width, header.height) == (self._codec.id, width, height)
+                if is_alike and header.depth >= self._max_depth and not found:
+                    return []
                 if is_alike and header.depth < self._max_depth:
                     found.append(self._decode(known, one.picture_id))
             return [picture for picture in found if picture is not None]

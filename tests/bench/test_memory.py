@@ -42,7 +42,9 @@ def camera(
 def test_the_last_are_those_that_are_not_too_deep() -> None:
     past = earlier(0, 1, 2, 3)
     assert memory.last(2)(past) == past[2:]
-    assert memory.last(3, 3)(past) == past[1:3]
+    assert memory.last(3, 4)(past) == past[1:]
+    assert memory.last(3, 3)(past) == []  # a new chain begins
+    assert memory.last(3, 3)([*past, past[0]]) == [past[2], past[0]]
     assert memory.last(2)([]) == []
 
 

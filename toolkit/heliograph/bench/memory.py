@@ -37,8 +37,8 @@ Choose = Callable[
 
 
 def last(count: int, max_depth: int = MAX_DEPTH) -> Choose:
-    """Return what refers to the last so many pictures, of those that build on fewer than `max_depth`."""
-    return lambda past: [one for one in past[-count:] if one.depth < max_depth]
+    """Return what refers to the last so many pictures that build on fewer than `max_depth`, as `Memory.candidates`."""
+    return lambda past: [one for one in past[-count:] if one.depth < max_depth and past[-1].depth < max_depth]
 
 
 def with_mean(choose: Choose) -> Choose:
@@ -58,7 +58,7 @@ def with_mean(choose: Choose) -> Choose:
 
 def with_yesterday(choose: Choose, day: int) -> Choose:
     """Return what may also refer to the picture `day` pictures ago."""
-    return lambda past: choose(past) + last(1)(past[: max(0, len(past) - day + 1)])
+    return lambda past: choose(past) and choose(past) + last(1)(past[: max(0, len(past) - day + 1)])
 
 
 def walk(codec: Codec, maps: Sequence[Map], quality: float, choose: Choose) -> tuple[int, int]:

@@ -157,7 +157,7 @@ def _to_planes(picture: Picture, even: tuple[int, int], bits: int) -> npt.NDArra
     samples[1:] += 128
     most = (1 << bits) - 1
     planes = np.clip(np.rint(samples * (1 << bits - 8)), 0, most)
-    return planes.astype(np.uint8 if bits == 8 else "<u2")
+    return np.asarray(planes, np.uint8 if bits == 8 else "<u2")
 
 
 def _to_rgb(planes: npt.NDArray[Any], bits: int) -> Picture:

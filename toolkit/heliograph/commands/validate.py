@@ -210,7 +210,6 @@ def _sites(sites: Any, arguments: argparse.Namespace, against: Sequence[str]) ->
         keep=arguments.keep,
         max_depth=arguments.max_depth,
         against=tuple(name for name in against if name in sites.OTHERS),
-        jobs=arguments.jobs,
     )
 
 

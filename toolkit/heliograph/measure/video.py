@@ -57,7 +57,7 @@ VIDEOS = {
         "yuv444p",
         8,
         "hevc",
-        (10, 16, 22, 28, 34, 40),
+        (12, 19, 26, 33, 40),
     ),
     # Parameter sets are repeated with each picture, as they must be where pictures are to be read alone.
     "x265-intra": Video(
@@ -67,7 +67,7 @@ VIDEOS = {
         "yuv444p",
         8,
         "hevc",
-        (12, 18, 24, 30, 36, 42),
+        (14, 21, 28, 35, 42),
     ),
     # It has 4:2:0 alone, and gains from ten bits.
     "svt-av1": Video(
@@ -77,7 +77,7 @@ VIDEOS = {
         "yuv420p10le",
         10,
         "obu",
-        (8, 18, 28, 38, 48, 58),
+        (12, 24, 36, 48, 60),
     ),
 }
 

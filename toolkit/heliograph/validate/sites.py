@@ -20,7 +20,7 @@ from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.values import Values
 from heliograph.errors import RuntimeUnavailableError
-from heliograph.measure import metrics, rate_distortion, video
+from heliograph.measure import baselines, metrics, rate_distortion, video
 from heliograph.measure.baselines import BASELINES
 from heliograph.measure.cache import Cache, picture_hash
 from heliograph.measure.rate_distortion import EQUAL_DB, Advance, Picture, Row, Rows
@@ -47,7 +47,6 @@ class Settings:
         every: of each sequence, every so manieth picture.
         keep, max_depth: see `Memory`.
         against: some of OTHERS.
-        jobs: processes that measure stills beside this one.
     """
 
     folder: Path
@@ -56,7 +55,6 @@ class Settings:
     keep: int = KEEP
     max_depth: int = MAX_DEPTH
     against: Sequence[str] = OTHERS
-    jobs: int = 1
 
 
 def measure(subject: Subject, sites: Sequence[Site], settings: Settings, cache: Cache) -> dict[str, Any]:
@@ -66,8 +64,7 @@ def measure(subject: Subject, sites: Sequence[Site], settings: Settings, cache: 
         wanted[STILLS] = None if BASELINES[STILLS].installed else "this Pillow has no AVIF"
     missing = {name: why for name, why in wanted.items() if why}
     found = [name for name in OTHERS if name in wanted and name not in missing]
-    steps = 2 * len(settings.qualities)
-    steps += sum(len(VIDEOS[n].settings if n in VIDEOS else BASELINES[n].qualities) for n in found)
+    steps = 2 * len(settings.qualities) + sum(len(_settings(name)) for name in found)
     sequences = {}
     with progress.bar(steps * sum(len(site.paths) for site in sites), "sites") as bar:
         for site in sites:
@@ -75,7 +72,7 @@ def measure(subject: Subject, sites: Sequence[Site], settings: Settings, cache: 
             series = _ours(subject, pictures, settings, cache, bar.update)
             for name in found:
                 try:
-                    series[name] = _others(name, pictures, settings, cache, bar.update)
+                    series[name] = _others(name, pictures, cache, bar.update)
                 except RuntimeUnavailableError as error:
                     missing[name] = f"{site.name}: {error}"
             sequences[site.name] = describe(pictures, series)
@@ -159,31 +156,43 @@ def coded(
     return rows
 
 
-def _others(name: str, pictures: Sequence[Picture], settings: Settings, cache: Cache, advance: Steps) -> Rows:
+def _others(name: str, pictures: Sequence[Picture], cache: Cache, advance: Steps) -> Rows:
     """Return the rows of stills or of a video by setting, as if all pictures of a video were of its mean size."""
-    if name == STILLS:
-        with rate_distortion.workers(settings.jobs) as pool:
-            rows = rate_distortion.baseline_rows(name, pictures, pool=pool, cache=cache, advance=advance)
-        return {
-            q: [{key: row[key] for key in ("bytes", "bpp", "psnr")} for row in of] for q, of in rows.items()
+    facts: dict[str, Any] = {"pictures": [picture_hash(picture) for picture in pictures]}
+    if name in VIDEOS:
+        one = VIDEOS[name]
+        facts |= {
+            "version": video.version(),
+            "encoder": one.encoder,
+            "options": one.options,
+            "pixels": one.pixels,
         }
-    one = VIDEOS[name]
-    facts = {"version": video.version(), "encoder": one.encoder, "options": one.options, "pixels": one.pixels}
-    facts |= {"pictures": [picture_hash(picture) for picture in pictures]}
+    else:
+        facts |= {"version": BASELINES[name].version, "options": BASELINES[name].options}
     pixels = pictures[0].shape[0] * pictures[0].shape[1]
     found: Rows = {}
-    for setting in one.settings:
-        key = cache.key("video", {**facts, "setting": setting})
+    for setting in _settings(name):
+        key = cache.key(name, {**facts, "setting": setting})
         known = cache.get(key)
         if known is None:
-            known = video.measure(name, pictures, setting)
+            if name in VIDEOS:
+                size, quality = video.measure(name, pictures, setting)
+                known = [(size / len(pictures), db) for db in quality]
+            else:
+                files = [baselines.encode(name, picture, setting) for picture in pictures]
+                shown = zip(pictures, map(baselines.decode, files), strict=True)
+                quality = [metrics.psnr(*pair) for pair in shown]
+                known = list(zip(map(len, files), quality, strict=True))
             cache.put(key, known)
-        size = known[0] / len(pictures)
         found[setting] = [
-            {"bytes": size, "bpp": 8 * size / pixels, "psnr": min(EQUAL_DB, quality)} for quality in known[1]
+            {"bytes": size, "bpp": 8 * size / pixels, "psnr": min(EQUAL_DB, db)} for size, db in known
         ]
         advance(len(pictures))
     return found
+
+
+def _settings(name: str) -> Sequence[int]:
+    return VIDEOS[name].settings if name in VIDEOS else BASELINES[name].qualities[::2]
 
 
 def describe(pictures: Sequence[Picture], series: dict[str, Rows]) -> dict[str, Any]:

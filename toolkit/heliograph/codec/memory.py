@@ -114,7 +114,7 @@ class Memory:
         with self._errors():
             stored = self._stored()
             known = {one.picture_id: one for one in stored}
-            found = []
+            found: list[ReferencePicture | None] = []
             for one in stored[: self._keep]:
                 header = one.header
                 is_alike = (header.codec_id, header.width, header.height) == (self._codec.id, width, height)

@@ -27,7 +27,7 @@ from heliograph.files import make_folder, read_regular, sync_folder, write_whole
 
 KEEP = 2  # pictures that the next may refer to
 MOST_BYTES = 16 << 20  # of streams
-MAX_DEPTH = 16  # pictures that one may build on
+MAX_DEPTH = 32  # pictures that one may build on; 16 cost 2.8 % of the bytes of a camera of 15 minutes
 _NAME = re.compile(r"(\d{8,12})-([0-9a-f]{16})\.helio")
 _UNFINISHED = re.compile(r"\.\d{8,12}-[0-9a-f]{16}\.helio\.[0-9a-f]+\.partial")
 _MOST_STREAM = 1 << 28

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.bench import entropy, rdoq, runtimes
+from heliograph.bench import entropy, rdoq, runtimes, still
 from heliograph.measure.curves import Point
 
 
@@ -60,3 +60,27 @@ def test_equal_curves_save_nothing_and_half_the_bits_half() -> None:
     assert rdoq.saved(curve, curve) == pytest.approx([0] * 5)
     halves = [Point(p.bpp / 2, p.db) for p in curve]
     assert rdoq.saved(curve, halves) == pytest.approx([-0.5] * 5)
+
+
+def test_a_still_scene_gets_better_within_its_budget(
+    codec_folder: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        str(photo),
+        "--codec",
+        str(codec_folder),
+        "--max-bytes",
+        "2000",
+        "--pictures",
+        "3",
+        "--noise",
+        "0",
+    ]
+    assert still.main(command) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert [int(row[0]) for row in rows] == [1, 2, 3]
+    assert all(0 < int(row[1]) <= 2000 for row in rows)
+    assert int(rows[0][3]) == 0
+    assert float(rows[2][2]) >= float(rows[0][2])  # the quality
+    assert still.main(["missing.png"]) == 2
+    assert "missing.png" in capsys.readouterr().err

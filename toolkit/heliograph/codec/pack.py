@@ -17,8 +17,8 @@ from heliograph.codec.values import ReferencePicture, Values, picture_id, to_int
 from heliograph.errors import PictureError
 
 MERGE_BELOW = 4096  # bytes; smaller streams keep all layers in one segment, which saves about 27 bytes
-# Of RDOQ: bits that an error of one step, squared, counts as. 17 and 20 save the most with `accelerator`, 14 a fifth of a
-# percent less (heliograph.bench.rdoq).
+# Of RDOQ: bits that an error of one step, squared, counts as. 17 and 20 save the most with `accelerator`, 14 a fifth of
+# a percent less (heliograph.bench.rdoq).
 STRENGTH = 20
 ENOUGH = 0.985  # share of a budget that ends the search
 _SEGMENT_BYTES = 4 + 1 + 2 + 3  # CRC, lane byte, what the states waste, length

@@ -147,7 +147,7 @@ def test_the_unit_of_systemd_has_the_memory_s_options(
 ) -> None:
     command = ["capture", "--source", "synthetic", "--spool", str(tmp_path), "--codec", str(codec_folder)]
     for options, words in (
-        (["--no-memory"], ["--no-memory", "--max-depth=16"]),
+        (["--no-memory"], ["--no-memory", "--max-depth=32"]),
         (
             ["--key-every", "8", "--max-depth", "3", "--keep", "4"],
             ["--key-every=8", "--max-depth=3", "--keep=4"],

@@ -188,6 +188,7 @@ def test_what_is_no_file_is_not_looked_at(watched: Path) -> None:
     assert time.monotonic() - began < 0.2  # nothing is waited for
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as the command line does
 def test_a_picture_of_too_many_pixels_is_passed_over_unread(
     watched: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

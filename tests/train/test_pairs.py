@@ -13,7 +13,7 @@ from heliograph.train.pairs import made_pair, site_pairs
 def test_made_pairs_are_of_one_place() -> None:
     y, x = np.mgrid[:160, :192]
     picture = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
-    other = np.full((100, 90, 3), 200, np.uint8)
+    other = np.random.default_rng(7).integers(0, 256, (100, 90, 3), np.uint8)
     nearer = 0
     for seed in range(40):
         before, now = made_pair(picture, other, np.random.default_rng(seed))

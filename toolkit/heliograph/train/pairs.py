@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from heliograph.pictures import list_pictures, load_srgb
+from heliograph.measure import sites
+from heliograph.pictures import load_srgb
 
 Picture = npt.NDArray[np.uint8]
 Random = np.random.Generator
@@ -96,8 +97,11 @@ def site_pairs(folder: Path, steps: tuple[int, ...] = (1, 2)) -> Iterator[tuple[
 
     Args:
         folder: of folders, each with one camera's pictures in the order of their names, of one size.
+
+    Raises:
+        PictureError: see `sites.find`.
     """
-    for site in sorted(path for path in folder.iterdir() if path.is_dir()):
-        pictures = [load_srgb(path) for path in list_pictures(site)]
+    for site in sites.find(folder):
+        pictures = [load_srgb(path) for path in site.paths]
         for step in steps:
             yield from ((a, b) for a, b in zip(pictures, pictures[step:], strict=False) if a.shape == b.shape)

@@ -153,21 +153,13 @@ def _statistics(
         r = np.concatenate([np.rint(quantise(m, level) / step).reshape(-1, len(step)) for m in maps])
         mean = np.abs(r).mean(axis=0)
         tables = np.interp(np.log(mean + 1e-5), np.log(table_scales()), np.arange(TABLES))
-        zero = np.array([_zero_share(r[:, group]) for group in _groups(spec)])
+        groups = [group for layer in range(len(spec.layers)) for group in spec.groups(layer)]
+        zero = np.array([_zero_share(r[:, group]) for group in groups])
         logits = np.log(zero + 1e-4) - np.log(1 - zero + 1e-4)
         flags = np.interp(-logits, -flag_logits(), np.arange(FLAG_TABLES))
         starts.append(np.concatenate([tables, flags]))
         bits.append(sum(entropy(channel) for channel in r.T))
     return np.array(starts), np.array(bits) + 1e-3
-
-
-def _groups(spec: ContextSpec) -> list[slice]:
-    """Return the channels of each group of all layers."""
-    out = []
-    for layer in range(len(spec.layers)):
-        start, stop = spec.span(layer)
-        out += [slice(at, min(at + spec.group, stop)) for at in range(start, stop, spec.group)]
-    return out
 
 
 def _zero_share(r: npt.NDArray[np.float64]) -> float:

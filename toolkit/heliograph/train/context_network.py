@@ -94,7 +94,7 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         )
         self.law.assign(start_tables() if alone is None else alone.law)
         self._sums = [self._group_sums(layer) for layer in range(len(spec.layers))]
-        columns = spec.layers[0] + spec.groups(0)
+        columns = spec.layers[0] + len(spec.groups(0))
         self.coarse_own = None if self.refers else self._weight("coarse_own", (2, columns))
         self.nets: list[dict[str, keras.Variable]] = []
         for layer in range(len(spec.layers)):
@@ -112,7 +112,7 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         """Return the matrix from a layer's channels to its groups' sums, float32 [channels, groups]."""
         start, stop = self.spec.span(layer)
         group = np.arange(stop - start) // self.spec.group
-        return np.asarray(group[:, None] == np.arange(self.spec.groups(layer)), np.float32)
+        return np.asarray(group[:, None] == np.arange(len(self.spec.groups(layer))), np.float32)
 
     def _weight(self, name: str, shape: tuple[int, ...], deviation: float = 0.0) -> keras.Variable:
         start = (
@@ -129,7 +129,7 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         has_own = layer == 0 or number > 0
         known = 0 if bare else stop if has_own else start
         inputs = 2 * known + stop if self.refers else known
-        columns, name = stop - start + self.spec.groups(layer), f"{layer}{number}"
+        columns, name = stop - start + len(self.spec.groups(layer)), f"{layer}{number}"
         net = {
             "mix": self._weight(f"mix{name}", (inputs, first), 0.7 / max(inputs, 1) ** 0.5),
             "mix_bias": self._weight(f"mix_bias{name}", (first,)),
@@ -179,7 +179,7 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         flags_at = self.spec.layers[-1]
         for layer in range(len(self.spec.layers)):
             start, stop = self.spec.span(layer)
-            groups = self.spec.groups(layer)
+            groups = len(self.spec.groups(layer))
             s, y = step[..., start:stop], latent[..., start:stop]
             r = reference[..., start:stop] if self.refers else None
             state = {name: ops.zeros_like(y) for name in ("value", "residual", "change", "whole", "exact")}

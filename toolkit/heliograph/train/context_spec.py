@@ -20,15 +20,15 @@ class ContextSpec:
         """Return the first channel of a layer and the one after its last."""
         return (self.layers[layer - 1] if layer else 0), self.layers[layer]
 
-    def groups(self, layer: int) -> int:
-        """Return the number of groups of a layer."""
+    def groups(self, layer: int) -> list[slice]:
+        """Return the channels of each group of a layer, as `EntropyModel.groups`."""
         start, stop = self.span(layer)
-        return -(-(stop - start) // self.group)
+        return [slice(at, min(at + self.group, stop)) for at in range(start, stop, self.group)]
 
     @property
     def all_groups(self) -> int:
         """Number of groups of all layers."""
-        return sum(self.groups(layer) for layer in range(len(self.layers)))
+        return sum(len(self.groups(layer)) for layer in range(len(self.layers)))
 
 
 def macs_per_pixel(spec: ContextSpec, predicted: int) -> float:
@@ -37,7 +37,7 @@ def macs_per_pixel(spec: ContextSpec, predicted: int) -> float:
     total = 4.0 * predicted**2 * 15 / 16
     for layer in range(len(spec.layers)):
         start, stop = spec.span(layer)
-        count, columns = stop - start, stop - start + spec.groups(layer)
+        count, columns = stop - start, stop - start + len(spec.groups(layer))
         look = second * (9 * first + columns)
         if layer == 0:  # networks on 3/4 of the positions, neighbours in 15/16
             total += first * count * (1 / 4 + 1 / 2) + 3 / 4 * look + 15 / 16 * 4 * columns

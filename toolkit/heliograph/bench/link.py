@@ -2,9 +2,9 @@
 
     python -m heliograph.bench.link [PART...]
 
-Parts: goodput (virtual time, repeatable), survival, one-way, cpu, others (real processes on pseudo-terminals; sz, rz,
-sx, rx of the package lrzsz where they are installed). Goodput is bytes of pictures times 10 bits over baud times
-seconds, to the last confirmation; in virtual time from before the handshake, of processes from after it.
+Parts: goodput (virtual time, repeatable), survival, memory, one-way, cpu, others (real processes on pseudo-terminals;
+sz, rz, sx, rx of the package lrzsz where they are installed). Goodput is bytes of pictures times 10 bits over baud
+times seconds, to the last confirmation; in virtual time from before the handshake, of processes from after it.
 """
 
 from __future__ import annotations
@@ -87,6 +87,24 @@ def show_survival() -> None:
             f"{survival.left} left over, {survival.kills} kills, {survival.seconds:.0f} s",
             flush=True,
         )
+
+
+def show_memory() -> None:
+    from heliograph.bench.link_memory import survive_with_memory
+
+    print(
+        "a fixed camera with site memory: 200 pictures, 38400 baud, line cut 50 times, both ends killed 50 times"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        found = survive_with_memory(
+            Path(folder), pictures=200, kills=50, cuts=50, baud=38400, seed=1, pause=14.0, limit=1800
+        )
+    print(
+        f"  {found.right} of {found.made} arrived and decoded to what they are, {found.undecodable} undecodable, "
+        f"{found.twice} twice, {found.left} left over, {found.referring} refer to earlier ones, {found.kills} kills, "
+        f"{found.seconds:.0f} s",
+        flush=True,
+    )
 
 
 def show_one_way(decoder: str) -> None:
@@ -177,7 +195,7 @@ def show_others() -> None:
                 print(f"  {text:22s} {name:15s} failed after {transfer.seconds:.0f} s", flush=True)
 
 
-PARTS = ("goodput", "survival", "one-way", "cpu", "others")
+PARTS = ("goodput", "survival", "memory", "one-way", "cpu", "others")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -191,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     shows = {
         "goodput": show_goodput,
         "survival": show_survival,
+        "memory": show_memory,
         "one-way": lambda: show_one_way(options.decoder),
         "cpu": show_cpu,
         "others": show_others,

@@ -28,8 +28,8 @@ from heliograph.server.decoders import open_decoder
 NAME = "validate"
 HELP = "whether a codec may ship: a report with curves, parity, robustness, pictures"
 PARTS = ("rate-distortion", "parity", "robustness", "maps")
-BASELINES = ("jpeg", "webp", "jpeg2000", "avif")
-VIDEOS = ("x265", "x265-intra", "svt-av1")  # through ffmpeg, of sites
+BASELINES = ("jpeg", "webp", "jpeg2000", "avif", "avif-psnr")
+VIDEOS = ("x265", "x265-causal", "x265-intra", "svt-av1")  # through ffmpeg, of sites
 # The small, fast set: the middle of three sample pictures that differ, five qualities, JPEG alone.
 QUICK_PICTURES = ("astronaut.png", "chelsea.png", "rocket.jpg")
 QUICK_SIDE = 320
@@ -263,6 +263,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
     out = [f"codec {codec['name']} ({codec['id']}), {len(figures['pictures'])} pictures, {codec['runtime']}"]
     if "rate_distortion" in figures:
         out += _curve_lines(figures["rate_distortion"])
+        out += importlib.import_module("heliograph.validate.picture_by_picture").lines(figures)
     if "parity" in figures:
         out += ["", f"parity with {figures['parity']['reference']}"]
         for name, r in figures["parity"]["runtimes"].items():

@@ -201,16 +201,20 @@ def differences(series: dict[str, Rows], anchor: str = ANCHOR) -> dict[str, dict
             first, second = curve(reference, quantity), curve(mean, quantity)
             if first and second:
                 entry[quantity] = difference(first, second)
-        count = len(next(iter(rows.values())))
-        entry["psnr_by_picture"] = [
-            difference(_one(series[anchor], n), _one(rows, n)).get("bd_rate") for n in range(count)
-        ]
+        entry["psnr_by_picture"] = by_picture(series[anchor], rows, "psnr")
         out[name] = entry
     return out
 
 
-def _one(rows: Rows, number: int) -> list[Point]:
-    return curve({quality: of[number] for quality, of in rows.items()})
+def by_picture(anchor: Rows, test: Rows, quantity: str) -> list[float | None]:
+    """Return the BD-rate of each picture's own curves, None where there is none."""
+    pairs = zip(_curves_of_each(anchor, quantity), _curves_of_each(test, quantity), strict=True)
+    return [difference(first, second).get("bd_rate") for first, second in pairs]
+
+
+def _curves_of_each(rows: Rows, quantity: str) -> list[list[Point]]:
+    count = len(next(iter(rows.values())))
+    return [curve({quality: of[n] for quality, of in rows.items()}, quantity) for n in range(count)]
 
 
 def difference(anchor: list[Point], test: list[Point]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What video codecs do with pictures of one place: x265 and SVT-AV1 through ffmpeg, all bytes of a file counted.
 
-They are given what they are best at: all pictures at once, so that each may be predicted from later ones too, tuned
-for PSNR. Colours are converted here, by the full range of BT.601, so that no conversion of ffmpeg's costs them.
+They are given what they are best at, tuned for PSNR: all pictures at once, so that each may be predicted from later
+ones too; and x265 also as a camera would have to use it, each picture coded before the next is there. Colours are
+converted here, by the full range of BT.601, so that no conversion of ffmpeg's costs them.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Video:
     settings: tuple[int, ...]
 
 
-_X265 = ("-preset", "medium", "-tune", "psnr", "-x265-params", "info=0:log-level=error:frame-threads=1")
+_X265_PARAMS = "info=0:log-level=error:frame-threads=1"
+_X265 = ("-preset", "medium", "-tune", "psnr", "-x265-params", _X265_PARAMS)
 VIDEOS = {
     "x265": Video(
         "x265 medium, 4:4:4",
@@ -60,6 +62,15 @@ VIDEOS = {
         (12, 19, 26, 33, 40),
     ),
     # Parameter sets are repeated with each picture, as they must be where pictures are to be read alone.
+    "x265-causal": Video(
+        "x265 medium, 4:4:4, no look ahead",
+        "libx265",
+        (*_X265[:-1], f"{_X265_PARAMS}:bframes=0:rc-lookahead=0:cutree=0:scenecut=0", "-g", "9999"),
+        "yuv444p",
+        8,
+        "hevc",
+        (12, 19, 26, 33, 40),
+    ),
     "x265-intra": Video(
         "x265 medium, 4:4:4, intra",
         "libx265",

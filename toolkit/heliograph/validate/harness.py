@@ -21,7 +21,16 @@ from heliograph.measure.cache import Cache, picture_hash
 from heliograph.measure.rate_distortion import Rows
 from heliograph.measure.runner import Runner
 from heliograph.measure.sites import find
-from heliograph.validate import codec_rows, digests, gallery, parity, robustness, runners, sites
+from heliograph.validate import (
+    codec_rows,
+    digests,
+    gallery,
+    parity,
+    picture_by_picture,
+    robustness,
+    runners,
+    sites,
+)
 from heliograph.validate.contents import CONTENTS
 from heliograph.validate.gallery import Sheet
 from heliograph.validate.subject import Subject
@@ -132,6 +141,7 @@ def measure_curves(
             n: {str(q): row for q, row in rate_distortion.means(rows).items()} for n, rows in series.items()
         },
         "differences": rate_distortion.differences(series),
+        "by_picture": picture_by_picture.measure(series, subject.main, settings.against),
         "rows": {n: {str(q): of for q, of in rows.items()} for n, rows in series.items()},
     }
 

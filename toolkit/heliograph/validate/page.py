@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.measure import charts
-from heliograph.validate import page_checks, site_tables
+from heliograph.validate import page_checks, picture_by_picture, site_tables
 from heliograph.validate.gallery import Panel, Sheet
 from heliograph.validate.harness import Report
 from heliograph.validate.tables import number, table
@@ -86,6 +86,7 @@ def _curves(figures: dict[str, Any]) -> Iterator[str]:
             for n, d in part["differences"].items()
         ]
         yield table(["BD-rate by", *(t.split(",")[0] for _, t in others)], rows)
+    yield from picture_by_picture.section(figures)
     for quantity, label in CURVES:
         drawn = curve_chart(part, quantity, label, chart_title(figures))
         if drawn:

@@ -30,7 +30,8 @@ def section(figures: dict[str, Any]) -> Iterator[str]:
         "<p>Pictures of fixed cameras, each coded when the receiver has confirmed those before. Bjøntegaard differences"
         f" of PSNR over RGB, {escape(how['decoder'])} decoder, means over a sequence: what pictures with memory take "
         "against the others at equal PSNR, all bytes of all files. x265 and SVT-AV1 are given all pictures at once, "
-        "later ones too, which no camera has; the last column is what x265 itself gains by them over x265 intra. "
+        "later ones too, which no camera has, but for x265 without look ahead; the last column is what x265 itself "
+        "gains by them over x265 intra. "
         f"At most {how['max_depth']} pictures deep, the last {how['keep']} may be referred to.</p>"
     )
     rows = [

@@ -13,6 +13,7 @@ from PIL import Image
 from heliograph.bench import memory
 from heliograph.bench.entropy import load
 from heliograph.codec.codec import Codec
+from heliograph.codec.passes import walk
 from heliograph.codec.values import ReferencePicture
 
 COUNT = 5
@@ -74,12 +75,29 @@ def test_a_chain_ends_at_its_bound(codec: Codec, camera: Path) -> None:
     assert size < short < before
 
 
+def test_multiply_adds_are_those_of_the_networks(codec: Codec) -> None:
+    model = codec.coder.model
+    total = 0.0
+    for layer in range(len(model.layers)):
+        for number, positions, _ in walk(layer, 32, 32):
+            network = model.sets[0].network(layer, number)
+            if network is not None:
+                share = len(positions) / 1024
+                total += network.mix.size + share * (network.look.size + network.choose.size)
+    assert memory.multiply_adds(model, False) == pytest.approx(total / 256)
+    assert memory.multiply_adds(model, True) > 1.2 * total / 256
+
+
 def test_the_report_has_a_line_for_each_camera(
     codec_folder: Path, camera: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert memory.main([str(camera), "--codec", str(codec_folder), "--every", "2", "--day", "2"]) == 0
-    line = capsys.readouterr().out.splitlines()[-1].split()
-    assert line[:2] == ["still", "3"]
-    assert line.count("%") == len(memory.KEPT) + 2 + len(memory.DEPTHS)
+    table, what, alone, with_reference = (text.split() for text in capsys.readouterr().out.splitlines()[-4:])
+    assert table[:2] == ["still", "3"]
+    assert table.count("%") == len(memory.KEPT) + 2 + len(memory.DEPTHS)
+    assert " ".join(what) == "entropy coding of still, 3 pictures"
+    assert (alone[:2], with_reference[:2]) == (["without", "one"], ["with", "a"])
+    assert alone[3:7] == with_reference[4:8] == ["multiply-adds", "a", "pixel", "at"]
+    assert 0 < int(alone[2]) < int(with_reference[3])
     assert memory.main([str(camera / "none")]) == 2
     assert "memory: folder" in capsys.readouterr().err

@@ -3,13 +3,14 @@
     python -m heliograph.bench.memory DIR [--codec NAME] [--quality Q] [--every N] [--day N]
 
 DIR is a folder of folders, each with a fixed camera's pictures in the order of their names. Bytes are those of real
-streams at one quality, whose PSNR changes little; how the defaults of site memory were chosen.
+streams at one quality, whose PSNR changes little; how the defaults of site memory were chosen. Also what contexts cost.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +20,14 @@ import numpy as np
 from heliograph.bench.entropy import Map, load
 from heliograph.codec import registry
 from heliograph.codec.codec import Codec
-from heliograph.codec.levels import from_quality
+from heliograph.codec.coder import Reference
+from heliograph.codec.entropy_model import EntropyModel
+from heliograph.codec.levels import from_quality, row_of
 from heliograph.codec.memory import KEEP, MAX_DEPTH
-from heliograph.codec.pack import Packer
+from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.passes import walk as walk_passes
 from heliograph.codec.rate import Rate
+from heliograph.codec.tiles import STRIDE
 from heliograph.codec.values import ReferencePicture
 from heliograph.errors import HeliographError
 from heliograph.measure.sites import find
@@ -79,6 +84,51 @@ def walk(codec: Codec, maps: Sequence[Map], quality: float, choose: Choose) -> t
     return size, alone
 
 
+def multiply_adds(model: EntropyModel, with_reference: bool) -> float:
+    """Return the multiply-adds of a set's networks for each pixel of a picture, where no group is left out."""
+    contexts, side, total = model.sets[int(with_reference)], 32, 0
+    for layer in range(len(model.layers)):
+        for number, positions, _ in walk_passes(layer, side, side):
+            network = contexts.network(layer, number)
+            if network is None:
+                continue
+            total += side * side * network.mix.size
+            columns = network.choose.size + (network.reference.gate.size if network.reference else 0)
+            total += len(positions) * (network.look.size + columns)
+    return total / (side * STRIDE) ** 2
+
+
+def cost(codec: Codec, maps: Sequence[Map], quality: float) -> None:
+    """Print what contexts take of time, one thread's, without a reference and with the picture before as one."""
+    level, coder = from_quality(quality), codec.coder
+    megapixels = sum(one.width * one.height for one in maps[1:]) / 1e6
+    for with_reference in (False, True):
+        encoding = decoding = 0.0
+        before = None
+        for number, one in enumerate(maps):
+            reference = before if with_reference else None
+            rounding = int(coder.model.rounding[row_of(level)])
+            began = time.thread_time()
+            coded = coder.encode(
+                one.latents, level, rounding=rounding, strength=STRENGTH, reference=reference
+            )
+            between = time.thread_time()
+            rows, columns, _ = coded.values.shape
+            coder.decode(coded.segments, rows, columns, level, merged=False, reference=reference)
+            if number:
+                encoding, decoding = (
+                    encoding + between - began,
+                    decoding + time.thread_time() - between,
+                )
+            before = Reference(coded.values, level)
+        print(
+            f"  {'with a reference' if with_reference else 'without one':16}  "
+            f"{multiply_adds(coder.model, with_reference):4.0f} multiply-adds a pixel at most, "
+            f"{1000 * encoding / megapixels:5.1f} ms a megapixel to encode, "
+            f"{1000 * decoding / megapixels:5.1f} to decode"
+        )
+
+
 def report(codec: Codec, folder: Path, quality: float, every: int, day: int | None) -> None:
     """Print a line for each sequence: bytes against those without memory, and how many pictures refer to none."""
     ways: dict[str, Choose] = {f"last {count}": last(count) for count in KEPT}
@@ -93,14 +143,18 @@ def report(codec: Codec, folder: Path, quality: float, every: int, day: int | No
         f"depth at most {MAX_DEPTH}, and of the last {KEEP} where it is given"
     )
     print(f"{'':{width}} pictures  alone kB" + "".join(f"{way:>12}" for way in ways))
+    shown: list[Map] = []
     for site in sites:
         maps, _ = load(codec, site.paths)
+        shown = shown or list(maps[:6])
         before, _ = walk(codec, maps, quality, lambda past: [])
         print(f"{site.name:{width}} {len(maps):8} {before / 1000:9.1f}", end="", flush=True)
         for choose in ways.values():
             size, alone = walk(codec, maps, quality, choose)
             print(f"{100 * (size / before - 1):+7.1f} %{alone:3}", end="", flush=True)
         print()
+    print(f"entropy coding of {sites[0].name}, {len(shown)} pictures")
+    cost(codec, shown, quality)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from heliograph.codec import tiles
 from heliograph.errors import PictureError
 from heliograph.files import open_regular
+from heliograph.pictures import deep, tiff
 from heliograph.srgb import to_srgb, upright
 
 # What a camera or an editor writes. Pillow reads more, some of it by starting other programs (EPS).
@@ -25,6 +26,16 @@ _WORDS = (b"tEXt", b"zTXt", b"iTXt")
 
 # Of a file: what 16 bits and four channels of each pixel take, and what else a camera stores. Some decoders read all.
 BYTES_PER_PIXEL, BYTES_BESIDE = 8, 64 << 20
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 SUFFIXES = {".avif", ".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
@@ -44,7 +55,8 @@ def list_pictures(folder: Path) -> list[Path]:
 def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[np.uint8]:
     """Read a picture as uint8 [H, W, 3] sRGB, upright, its ICC profile applied.
 
-    Transparent parts are over black, 16-bit greys rounded to 8 bits; of an animation it is the first frame.
+    Transparent parts are over black, samples of more than 8 bits rounded; of an animation it is the first frame, of a
+    TIFF file the full picture.
 
     Raises:
         PictureError: no file, no picture, a format not in FORMATS, cut or corrupt, larger than `tiles.MAX_PIXELS`, or
@@ -82,9 +94,39 @@ def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[
 
 
 def _decode(file: IO[bytes], formats: list[str], max_pixels: int) -> npt.NDArray[np.uint8]:
-    opened = Image.open(file, formats=formats)
+    chosen = tiff.choose(file) if tiff.is_tiff(file.read(4)) else None
+    source = file if chosen is None else chosen.file
+
+    def open_again() -> Image.Image:
+        source.seek(0)
+        return Image.open(source, formats=formats)
+
+    try:
+        opened = open_again()
+    except UnidentifiedImageError:
+        if chosen is None:
+            raise
+        raise PictureError(
+            f"TIFF files of this kind, with {chosen.bits} bits a sample, are not read; save it with 8 or 16 bits"
+        ) from None
     _check_pixels(*opened.size, max_pixels)
-    return to_srgb(upright(opened))
+    _mend_transparency(opened)
+    samples = deep.samples(opened, open_again)
+    pixels = to_srgb(upright(opened) if samples is None else opened, samples)
+    return pixels if chosen is None else _turned(pixels, chosen.orientation)
+
+
+def _turned(pixels: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Return pixels [H, W, 3] turned as an EXIF orientation says; as they are for one that there is not."""
+    turn = _TURNS.get(orientation)
+    return pixels if turn is None else np.asarray(Image.fromarray(pixels).transpose(turn))
+
+
+def _mend_transparency(picture: Image.Image) -> None:
+    """Scale the one transparent grey of a PNG file with 2 or 4 bits as Pillow scales the others."""
+    grey, scale = picture.info.get("transparency"), {"L;2": 85, "L;4": 17}.get(deep.way(picture))
+    if scale and isinstance(grey, int):
+        picture.info["transparency"] = grey * scale
 
 
 def _without_words(data: bytes) -> bytes:

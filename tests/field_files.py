@@ -1,4 +1,4 @@
-"""Files as cameras and other programs write them, byte by byte: PNG, TIFF, colour profiles. Pillow writes none of these."""
+"""Files as cameras and other programs write them, byte by byte, as Pillow does not: PNG, TIFF, colour profiles."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def grey_profile(curve: bytes) -> bytes:
 
 
 def table_profile(space: bytes, lightness: npt.NDArray[np.floating]) -> bytes:
-    """A profile of a table of colours: greys of a lightness, 0 to 1, for each corner of the space, last channel fastest."""
+    """A profile of a table of colours: a grey of a lightness, 0 to 1, at each corner of the space."""
     channels = {b"CMYK": 4, b"RGB ": 3}[space]
     ramp = bytes(range(256))
     lut = (

@@ -1,4 +1,4 @@
-"""Colours are what a colour-managed viewer shows, to two levels, whatever the mode, the depth and the way they are told."""
+"""Colours are what a colour-managed viewer shows, to two levels, in every mode and at every depth."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_cmyk_without_a_profile_and_with_that_of_another_space(
         buffer = io.BytesIO()
         Image.new("CMYK", (2, 1), (255, 0, 0, 0)).save(buffer, "TIFF", icc_profile=profile)
         assert read(tmp_path, buffer.getvalue(), ".tif")[0, 0].tolist() == [0, 255, 255]
-    assert caplog.messages == ["a colour profile that is not for CMYK is passed over"]
+    assert caplog.messages == [f"{tmp_path}/a.tif: a colour profile that is not for CMYK is passed over"]
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "YCbCr"])
@@ -260,6 +260,6 @@ def test_a_profile_that_is_not_used_is_told_of(tmp_path: Path, caplog: pytest.Lo
     broken = files.srgb_profile()[:300]
     read(tmp_path, files.png(COLOURS // 257, 8, [files.icc_chunk(broken)]))
     assert caplog.messages == [
-        "a colour profile that is not for RGB is passed over",
-        "a broken colour profile is passed over",
+        f"{tmp_path}/a.png: a colour profile that is not for RGB is passed over",
+        f"{tmp_path}/a.png: a broken colour profile is passed over",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -55,6 +56,21 @@ class Console:
     def warn(self, text: str) -> None:
         """Print a line about something that is not as it should be, on standard error, whatever was asked for."""
         print(f"heliograph: {text}", file=sys.stderr, flush=True)
+
+
+class Logged(logging.Handler):
+    """Prints what the package logs as `Console.warn` does; standard error is looked up anew each time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        print(f"heliograph: {self.format(record)}", file=sys.stderr, flush=True)
+
+
+def show_logged() -> None:
+    """Print what the package logs from now on; once, however often this is called."""
+    logger = logging.getLogger("heliograph")
+    if not any(isinstance(handler, Logged) for handler in logger.handlers):
+        logger.addHandler(Logged(logging.WARNING))
 
 
 def _print(text: str) -> None:

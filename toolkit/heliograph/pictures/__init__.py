@@ -15,8 +15,8 @@ from PIL import Image, UnidentifiedImageError
 from heliograph.codec import tiles
 from heliograph.errors import PictureError
 from heliograph.files import open_regular
-from heliograph.pictures import deep, tiff
-from heliograph.srgb import to_srgb, upright
+from heliograph.pictures import deep, jpeg, tiff
+from heliograph.srgb import doubts, to_srgb, upright
 
 # What a camera or an editor writes. Pillow reads more, some of it by starting other programs (EPS).
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
@@ -59,13 +59,13 @@ def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[
     TIFF file the full picture.
 
     Raises:
-        PictureError: no file, no picture, a format not in FORMATS, cut or corrupt, larger than `tiles.MAX_PIXELS`, or
+        PictureError: no file, no picture, a format not in FORMATS, cut or corrupt, not the full picture, larger than `tiles.MAX_PIXELS`, or
             larger than `max_pixels`; the last two before anything is decoded.
     """
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        with open_regular(path) as file:
+        with doubts.about(path), open_regular(path) as file:
             _check_bytes(os.fstat(file.fileno()).st_size, max_pixels)
             try:
                 return _decode(file, formats, max_pixels)
@@ -113,6 +113,8 @@ def _decode(file: IO[bytes], formats: list[str], max_pixels: int) -> npt.NDArray
     _mend_transparency(opened)
     samples = deep.samples(opened, open_again)
     pixels = to_srgb(upright(opened) if samples is None else opened, samples)
+    if opened.format in ("JPEG", "MPO"):
+        jpeg.check(source)
     return pixels if chosen is None else _turned(pixels, chosen.orientation)
 
 

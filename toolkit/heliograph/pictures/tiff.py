@@ -100,7 +100,7 @@ def choose(file: IO[bytes]) -> Chosen | None:
         raise _raw("")
     if not found:
         return None
-    first, at_top = found[0]
+    first = found[0][0]
     full = [directory for directory, _ in found if not directory.is_reduced and min(directory.size) > 0]
     best = max(full, key=lambda directory: directory.size[0] * directory.size[1], default=None)
     if best is None:

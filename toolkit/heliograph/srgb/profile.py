@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
+from heliograph.srgb import doubts
 from heliograph.srgb.curves import Curves, of_chunks, of_profile
-
-_log = logging.getLogger(__name__)
 
 
 def apply(picture: Image.Image, info: Mapping[Any, Any] | None = None) -> npt.NDArray[np.uint8]:
@@ -73,7 +71,7 @@ def _usable(info: Mapping[Any, Any], kind: str) -> bytes | None:
     allowed = {"GRAY": (b"GRAY", b"RGB "), "RGB": (b"RGB ",), "CMYK": (b"CMYK",)}[kind]
     if _space(icc) in allowed:
         return icc
-    _log.warning("a colour profile that is not for %s is passed over", kind)
+    doubts.warn(f"a colour profile that is not for {kind} is passed over")
     return None
 
 
@@ -85,6 +83,6 @@ def _by_lcms(picture: Image.Image, icc: bytes) -> npt.NDArray[np.uint8] | None:
     except (ImageCms.PyCMSError, OSError):
         managed = None
     if managed is None:
-        _log.warning("a broken colour profile is passed over")
+        doubts.warn("a broken colour profile is passed over")
         return None
     return np.asarray(managed)

@@ -115,7 +115,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Examine a codec; return the exit code: 1 where a requirement is missed or a stream is not as recorded."""
+    """Examine a codec; return the exit code: 1 where a requirement is missed, a stream is not as recorded, a part failed."""
     console = Console.of(arguments)
     try:
         harness = importlib.import_module("heliograph.validate.harness")
@@ -160,7 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in missed:
         console.warn(f"missed: {line}")
     failed = report.figures.get("streams", {}).get("failed", 0)
-    return EXIT_MISSED if missed or failed else 0
+    return EXIT_MISSED if missed or failed or "failed" in report.figures else 0
 
 
 def _pictures(arguments: argparse.Namespace) -> tuple[list[str], list[npt.NDArray[np.uint8]]]:
@@ -261,6 +261,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
     """Return the main figures as lines of text."""
     codec = figures["codec"]
     out = [f"codec {codec['name']} ({codec['id']}), {len(figures['pictures'])} pictures, {codec['runtime']}"]
+    out += importlib.import_module("heliograph.validate.verdict").judge(figures).lines()
     if "rate_distortion" in figures:
         out += _curve_lines(figures["rate_distortion"])
         out += importlib.import_module("heliograph.validate.picture_by_picture").lines(figures)

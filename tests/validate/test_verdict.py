@@ -44,7 +44,8 @@ FIGURES: dict[str, Any] = {
 
 def test_without_requirements() -> None:
     assert judge(FIGURES).lines() == [
-        "verdict: nothing failed, and no requirements were given; 2 of 3 kinds of content are far worse than JPEG or poor",
+        "verdict: nothing failed, and no requirements were given; "
+        "2 of 3 kinds of content are far worse than JPEG or poor",
         "  worst: gratings, server decoder: 15.6 dB below JPEG; 18 dB at the finest",
         "  worst: text, server decoder: 8.8 dB below JPEG",
         "  worst: b.png, server decoder: BD-rate +25 % against JPEG",

@@ -15,7 +15,8 @@ from heliograph.codec.codec import MANIFEST
 from heliograph.codec.manifest import check_name
 from heliograph.commands.console import Console
 from heliograph.commands.quantities import above_zero, count, seed
-from heliograph.errors import OutputError, RuntimeUnavailableError
+from heliograph.errors import OutputError, RuntimeUnavailableError, cause
+from heliograph.extras import install
 
 NAME = "calibrate"
 HELP = "fit a codec's contexts and tables to a site's pictures"
@@ -62,9 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
             calibration = importlib.import_module("heliograph.train.calibration")
             loop = importlib.import_module("heliograph.train.loop")
             curves = importlib.import_module("heliograph.measure.curves")
-    except ImportError as error:
+    except Exception as error:  # a package that does not fit its numpy raises anything
         raise RuntimeUnavailableError(
-            f"calibrating needs Keras, TensorFlow and SciPy ({error}): pip install 'heliograph[train,validate,device]'"
+            f"calibrating needs Keras, TensorFlow and SciPy ({cause(error)}): {install('train', 'validate', 'device')}"
         ) from error
     codec = registry.open_codec(arguments.codec)
     if (arguments.out / MANIFEST).exists():

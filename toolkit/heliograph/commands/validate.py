@@ -19,7 +19,8 @@ from heliograph.commands.console import Console
 from heliograph.commands.encoding import add_memory_options
 from heliograph.commands.quantities import count
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import RuntimeUnavailableError
+from heliograph.errors import RuntimeUnavailableError, cause
+from heliograph.extras import install
 from heliograph.files import write_where_told
 from heliograph.pictures import list_pictures, load_srgb
 from heliograph.samples import sample_pictures
@@ -115,14 +116,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Examine a codec; return the exit code: 1 where a requirement is missed, a stream is not as recorded, a part failed."""
+    """Examine a codec; return the exit code: 1 where a requirement is missed, a stream is another, a part failed."""
     console = Console.of(arguments)
     try:
         harness = importlib.import_module("heliograph.validate.harness")
         page = importlib.import_module("heliograph.validate.page")
-    except ImportError as error:
+    except Exception as error:  # a package that does not fit its numpy raises anything
         raise RuntimeUnavailableError(
-            f"measuring needs SciPy ({error}): pip install 'heliograph[validate]'"
+            f"measuring needs SciPy ({cause(error)}): {install('validate')}"
         ) from error
     gate = importlib.import_module("heliograph.validate.gate")
     cache = importlib.import_module("heliograph.measure.cache")

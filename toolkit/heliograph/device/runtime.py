@@ -13,18 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph import chatter, forks
-from heliograph.errors import CodecError, RuntimeUnavailableError
+from heliograph.errors import CodecError, RuntimeUnavailableError, cause
+from heliograph.extras import install
 
-# In the order they are tried: module that holds Interpreter and load_delegate, and what installs it.
+# In the order they are tried: module that holds Interpreter and load_delegate, and the extra that installs it.
 RUNTIMES = {
-    "litert": ("ai_edge_litert.interpreter", "pip install 'heliograph[device]'"),
-    "tflite-runtime": ("tflite_runtime.interpreter", "pip install 'heliograph[device-tflite-runtime]'"),
-    "tf.lite": ("tensorflow.lite", "pip install 'heliograph[train]'"),
+    "litert": ("ai_edge_litert.interpreter", "device"),
+    "tflite-runtime": ("tflite_runtime.interpreter", "device-tflite-runtime"),
+    "tf.lite": ("tensorflow.lite", "train"),
 }
 
 
 def _load(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    module, install = RUNTIMES[name]
+    module, extra = RUNTIMES[name]
+    hint = install(extra) or "there is none for this Python, choose another runtime"
     try:
         if name == "tf.lite":
             with chatter.held():
@@ -41,11 +43,10 @@ def _load(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     except RuntimeUnavailableError:
         raise
     except ImportError as error:
-        raise RuntimeUnavailableError(f"runtime {name} is not installed ({error}): {install}") from error
+        raise RuntimeUnavailableError(f"runtime {name} is not installed ({error}): {hint}") from error
     except Exception as error:  # one that does not fit its numpy, protobuf or driver raises anything
-        why = f"{type(error).__name__}: {error}"
         raise RuntimeUnavailableError(
-            f"runtime {name} is installed and fails to load ({why}): {install}"
+            f"runtime {name} is installed and fails to load ({cause(error)}): {hint}"
         ) from error
 
 

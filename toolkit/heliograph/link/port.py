@@ -11,6 +11,7 @@ import threading
 from typing import Any
 
 from heliograph.errors import LinkError
+from heliograph.extras import install
 
 DEFAULT_BAUD = 115200
 BITS_PER_BYTE = 10  # 8N1: a start and a stop bit
@@ -44,7 +45,7 @@ class Port:
         try:
             self._serial = importlib.import_module("serial")
         except ImportError as error:
-            raise LinkError(f"a port needs pySerial ({error}): pip install 'heliograph[link]'") from error
+            raise LinkError(f"a port needs pySerial ({error}): {install('link')}") from error
         self.url = url
         try:
             self._port: Any = self._open(baud, hardware_flow=hardware_flow)

@@ -59,8 +59,8 @@ def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[
     TIFF file the full picture.
 
     Raises:
-        PictureError: no file, no picture, a format not in FORMATS, cut or corrupt, not the full picture, larger than `tiles.MAX_PIXELS`, or
-            larger than `max_pixels`; the last two before anything is decoded.
+        PictureError: no file, no picture, a format not in FORMATS, cut or corrupt, not the full picture, larger than
+            `tiles.MAX_PIXELS`, or larger than `max_pixels`; the last two before anything is decoded.
     """
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]

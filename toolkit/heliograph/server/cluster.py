@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.errors import OutputError, RuntimeUnavailableError, StreamError
+from heliograph.extras import install
 from heliograph.files import write_whole
 from heliograph.pictures import png
 from heliograph.server.decoders import Decoder
@@ -33,7 +34,7 @@ def load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"--engine ray needs Ray and fsspec ({error}): pip install 'heliograph[cluster]'"
+            f"--engine ray needs Ray and fsspec ({error}): {install('cluster')}"
         ) from error
 
 

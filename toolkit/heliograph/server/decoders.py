@@ -15,7 +15,8 @@ from heliograph.codec.codec import SERVER, Codec
 from heliograph.codec.decoder import CodecDecoder
 from heliograph.codec.registry import Registry, open_codec
 from heliograph.codec.stream import Decoded, decode_stream
-from heliograph.errors import HeliographError, RuntimeUnavailableError, StreamError
+from heliograph.errors import HeliographError, RuntimeUnavailableError, StreamError, cause
+from heliograph.extras import install
 from heliograph.files import read_regular
 from heliograph.server.preview import PreviewDecoder
 from heliograph.server.references import References
@@ -55,13 +56,10 @@ def open_decoder(kind: str, codec: Codec, *, runtime: str | None = None, threads
         except HeliographError as error:
             if kind == "server" or not isinstance(error, RuntimeUnavailableError):
                 raise
-        except (
-            Exception
-        ) as error:  # a framework that does not fit its numpy, protobuf or driver raises anything
+        except Exception as error:  # one that does not fit its numpy, protobuf or driver raises anything
             if kind == "server":
-                why = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
                 raise RuntimeUnavailableError(
-                    f"the server decoder needs Keras and a backend ({why}): pip install 'heliograph[server]', "
+                    f"the server decoder needs Keras and a backend ({cause(error)}): {install('server')}, "
                     "or use --decoder preview"
                 ) from error
     return PreviewDecoder(codec, runtime=runtime, threads=threads)

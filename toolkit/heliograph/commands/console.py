@@ -27,15 +27,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Console:
-    """Where a command's words go: `as_json` for results as JSON, `is_quiet` for nothing that is not asked for."""
+    """Where a command's words go.
+
+    Attributes:
+        as_json: results as JSON.
+        is_quiet: nothing that is not asked for.
+        beside: results on standard error, as standard output has the data.
+    """
 
     as_json: bool = False
     is_quiet: bool = False
+    beside: bool = False
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> Console:
+    def of(cls, arguments: argparse.Namespace, *, beside: bool = False) -> Console:
         """Return what `add_options` asks for."""
-        return cls(arguments.json, arguments.quiet)
+        return cls(arguments.json, arguments.quiet, beside)
 
     def result(self, values: Mapping[str, object], lines: str | Iterable[str]) -> None:
         """Print a result: its values as one line of JSON, or as lines of text; names, paths and numbers.
@@ -44,9 +51,15 @@ class Console:
             OutputError: standard output takes no more.
         """
         if self.as_json:
-            _print(json.dumps(dict(values), default=str))
+            self._print(json.dumps(dict(values), default=str))
         elif not self.is_quiet:
-            _print(lines if isinstance(lines, str) else "\n".join(lines))
+            self._print(lines if isinstance(lines, str) else "\n".join(lines))
+
+    def _print(self, text: str) -> None:
+        if self.beside:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            _print(text)
 
     def note(self, text: str) -> None:
         """Print a line about how things go, on standard error."""

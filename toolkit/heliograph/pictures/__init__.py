@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from heliograph.codec import tiles
 from heliograph.errors import PictureError
@@ -62,11 +63,21 @@ def load_srgb(path: Path, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[
         PictureError: no file, no picture, a format not in FORMATS, cut or corrupt, not the full picture, larger than
             `tiles.MAX_PIXELS`, or larger than `max_pixels`; the last two before anything is decoded.
     """
+    return _load(path, lambda: open_regular(path), max_pixels)
+
+
+def read_srgb(data: bytes, name: str, *, max_pixels: int = tiles.MAX_PIXELS) -> npt.NDArray[np.uint8]:
+    """Do what `load_srgb` does with the bytes of a file, which messages call `name`."""
+    return _load(name, lambda: io.BytesIO(data), max_pixels)
+
+
+def _load(path: Path | str, open_it: Callable[[], IO[bytes]], max_pixels: int) -> npt.NDArray[np.uint8]:
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]
     try:
-        with doubts.about(path), open_regular(path) as file:
-            _check_bytes(os.fstat(file.fileno()).st_size, max_pixels)
+        with doubts.about(path), open_it() as file:
+            _check_bytes(file.seek(0, os.SEEK_END), max_pixels)
+            file.seek(0)
             try:
                 return _decode(file, formats, max_pixels)
             except ValueError as error:
@@ -164,9 +175,21 @@ def load_folder(folder: Path) -> list[npt.NDArray[np.uint8]]:
     return [load_srgb(path) for path in list_pictures(folder)]
 
 
-def png(picture: npt.NDArray[np.uint8]) -> bytes:
-    """Return a picture uint8 [H, W, 3] as the bytes of a PNG file."""
-    buffer = io.BytesIO()
+def png(picture: npt.NDArray[np.uint8], told: Mapping[str, str] | None = None) -> bytes:
+    """Return a picture uint8 [H, W, 3] as the bytes of a PNG file, with words in it by their names."""
+    buffer, words = io.BytesIO(), PngImagePlugin.PngInfo()
+    for name, text in (told or {}).items():
+        words.add_text(name, text)
     # Against the default level 6: three times as fast, and 2 % larger on decoded photographs.
-    Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=4, pnginfo=words)
+    return buffer.getvalue()
+
+
+def jpg(picture: npt.NDArray[np.uint8], quality: int, told: Mapping[str, str] | None = None) -> bytes:
+    """Return a picture uint8 [H, W, 3] as the bytes of a JPEG file of a quality, 1 to 100, words as its comment."""
+    buffer = io.BytesIO()
+    comment = "\n".join(f"{name}: {text}" for name, text in (told or {}).items())
+    Image.fromarray(picture).save(
+        buffer, "JPEG", quality=quality, subsampling=0, optimize=True, comment=comment.encode()
+    )
     return buffer.getvalue()

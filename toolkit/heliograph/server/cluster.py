@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,10 +47,10 @@ def read_place(place: Any) -> bytes:
         raise StreamError(f"cannot read {place}: {type(error).__name__}: {error}; check the place") from error
 
 
-def write_place(place: Any, picture: npt.NDArray[np.uint8]) -> None:
+def write_place(place: Any, picture: npt.NDArray[np.uint8], told: Mapping[str, str] | None = None) -> None:
     """Write a picture as PNG to a path or URL, whole or not at all; OutputError if that fails."""
     system, path = load("fsspec").core.url_to_fs(str(place))
-    data = png(picture)
+    data = png(picture, told)
     try:
         if "file" in np.atleast_1d(system.protocol):
             Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -105,6 +105,7 @@ class ServerDecoder:
         RuntimeUnavailableError: in a forked child of a process that has made one.
     """
 
+    file = SERVER
     _process: int | None = (
         None  # where the first was made: what Keras runs on does not live on in a forked child
     )

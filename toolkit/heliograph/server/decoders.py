@@ -18,6 +18,7 @@ from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.errors import HeliographError, RuntimeUnavailableError, StreamError, cause
 from heliograph.extras import install
 from heliograph.files import read_regular
+from heliograph.server.origin import told
 from heliograph.server.preview import PreviewDecoder
 from heliograph.server.references import References
 
@@ -147,6 +148,10 @@ class Decoder:
                 decoder = open_decoder(self.kind, codec, runtime=self.runtime, threads=self.threads)
                 self._decoders[key] = codec, decoder
             return decoder
+
+    def told(self, decoded: Decoded) -> dict[str, str]:
+        """Return what the picture of integers says of itself; see `origin.told`."""
+        return told(decoded, self.of_codec(decoded.codec))
 
     def pixels(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of integers, uint8 [height, width, 3] sRGB."""

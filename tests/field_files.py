@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,7 +78,7 @@ class Page:
     photometric: int = 2
     planar: int = 1
     is_packed: bool = False
-    tags: dict[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
+    tags: Mapping[int, tuple[int, tuple[int, ...]]] = field(default_factory=dict)
     inside: list[Page] = field(default_factory=list)
 
 
@@ -129,7 +129,8 @@ def _write(out: io.BytesIO, page: Page, order: str, pointer: str) -> tuple[int, 
         278: (4, (height,)),
         279: (kind, tuple(sizes)),
         284: (3, (page.planar,)),
-    } | page.tags
+    }
+    tags |= page.tags
     if inside:
         tags[330] = kind, tuple(inside)
     beside = {}
@@ -235,5 +236,5 @@ def to_srgb_levels(light: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 def jpeg(picture: npt.NDArray[np.uint8], **options: object) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", **options)  # type: ignore[arg-type]
+    Image.fromarray(picture).save(buffer, "JPEG", **options)
     return buffer.getvalue()

@@ -54,7 +54,7 @@ class Server:
         self._connection, _ = self._listener.accept()
         with self._connection, contextlib.suppress(OSError):  # whoever was there goes
             self._connection.settimeout(0.05)
-            manager = PortManager(self._port, self)
+            manager = PortManager(self._port, self)  # type: ignore[arg-type, unused-ignore]
             while not self._ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     if not (data := self._connection.recv(1024)):

@@ -8,8 +8,9 @@ import platform
 import re
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
-_COMPARE: dict[str, Callable[[object, object], bool]] = {
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
     "==": operator.eq,

@@ -1,4 +1,8 @@
-"""Fit a codec to the pictures of one's own cameras: contexts and tables; the encoder stays as it is."""
+"""Fit a codec to the pictures of one's own cameras: contexts and tables; the encoder stays as it is.
+
+The new codec has another id, so that devices and servers both need its files. What it brings is printed, measured on
+pictures held out, and may be nothing: on 18 pictures from drones it saved 0.3 %, on 12 ordinary photographs none.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,9 @@ from heliograph.errors import OutputError, RuntimeUnavailableError, cause
 from heliograph.extras import install
 
 NAME = "calibrate"
-HELP = "fit a codec's contexts and tables to a site's pictures"
+HELP = (
+    "fit a codec's contexts and tables to a site's pictures, and say what that saves: little, of few pictures"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -27,11 +27,11 @@ def samples(opened: Image.Image, open_again: Callable[[], Image.Image]) -> npt.N
     used = way(opened)
     if used == _GREY_WITH_ALPHA:
         packed = _decoded(open_again(), "RGBA").astype(np.uint16)  # [H, W, 4]
-        return packed[..., ::2] << 8 | packed[..., 1::2]
+        return (packed[..., ::2] << np.uint16(8)) | packed[..., 1::2]
     kind, _, order = used.partition(";16")
     if kind not in _KINDS or order not in _OTHER:
         return None
-    found = _decoded(open_again(), used).astype(np.uint16) << 8
+    found = _decoded(open_again(), used).astype(np.uint16) << np.uint16(8)
     found |= _decoded(open_again(), f"{kind};16{_OTHER[order]}")
     return found
 

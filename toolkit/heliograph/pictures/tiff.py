@@ -187,7 +187,7 @@ def _beginning_with(file: IO[bytes], directory: Directory) -> IO[bytes]:
     file.seek(0)
     data = bytearray(file.read())
     order = "<" if data[:2] == b"II" else ">"
-    if data[2:4] in (b"+\0", b"\0+"):
+    if bytes(data[2:4]) in (b"+\0", b"\0+"):
         struct.pack_into(f"{order}Q", data, 8, directory.offset)
     else:
         struct.pack_into(f"{order}I", data, 4, directory.offset)

@@ -145,4 +145,4 @@ def _curve(tag: bytes) -> npt.NDArray[np.float64]:
         4: (d, e, c * _SCALE + f),
     }[form]
     light = np.where(start <= _SCALE, np.maximum(a * _SCALE + b, 0) ** g + above, below)
-    return np.clip(light, 0, 1)
+    return np.asarray(np.clip(light, 0, 1))

@@ -225,7 +225,7 @@ def test_other_formats_with_exchanged_colours(mode: str, suffix: str, tmp_path: 
     expected = np.asarray(picture.convert("RGB"))[..., ::-1].astype(np.int64)
     options: dict[str, object] = {} if suffix == "TIFF" else {"quality": 100, "lossless": True}
     buffer = io.BytesIO()
-    picture.save(buffer, suffix, icc_profile=files.swapped_profile(), **options)  # type: ignore[arg-type]
+    picture.save(buffer, suffix, icc_profile=files.swapped_profile(), **options)
     found = read(tmp_path, buffer.getvalue(), f".{suffix.lower()}")
     assert np.abs(found - expected).max() <= 4  # two, and what is lossy loses a little
 

@@ -32,8 +32,8 @@ def photograph(grey: bool = False) -> npt.NDArray[np.uint8]:
     picture = np.stack([x / 2, y / 2, (x + y) / 4], axis=-1) + np.random.default_rng(1).normal(
         0, 9, (300, 400, 3)
     )
-    picture = np.clip(picture, 0, 255).astype(np.uint8)
-    return picture[..., 0] if grey else picture
+    levels = np.clip(picture, 0, 255).astype(np.uint8)
+    return levels[..., 0] if grey else levels
 
 
 PICTURE = photograph()
@@ -129,10 +129,8 @@ def test_what_a_decoder_warns_of_is_logged_with_the_file(kind: str, case: Case) 
 def test_garbage_between_the_picture_and_its_end(case: Case) -> None:
     data = jpeg(PICTURE, quality=90)
     said = case.read(data[:-2] + b"\x12\x34" * 200 + data[-2:])
-    assert (
-        said
-        == f"{case.path}: damaged JPEG data: about {400 / (len(data) - 623 + 400):.1%} of the picture may be wrong"
-    )
+    share = 400 / (len(data) - 623 + 400)  # of the bytes behind the head
+    assert said == f"{case.path}: damaged JPEG data: about {share:.1%} of the picture may be wrong"
 
 
 @pytest.mark.parametrize("kind", SEQUENTIAL)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 
 from heliograph import forks
+from heliograph.cli import main
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
@@ -117,6 +118,19 @@ def test_one_encoder_in_threads(codec: Codec, paint: Paint) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda n: encoder.encode(pictures[n % 8], rate), range(48)))
     assert found == expected * 6
+
+
+def test_one_encoder_with_a_memory_in_threads(codec: Codec, paint: Paint, tmp_path: Path) -> None:
+    encoder, rate = Encoder(codec, memory=tmp_path / "memory"), Rate(quality=60)
+    with ThreadPoolExecutor(4) as pool:
+        streams = list(pool.map(lambda n: encoder.encode(paint(160, 120) // (1 + n % 2), rate), range(12)))
+    folder = tmp_path / "streams"
+    folder.mkdir()
+    for n, data in enumerate(streams):
+        (folder / f"{n}.helio").write_bytes(data)
+    options = ["--decoder", "preview", "--codec", str(codec.folder)]
+    assert main(["decode", str(folder), "-o", str(tmp_path / "out"), *options]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 12
 
 
 def test_one_preview_decoder_in_threads(codec: Codec, encoder: Encoder, paint: Paint) -> None:

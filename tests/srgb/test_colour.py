@@ -252,6 +252,21 @@ def test_a_pillow_image_is_treated_alike(tmp_path: Path, codec_folder: Path) -> 
     assert load_srgb(path)[0, 0].tolist() == [1, 0, 15]
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_pillow_image_of_16_bits_is_treated_alike(
+    channels: int, tmp_path: Path, codec_folder: Path
+) -> None:
+    samples = RNG.integers(0, 65_536, (32, 40, channels))
+    profile = files.grey_profile if channels < 3 else files.rgb_profile
+    path = tmp_path / "a.png"
+    path.write_bytes(files.png(samples, 16, [files.icc_chunk(profile(files.curve_of_gamma(1)))]))
+    expected = heliograph.encode(path, codec=codec_folder)
+    with Image.open(path) as opened:
+        assert heliograph.encode(opened, codec=codec_folder) == expected
+        opened.load()
+        assert opened.size == (40, 32)
+
+
 def test_a_profile_that_is_not_used_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     read(

@@ -71,6 +71,24 @@ def read_srgb(data: bytes, name: str, *, max_pixels: int = tiles.MAX_PIXELS) -> 
     return _load(name, lambda: io.BytesIO(data), max_pixels)
 
 
+def image_srgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Return a Pillow image as uint8 [H, W, 3] sRGB, upright; of one that is not decoded yet, all bits of its file.
+
+    Raises:
+        PictureError: see `to_srgb`.
+        OSError, ValueError ...: what Pillow raises as it decodes.
+    """
+    file = getattr(image, "fp", None)
+    if file is None or image.tell() or not deep.is_deep(image):
+        return to_srgb(upright(image))
+    at = file.tell()
+    file.seek(0)
+    data = io.BytesIO(file.read())
+    file.seek(at)  # the image itself stays as it is
+    samples = deep.samples(image, lambda: Image.open(data, formats=[image.format or ""]))
+    return to_srgb(image, samples)
+
+
 def _load(path: Path | str, open_it: Callable[[], IO[bytes]], max_pixels: int) -> npt.NDArray[np.uint8]:
     Image.init()
     formats = [name for name in FORMATS if name in Image.OPEN]

@@ -21,19 +21,25 @@ def samples(opened: Image.Image, open_again: Callable[[], Image.Image]) -> npt.N
     """Return the samples of a picture of 16 bits and several channels, uint16 [H, W, 2 to 4], upright; None of others.
 
     Args:
-        opened: the picture, nothing of it decoded yet; of one that has such samples nothing can be decoded any more.
+        opened: the picture, nothing of it decoded yet; used only to see of which kind it is.
         open_again: opens its file anew.
     """
     used = way(opened)
+    if not is_deep(opened):
+        return None
     if used == _GREY_WITH_ALPHA:
         packed = _decoded(open_again(), "RGBA").astype(np.uint16)  # [H, W, 4]
         return (packed[..., ::2] << np.uint16(8)) | packed[..., 1::2]
     kind, _, order = used.partition(";16")
-    if kind not in _KINDS or order not in _OTHER:
-        return None
     found = _decoded(open_again(), used).astype(np.uint16) << np.uint16(8)
     found |= _decoded(open_again(), f"{kind};16{_OTHER[order]}")
     return found
+
+
+def is_deep(picture: Image.Image) -> bool:
+    """Return whether a picture that is not decoded yet has such samples."""
+    kind, _, order = way(picture).partition(";16")
+    return way(picture) == _GREY_WITH_ALPHA or (kind in _KINDS and order in _OTHER)
 
 
 def way(picture: Image.Image) -> str:

@@ -14,7 +14,7 @@ from PIL import Image
 from tests import field_files as files
 
 import heliograph
-from heliograph.pictures import load_srgb
+from heliograph.pictures import image_srgb, load_srgb
 
 Array = npt.NDArray[np.integer]
 Levels = npt.NDArray[np.floating]
@@ -265,6 +265,64 @@ def test_a_pillow_image_of_16_bits_is_treated_alike(
         assert heliograph.encode(opened, codec=codec_folder) == expected
         opened.load()
         assert opened.size == (40, 32)
+
+
+MODES = [
+    "1",
+    "L",
+    "LA",
+    "La",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBa",
+    "RGBX",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+    "HSV",
+    "I",
+    "I;16",
+    "I;16L",
+    "I;16B",
+    "I;16N",
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_with_every_profile_is_a_picture(mode: str) -> None:
+    colours = Image.fromarray(RNG.integers(0, 256, (9, 11, 3), dtype=np.uint8))
+    if mode.startswith("I;16"):
+        picture = Image.new(mode, (11, 9), 1000)
+    elif mode == "LAB":
+        picture = Image.frombytes("LAB", (11, 9), colours.tobytes())
+    else:
+        before = {"La": "LA", "RGBa": "RGBA", "PA": "P"}.get(mode, mode)
+        picture = colours.convert(before).convert(mode)
+    profiles = [
+        None,
+        files.swapped_profile(),
+        files.grey_profile(files.curve_of_gamma(1)),
+        files.table_profile(b"CMYK", CORNERS),
+        files.table_profile(b"RGB ", CORNERS[:8]),
+        files.profile(b"Lab ", {}),
+        files.srgb_profile()[:300],
+        b"nonsense" * 20,
+    ]
+    more: list[dict[str, object]] = [
+        {},
+        {"gamma": 1.0},
+        {"transparency": 5},
+        {"gamma": 1.0, "chromaticity": EXCHANGED},
+        {"srgb": 0},
+        {"gamma": "x", "chromaticity": 3},
+    ]
+    for profile in profiles:
+        for said in more:
+            picture.info = {**said, **({} if profile is None else {"icc_profile": profile})}
+            found = image_srgb(picture)
+            assert (found.shape, found.dtype) == ((9, 11, 3), np.uint8)
 
 
 def test_a_profile_that_is_not_used_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

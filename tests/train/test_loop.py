@@ -72,7 +72,7 @@ def test_few_minutes_are_some_steps_all_the_same_and_nothing_is_no_number(
     model = Shrinks()
     model(np.ones((2, 3), np.float32))
     path = tmp_path / "qat.npz"
-    train(model, Ones(), path, budget=Budget(0.001), peak=0.01, resume=False)  # type: ignore[arg-type]
+    train(model, Ones(), path, budget=Budget(0.001), peak=0.01, resume=False)
     rows = [row.split(",") for row in path.with_suffix(".csv").read_text(encoding="ascii").splitlines()]
     assert rows[0] == ["step", "seconds", "learning_rate", "loss", "bpp", "psnr"]
     assert int(rows[-1][0]) == FEWEST_STEPS

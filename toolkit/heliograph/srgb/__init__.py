@@ -76,5 +76,6 @@ def _deep(picture: Image.Image, samples: Samples) -> npt.NDArray[np.uint8]:
     if samples.shape[2] > count:
         return _over_black(pixels, Image.fromarray(profile.to_8_bits(samples[..., count])))
     if isinstance(transparent, int | tuple):  # one colour of a PNG file that stands for nothing
-        pixels[(colours == np.asarray(transparent, np.uint16)).all(axis=2)] = 0
+        opaque = (colours != np.asarray(transparent, np.uint16)).any(axis=2)
+        return _over_black(pixels, Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
     return pixels

@@ -48,7 +48,7 @@ def apply_deep(samples: npt.NDArray[np.uint16], info: Mapping[Any, Any]) -> npt.
     if icc is None:
         return rounded if rounded.shape[2] == 3 else np.repeat(rounded, 3, axis=2)
     picture = Image.fromarray(rounded[..., 0] if rounded.shape[2] == 1 else rounded)
-    return apply(picture, {"icc_profile": icc})  # a table of colours in the profile: lcms has it for 8 bits
+    return apply(picture, info)  # a table of colours in the profile: lcms has it for 8 bits
 
 
 def to_8_bits(samples: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from tests.field_files import jpeg
 
 from heliograph.cli import main
 from heliograph.errors import PictureError
-from heliograph.pictures import load_srgb
+from heliograph.pictures import image_srgb, load_srgb
 
 OPTIONS: dict[str, dict[str, object]] = {
     "usual": {"quality": 90},
@@ -156,6 +156,19 @@ def test_an_interval_that_is_lost(kind: str, case: Case) -> None:
 @pytest.mark.parametrize("cut", [1, 2, 3, 10, 100, 500, 640])
 def test_a_head_that_is_cut(cut: int, case: Case) -> None:
     assert case.read(jpeg(PICTURE)[:cut]).startswith("refused: ")
+
+
+def test_a_pillow_image_of_half_a_file_is_refused(case: Case) -> None:
+    data = jpeg(PICTURE, quality=90)
+    case.path.write_bytes(data[: len(data) // 2] + bytes(len(data)))
+    with (
+        Image.open(case.path) as image,
+        pytest.raises(PictureError, match="missing or overwritten in its file"),
+    ):
+        image_srgb(image)
+    case.path.write_bytes(data)
+    with Image.open(case.path) as image:
+        assert np.array_equal(image_srgb(image), load_srgb(case.path))
 
 
 def test_the_command_says_it_once_and_encodes(

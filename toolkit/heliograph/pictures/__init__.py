@@ -79,12 +79,17 @@ def image_srgb(image: Image.Image) -> npt.NDArray[np.uint8]:
         OSError, ValueError ...: what Pillow raises as it decodes.
     """
     file = getattr(image, "fp", None)
-    if file is None or image.tell() or not deep.is_deep(image):
+    is_jpeg = image.format in ("JPEG", "MPO")
+    if file is None or image.tell() or not (is_jpeg or deep.is_deep(image)):
         return to_srgb(upright(image))
     at = file.tell()
     file.seek(0)
     data = io.BytesIO(file.read())
     file.seek(at)  # the image itself stays as it is
+    if is_jpeg:
+        pixels = to_srgb(upright(image))
+        jpeg.check(data)
+        return pixels
     samples = deep.samples(image, lambda: Image.open(data, formats=[image.format or ""]))
     return to_srgb(image, samples)
 

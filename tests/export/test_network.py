@@ -1,0 +1,201 @@
+"""The network in C: every latent as TFLite's reference kernels and TFLite Micro have it; and bad files."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crc32c import crc32c
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.export.random_networks import random_network
+
+from heliograph.codec import registry, tiles
+from heliograph.errors import ExportError
+from heliograph.export import tflm
+from heliograph.export.graph import read_graph
+from heliograph.export.network import multiplier_and_shift, network_file
+from heliograph.pictures import load_srgb
+from heliograph.samples import sample_pictures
+
+ROOT = Path(__file__).resolve().parents[2]
+CSRC = ROOT / "toolkit/heliograph/csrc"
+SOURCES = [CSRC / "heliograph.c", CSRC / "heliograph_net.c", Path(__file__).with_name("network_tiles.c")]
+# For each kind of inner loop that this computer can run.
+LOOPS = {"vectors": ["-O3"], "portable": ["-O2", "-U__SSE2__", "-U__ARM_NEON"]}
+
+
+@pytest.fixture(scope="module", params=list(LOOPS))
+def core(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """The C sources as a library."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler here")
+    library = tmp_path_factory.mktemp("core") / f"{request.param}.so"
+    flags = ["-std=c99", *LOOPS[request.param], "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+    done = subprocess.run(
+        [compiler, *flags, f"-I{CSRC}", *map(str, SOURCES), "-o", str(library)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(str(library))
+
+
+def latents_in_c(core: ctypes.CDLL, network: bytes, picture: np.ndarray, channels: int) -> np.ndarray:
+    """Latents of a picture whose sides are multiples of 16."""
+    rows, columns = picture.shape[0] // 16, picture.shape[1] // 16
+    out = np.full((rows, columns, channels), 99, np.int8)
+    pixels = np.ascontiguousarray(picture)
+    failed = core.network_run(
+        network,
+        ctypes.c_size_t(len(network)),
+        pixels.ctypes.data_as(ctypes.c_void_p),
+        rows,
+        columns,
+        out.ctypes.data_as(ctypes.c_void_p),
+    )
+    assert failed == 0
+    return out
+
+
+def latents_by_reference(model: bytes, picture: np.ndarray, tile: int, channels: int) -> np.ndarray:
+    """The same by TFLite's reference kernels."""
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(
+        model_content=model,
+        experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
+    )
+    interpreter.allocate_tensors()
+    given, result = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    out = np.empty((*tiles.latent_shape(picture.shape[1], picture.shape[0]), channels), np.int8)
+    for (rows, columns), part in tiles.cut(picture, tile):
+        interpreter.set_tensor(given, (part ^ 0x80).view(np.int8)[None])
+        interpreter.invoke()
+        latents = interpreter.get_tensor(result)[0]
+        out[rows, columns] = latents[: rows.stop - rows.start, : columns.stop - columns.start]
+    return out
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+@pytest.mark.parametrize("name", sorted(registry.shipped()))
+def test_latents_of_photographs_are_the_reference_kernels(name: str, core: ctypes.CDLL) -> None:
+    codec = registry.open_codec(name)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    for path in sample_pictures(colour_only=True)[:4]:
+        picture = load_srgb(path)[:384, :400]  # whole tiles, and parts of tiles at the edges
+        picture = picture[: picture.shape[0] // 16 * 16, : picture.shape[1] // 16 * 16]
+        expected = latents_by_reference(codec.encoder, picture, codec.tile, codec.channels)
+        assert np.array_equal(latents_in_c(core, network, picture, codec.channels), expected), path.name
+
+
+@pytest.mark.parametrize("name", sorted(registry.shipped()))
+def test_latents_are_those_of_tflite_micro(name: str, core: ctypes.CDLL) -> None:
+    codec = registry.open_codec(name)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    picture = load_srgb(sample_pictures(colour_only=True)[0])[: codec.tile, : codec.tile]
+    found, _ = tflm.run(codec.encoder, (picture ^ 0x80).view(np.int8)[None], 1 << 20)
+    assert np.array_equal(latents_in_c(core, network, picture, codec.channels), found[0])
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    seed=st.integers(0, 1 << 32), side=st.integers(1, 5), rows=st.integers(1, 7), columns=st.integers(1, 7)
+)
+def test_random_networks_are_the_reference_kernels(
+    core: ctypes.CDLL, seed: int, side: int, rows: int, columns: int
+) -> None:
+    model, channels = random_network(seed, side)
+    network = network_file(read_graph(model), 16 * side, channels)
+    # Smooth and rough places: a small picture, enlarged, and noise.
+    draw = np.random.default_rng(seed)
+    picture = draw.integers(0, 256, (2 * rows, 2 * columns, 3)).repeat(8, 0).repeat(8, 1)
+    picture = np.clip(picture + draw.integers(-20, 21, picture.shape), 0, 255).astype(np.uint8)
+    expected = latents_by_reference(model, picture, 16 * side, channels)
+    assert np.array_equal(latents_in_c(core, network, picture, channels), expected)
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+def test_random_networks_have_latents_of_all_sizes() -> None:
+    """Else their equality says little: values at the ends of the range hide what is before them."""
+    picture = np.random.default_rng(5).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    found = [
+        latents_by_reference(model, picture, 32, n) for model, n in (random_network(s, 2) for s in range(12))
+    ]
+    inside = [float(np.mean((x > -128) & (x < 127))) for x in found]
+    assert np.mean(inside) > 0.5
+    assert np.mean([len(np.unique(x)) / x.size for x in found]) > 0.3
+
+
+def test_scales_are_rounded_as_tflite_does() -> None:
+    assert multiplier_and_shift(0.5) == (1 << 30, 0)
+    assert multiplier_and_shift(1 / 3) == (1431655765, 1)  # 2/3 * 2^31 = 1431655765.33
+    assert multiplier_and_shift(0.0) == (0, 0)
+    assert multiplier_and_shift(2.0**-40) == (0, 0)
+    with pytest.raises(ExportError, match="scales its sums by 2, expected at most 1"):
+        multiplier_and_shift(2.0)
+
+
+def sealed(body: bytes) -> bytes:
+    """A network file with the check sum that it should have."""
+    return body + struct.pack("<I", crc32c(body))
+
+
+def test_files_that_break_a_rule_are_refused(core: ctypes.CDLL) -> None:
+    codec = registry.open_codec("microcontroller")
+    good = network_file(read_graph(codec.encoder), codec.tile, codec.channels)[:-4]
+    sizes = (ctypes.c_uint32 * 96)()
+
+    def opens(data: bytes) -> bool:
+        return bool(core.network_sizes(data, ctypes.c_size_t(len(data)), 1, sizes) >= 0)
+
+    assert opens(sealed(good))
+    assert not opens(good + bytes(4))  # the check sum
+    assert not any(opens(sealed(good[:n])) for n in (0, 3, 11, 12, 15, 16, 40, len(good) - 4))
+    assert not opens(sealed(good + bytes(4)))
+    # Byte by byte of the head and the first layer: a value that is out of its range, or does not fit the others.
+    for at, value in (
+        (0, 0),
+        (4, 97),
+        (5, 8),
+        (6, 95),
+        (8, 6),
+        (8, 8),
+        (9, 1),
+        (12, 0),
+        (12, 5),
+        (13, 4),
+        (14, 1),
+    ):
+        assert not opens(sealed(good[:at] + bytes([value]) + good[at + 1 :])), (at, value)
+    first = 12 + 4 + 8  # the first bias
+    assert not opens(sealed(good[:first] + struct.pack("<i", (1 << 30) + 1) + good[first + 4 :]))
+    assert not opens(
+        sealed(good[: first + 48] + struct.pack("<I", 1 << 31) + good[first + 52 :])
+    )  # a multiplier
+    assert not opens(sealed(good[: first + 96] + bytes([32]) + good[first + 97 :]))  # a shift
+
+
+def test_little_is_kept_between_bands(core: ctypes.CDLL) -> None:
+    """Of the microcontroller's: two rows at 1/4 and one each of the branch and of what the last layer reads."""
+    codec = registry.open_codec("microcontroller")
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    sizes = (ctypes.c_uint32 * 96)()
+    assert core.network_sizes(network, ctypes.c_size_t(len(network)), 40, sizes) == 8
+    assert sizes[1] == 2 * 48 * 161 + 16 * 160 + 112 * 80
+    assert [core.network_rests(network, ctypes.c_size_t(len(network)), n) for n in (1, 3, 6)] == [0, 0, 1]
+    codec = registry.open_codec("accelerator")
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    assert core.network_rests(network, ctypes.c_size_t(len(network)), 1) == 1  # it looks beyond no block

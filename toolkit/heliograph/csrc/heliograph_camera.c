@@ -1,0 +1,366 @@
+/* Rows of a camera to a stream; heliograph_camera.h says what. */
+#include "heliograph_camera.h"
+
+#include <string.h>
+
+/* What a program that measures wants to know: which stage begins. */
+#ifndef HG_STAGE
+#define HG_STAGE(stage) ((void)0)
+#endif
+
+enum { STRIDE = 16, OCTAVE = 150 }; /* OCTAVE: levels in which the bytes about double */
+enum { SEGMENT_BYTES = 4 + 5, MOST_SIDE = 65535 }; /* of a segment beside its words: CRC, lanes and a state */
+
+typedef struct {
+    const hg_codec *codec;
+    hg_camera *camera;
+    hg_camera_state *state;
+    hg_header header;
+    uint32_t rows, columns, layers; /* positions of the picture */
+    uint32_t *length;               /* [parts][slices] */
+    int8_t *latents;                /* of a strip: slice by slice [rows][columns][C] */
+    uint8_t *raw, *kept, *scratch;  /* rows of the camera and of the network */
+    uint8_t *work;                  /* hg_encode's, in the same place if the network rests then */
+    size_t work_size, line;         /* line: bytes of a row of the camera */
+    uint8_t *store;
+    size_t capacity, used;
+    uint64_t total; /* bytes of the stream so far, estimated from where it no longer fits */
+    int fits;
+} job;
+
+static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
+
+static size_t line_of(const hg_camera *c) {
+    switch (c->pixels) {
+    case HG_RGB888: return 3 * (size_t)c->width;
+    case HG_GREY: return c->width;
+    case HG_RGB565:
+    case HG_RGB565_SWAPPED: return 2 * (size_t)c->width;
+    default: return 4 * (((size_t)c->width + 1) / 2);
+    }
+}
+
+/* ---- pixels ---- */
+
+static int8_t from_byte(uint32_t v) { return (int8_t)((int32_t)v - 128); }
+
+static int8_t from_sum(int32_t v) { return (int8_t)(v < 0 ? -128 : v > 255 ? 127 : v - 128); }
+
+static void from_565(uint32_t v, int8_t *out) {
+    const uint32_t r = v >> 11, g = v >> 5 & 63, b = v & 31;
+    out[0] = from_byte(r << 3 | r >> 2);
+    out[1] = from_byte(g << 2 | g >> 4);
+    out[2] = from_byte(b << 3 | b >> 2);
+}
+
+static void from_yuv(int32_t y, int32_t u, int32_t v, int8_t *out) { /* shifts of sums that are not negative */
+    u -= 128;
+    v -= 128;
+    out[0] = from_sum(((y * 256 + 359 * v + 128 + (256 << 8)) >> 8) - 256);
+    out[1] = from_sum(((y * 256 - 88 * u - 183 * v + 128 + (256 << 8)) >> 8) - 256);
+    out[2] = from_sum(((y * 256 + 454 * u + 128 + (256 << 8)) >> 8) - 256);
+}
+
+/* Pixels x to x + count - 1 of a row, the row's last one repeated beyond it. */
+static void convert(const hg_camera *c, const uint8_t *row, uint32_t x, uint32_t count, int8_t *out) {
+    const uint32_t inside = smaller(count, c->width - x);
+    uint32_t i, k;
+    for (i = 0; i < inside; i++, x++, out += 3) {
+        const uint8_t *p;
+        switch (c->pixels) {
+        case HG_RGB888:
+            p = row + 3 * (size_t)x;
+            for (k = 0; k < 3; k++) out[k] = from_byte(p[k]);
+            break;
+        case HG_RGB565:
+            p = row + 2 * (size_t)x;
+            from_565((uint32_t)p[0] | (uint32_t)p[1] << 8, out);
+            break;
+        case HG_RGB565_SWAPPED:
+            p = row + 2 * (size_t)x;
+            from_565((uint32_t)p[1] | (uint32_t)p[0] << 8, out);
+            break;
+        case HG_YUYV:
+            p = row + 4 * (size_t)(x / 2);
+            from_yuv(p[2 * (x & 1)], p[1], p[3], out);
+            break;
+        case HG_UYVY:
+            p = row + 4 * (size_t)(x / 2);
+            from_yuv(p[2 * (x & 1) + 1], p[0], p[2], out);
+            break;
+        default:
+            for (k = 0; k < 3; k++) out[k] = from_byte(row[x]);
+        }
+    }
+    for (; i < count; i++, out += 3)
+        for (k = 0; k < 3; k++) out[k] = out[(int32_t)k - 3];
+}
+
+/* ---- a strip ---- */
+
+/* Code the slices of a strip, whose first row of positions is `top`. */
+static hg_camera_status code_strip(job *j, uint32_t top) {
+    const hg_codec *codec = j->codec;
+    const uint32_t slices = j->header.across * j->header.down, rows = smaller(codec->side, j->rows - top);
+    const uint32_t channels = j->state->model.channels, parts = j->camera->layered ? j->layers : 1;
+    uint32_t x, number = top / codec->side * j->header.across, part;
+    const int8_t *latents = j->latents;
+    HG_STAGE(2);
+    for (x = 0; x < j->columns; x += codec->side, number++) {
+        const uint32_t columns = smaller(codec->side, j->columns - x);
+        uint64_t bits = 0;
+        hg_coded coded;
+        hg_status status;
+        memset(j->work, 0, j->work_size);
+        status = hg_encode(&j->state->model, latents, rows, columns, j->header.level, codec->rounding, codec->strength,
+                           j->camera->layered ? 0 : UINT32_MAX, NULL, j->work, j->work_size, NULL,
+                           j->fits ? j->store + j->used : NULL, j->capacity - j->used, &coded);
+        if (status != HG_OK && status != HG_NO_SPACE) return HG_CAMERA_BAD_SIZE;
+        if (status == HG_NO_SPACE) j->fits = 0;
+        latents += (size_t)rows * columns * channels;
+        for (part = 0; part < j->layers; part++) bits += coded.bits[part];
+        if (!j->fits) j->total += (bits >> 13) + (uint64_t)SEGMENT_BYTES * parts;
+        for (part = 0; part < parts && j->fits; part++) {
+            j->length[part * slices + number] = (uint32_t)coded.length[part];
+            j->used += coded.length[part];
+            j->total += coded.length[part] + (coded.length[part] ? 4 : 0);
+        }
+    }
+    HG_STAGE(1);
+    return HG_CAMERA_OK;
+}
+
+/* Put new rows of a tile's latents into the slices of the strip. `row`: of the strip. */
+static void place_latents(job *j, const hg_tile *tile, uint32_t row, uint32_t strip_rows, const int8_t *latents) {
+    const uint32_t side = j->codec->side, channels = j->state->model.channels;
+    uint32_t x;
+    for (x = 0; x < tile->columns; x += side) {
+        const uint32_t left = tile->left + x, columns = smaller(side, j->columns - left);
+        memcpy(j->latents + ((size_t)left * strip_rows + (size_t)row * columns) * channels,
+               latents + (size_t)x * channels, (size_t)columns * channels);
+    }
+}
+
+/* Read a band of rows; `at` gets where they are. What is below the picture repeats its last row. */
+static int read_band(job *j, uint32_t y, const uint8_t *at[HG_BAND]) {
+    hg_camera *c = j->camera;
+    uint32_t i;
+    HG_STAGE(0);
+    for (i = 0; i < HG_BAND; i++, y++) {
+        if (y < c->height) {
+            const uint8_t *row = c->row(c->context, y);
+            if (row == NULL) return 0;
+            at[i] = row;
+            if (i + 1 < HG_BAND && y + 1 < c->height) at[i] = memcpy(j->raw + i * j->line, row, j->line);
+        } else {
+            at[i] = at[i ? i - 1 : HG_BAND - 1];
+        }
+    }
+    HG_STAGE(1);
+    return 1;
+}
+
+/* A row of tiles, from the position `top` down. */
+static hg_camera_status run_tiles(job *j, uint32_t top) {
+    const hg_network *n = &j->state->network;
+    const uint32_t tile_side = (uint32_t)n->tile / STRIDE, side = j->codec->side;
+    const uint32_t rows = smaller(tile_side, j->rows - top), lines = hg_network_pixels(n, rows);
+    const uint8_t *at[HG_BAND];
+    uint32_t band, y, i, ready = 0, fresh = 0, done = 0;
+    for (band = 0; band * HG_BAND < lines; band++) {
+        hg_tile tile;
+        if (!read_band(j, top * STRIDE + band * HG_BAND, at)) return HG_CAMERA_NO_ROW;
+        for (tile.left = 0; tile.left < j->columns; tile.left += tile_side) {
+            int8_t *input = hg_network_input(n, j->scratch);
+            tile.across = j->columns;
+            tile.rows = rows;
+            tile.columns = smaller(tile_side, j->columns - tile.left);
+            for (y = 0; y < HG_BAND; y++)
+                convert(j->camera, at[y], tile.left * STRIDE, hg_network_pixels(n, tile.columns),
+                        input + 3 * (size_t)n->tile * y);
+            fresh = hg_network_band(n, &tile, band, j->kept, j->scratch, &done);
+            for (i = 0; i < fresh; i++) {
+                const uint32_t strip = (done + i) / side * side;
+                place_latents(j, &tile, done + i - strip, smaller(side, rows - strip),
+                              hg_network_output(n, j->scratch) + (size_t)i * tile_side * n->channels);
+            }
+        }
+        ready = done + fresh;
+        if (fresh && (ready % side == 0 || ready == rows)) {
+            hg_camera_status status = code_strip(j, top + (ready - 1) / side * side);
+            if (status != HG_CAMERA_OK) return status;
+        }
+    }
+    return HG_CAMERA_OK;
+}
+
+/* Go through the picture once, at a level. */
+static hg_camera_status run_pass(job *j, uint32_t level) {
+    const uint32_t tile_side = (uint32_t)j->state->network.tile / STRIDE;
+    uint32_t top;
+    j->header.level = level;
+    j->used = 0;
+    j->total = 0;
+    j->fits = 1;
+    for (top = 0; top < j->rows; top += tile_side) {
+        hg_camera_status status = run_tiles(j, top);
+        if (status != HG_CAMERA_OK) return status;
+    }
+    if (j->fits) j->fits = hg_write_header(&j->header, j->length, j->work, j->work_size) == HG_OK;
+    j->total += j->fits ? j->header.size : 22 + 2 * (uint64_t)j->header.segments;
+    if (j->total > j->camera->budget) j->fits = 0;
+    j->camera->size = (uint32_t)j->total;
+    return HG_CAMERA_OK;
+}
+
+/* ---- the picture ---- */
+
+/* Send what run_pass left: the header in `work`, segments in the store slice by slice, in a stream part by part. */
+static hg_camera_status send(const job *j) {
+    const hg_header *h = &j->header;
+    const uint32_t slices = h->across * h->down;
+    const hg_camera *c = j->camera;
+    uint32_t part, slice, k;
+    HG_STAGE(3);
+    if (c->send(c->context, j->work, h->size)) return HG_CAMERA_NOT_SENT;
+    for (part = 0; part < h->parts; part++) {
+        const uint8_t *at = j->store;
+        for (slice = 0; slice < slices; slice++) {
+            const uint32_t number = part * slices + slice, size = j->length[number];
+            const uint8_t *payload = at;
+            for (k = 0; k < h->parts; k++) {
+                if (k < part) payload += j->length[k * slices + slice];
+                at += j->length[k * slices + slice];
+            }
+            if (size) {
+                const uint32_t crc = hg_segment_crc(h->crc, number, payload, size);
+                uint8_t bytes[4];
+                for (k = 0; k < 4; k++) bytes[k] = (uint8_t)(crc >> 8 * k);
+                if (c->send(c->context, payload, size) || c->send(c->context, bytes, 4)) return HG_CAMERA_NOT_SENT;
+            }
+        }
+    }
+    return HG_CAMERA_OK;
+}
+
+static uint8_t *reserve(uint8_t **at, uint8_t *end, size_t size) {
+    uint8_t *here = *at;
+    size = (size + 7) & ~(size_t)7;
+    if (here == NULL || size > (size_t)(end - here)) return *at = NULL;
+    *at += size;
+    return here;
+}
+
+/* Divide the memory. Lines of the network and the coder's workspace take turns where the network rests between strips. */
+static hg_camera_status lay_out_memory(job *j, uint8_t *memory, size_t size) {
+    const hg_codec *codec = j->codec;
+    hg_camera *c = j->camera;
+    uint8_t *at = memory, *end = memory + size, *lines;
+    hg_camera_state *state = (hg_camera_state *)(void *)reserve(&at, end, sizeof *state);
+    const uint32_t side = codec->side;
+    uint32_t strip;
+    size_t needed, coding;
+    if (state == NULL) return HG_CAMERA_NO_MEMORY;
+    j->state = state;
+    if (hg_open(&state->model, codec->entropy, codec->entropy_size) != HG_OK ||
+        hg_network_open(&state->network, codec->network, codec->network_size) != HG_OK ||
+        state->network.channels != state->model.channels || side < 1 || state->network.tile / STRIDE % side ||
+        (side < state->network.tile / (uint32_t)STRIDE && state->network.tensor[state->network.tensors - 1u].fresh > 1))
+        return HG_CAMERA_BAD_CODEC; /* the last: a band might end one strip and begin the next */
+    j->layers = state->model.layers;
+    strip = smaller(side, j->rows);
+    j->header.side = j->rows > side || j->columns > side ? side : 0;
+    j->header.across = (j->columns + side - 1) / side;
+    j->header.down = (j->rows + side - 1) / side;
+    j->header.parts = c->layered ? j->layers : 1;
+    j->header.segments = j->header.across * j->header.down * j->header.parts;
+    j->length = (uint32_t *)(void *)reserve(&at, end, 4 * (size_t)j->header.segments);
+    j->latents = (int8_t *)reserve(&at, end, (size_t)strip * j->columns * state->model.channels);
+    j->line = line_of(c);
+    needed = 3 * j->line + hg_network_kept(&state->network, j->columns) + state->network.scratch;
+    coding = hg_workspace(&state->model, strip, smaller(side, j->columns), HG_ENCODE, 0);
+    if (coding < 64 + 4 * (size_t)j->header.segments) coding = 64 + 4 * (size_t)j->header.segments;
+    if (hg_network_rests(&state->network, side)) {
+        j->work = lines = reserve(&at, end, needed > coding ? needed : coding);
+    } else {
+        lines = reserve(&at, end, needed);
+        j->work = reserve(&at, end, coding);
+    }
+    j->work_size = coding;
+    j->capacity = c->budget;
+    j->store = reserve(&at, end, j->capacity);
+    if (at == NULL) return HG_CAMERA_NO_MEMORY;
+    j->scratch = lines; /* the network's rows of words begin where words do */
+    j->kept = lines + state->network.scratch;
+    j->raw = j->kept + hg_network_kept(&state->network, j->columns);
+    return HG_CAMERA_OK;
+}
+
+/* OCTAVE times the logarithm of v, between whole ones straight lines. */
+static int32_t octaves(uint64_t v) {
+    uint32_t whole = 0;
+    while (v >> (whole + 1)) whole++;
+    return (int32_t)(OCTAVE * whole + (uint32_t)(OCTAVE * (v - (UINT64_C(1) << whole)) >> whole));
+}
+
+/* What is known of levels and bytes: the finest that fits, or -1, and the coarsest that does not. */
+typedef struct {
+    int32_t low, high, low_octaves, high_octaves;
+} bracket;
+
+/* The level at which the next pass may take 15/16 of the budget, strictly between those that are known. */
+static int32_t next_level(const job *j, const bracket *b) {
+    const int32_t level = (int32_t)j->header.level, aim = octaves((uint64_t)j->camera->budget * 15) - octaves(16);
+    int32_t guess = level + aim - octaves(j->total);
+    if (b->low >= 0 && b->high_octaves > b->low_octaves) /* on the line between the two */
+        guess = b->low + (b->high - b->low) * (aim - b->low_octaves) / (b->high_octaves - b->low_octaves);
+    if (guess <= b->low) guess = b->low + 1;
+    return guess < b->high ? guess : b->high - 1;
+}
+
+hg_camera_status hg_encode_picture(const hg_codec *codec, hg_camera *c, void *memory, size_t size) {
+    const uint32_t finest = HG_LEVEL_0 + 8 * c->quality;
+    uint32_t level = smaller(c->level, finest), left = c->passes;
+    bracket b = {-1, 0, 0, 0};
+    hg_camera_status status;
+    job j;
+    if (c->width < 1 || c->height < 1 || c->width > MOST_SIDE || c->height > MOST_SIDE || c->quality > 100 ||
+        c->level > HG_LEVELS || c->passes < 1 || c->pixels > HG_GREY)
+        return HG_CAMERA_BAD_SIZE;
+    memset(&j, 0, sizeof j);
+    j.codec = codec;
+    j.camera = c;
+    j.rows = (c->height + STRIDE - 1) / STRIDE;
+    j.columns = (c->width + STRIDE - 1) / STRIDE;
+    memcpy(j.header.codec, codec->id, 8);
+    j.header.width = c->width;
+    j.header.height = c->height;
+    status = lay_out_memory(&j, (uint8_t *)memory, size);
+    if (status != HG_CAMERA_OK) return status;
+    b.high = (int32_t)finest + 1;
+    for (;;) {
+        int32_t next;
+        status = run_pass(&j, level);
+        if (status != HG_CAMERA_OK) return status;
+        left--;
+        if (j.fits) {
+            b.low = (int32_t)level;
+            b.low_octaves = octaves(j.total);
+        } else {
+            b.high = (int32_t)level;
+            b.high_octaves = octaves(j.total);
+        }
+        next = b.high - b.low > 1 ? next_level(&j, &b) : b.low;
+        /* A finer one is tried only if a pass is left to come back to this. */
+        if (j.fits && (left < 2 || next <= b.low || 8 * j.total >= 7 * (uint64_t)c->budget)) {
+            c->coded = level;
+            c->level = (uint32_t)(8 * j.total >= 7 * (uint64_t)c->budget ? b.low : next);
+            return send(&j);
+        }
+        if (left == 0 || next < 0) {
+            c->level = next < 0 ? 0 : (uint32_t)next;
+            return HG_CAMERA_OVER;
+        }
+        level = (uint32_t)(left == 1 && b.low >= 0 ? b.low : next);
+    }
+}

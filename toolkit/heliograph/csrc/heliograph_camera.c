@@ -3,9 +3,10 @@
 
 #include <string.h>
 
-/* What a program that measures wants to know: which stage begins. */
-#ifndef HG_STAGE
-#define HG_STAGE(stage) ((void)0)
+#ifdef HELIOGRAPH_STAGE /* a function of a program that measures: which stage begins */
+void HELIOGRAPH_STAGE(uint32_t stage);
+#else
+#define HELIOGRAPH_STAGE(stage) ((void)0)
 #endif
 
 enum { STRIDE = 16, OCTAVE = 150 }; /* OCTAVE: levels in which the bytes about double */
@@ -61,39 +62,27 @@ static void from_yuv(int32_t y, int32_t u, int32_t v, int8_t *out) { /* shifts o
     out[2] = from_sum(((y * 256 + 454 * u + 128 + (256 << 8)) >> 8) - 256);
 }
 
+/* A pixel of a row. */
+static void convert_one(const hg_camera *c, const uint8_t *row, uint32_t x, int8_t *out) {
+    const uint8_t *two = row + 2 * (size_t)x, *pair = row + 4 * (size_t)(x / 2);
+    switch (c->pixels) {
+    case HG_RGB565: from_565((uint32_t)two[0] | (uint32_t)two[1] << 8, out); break;
+    case HG_RGB565_SWAPPED: from_565((uint32_t)two[1] | (uint32_t)two[0] << 8, out); break;
+    case HG_YUYV: from_yuv(pair[2 * (x & 1)], pair[1], pair[3], out); break;
+    case HG_UYVY: from_yuv(pair[2 * (x & 1) + 1], pair[0], pair[2], out); break;
+    default: out[0] = out[1] = out[2] = from_byte(row[x]);
+    }
+}
+
 /* Pixels x to x + count - 1 of a row, the row's last one repeated beyond it. */
 static void convert(const hg_camera *c, const uint8_t *row, uint32_t x, uint32_t count, int8_t *out) {
     const uint32_t inside = smaller(count, c->width - x);
-    uint32_t i, k;
-    for (i = 0; i < inside; i++, x++, out += 3) {
-        const uint8_t *p;
-        switch (c->pixels) {
-        case HG_RGB888:
-            p = row + 3 * (size_t)x;
-            for (k = 0; k < 3; k++) out[k] = from_byte(p[k]);
-            break;
-        case HG_RGB565:
-            p = row + 2 * (size_t)x;
-            from_565((uint32_t)p[0] | (uint32_t)p[1] << 8, out);
-            break;
-        case HG_RGB565_SWAPPED:
-            p = row + 2 * (size_t)x;
-            from_565((uint32_t)p[1] | (uint32_t)p[0] << 8, out);
-            break;
-        case HG_YUYV:
-            p = row + 4 * (size_t)(x / 2);
-            from_yuv(p[2 * (x & 1)], p[1], p[3], out);
-            break;
-        case HG_UYVY:
-            p = row + 4 * (size_t)(x / 2);
-            from_yuv(p[2 * (x & 1) + 1], p[0], p[2], out);
-            break;
-        default:
-            for (k = 0; k < 3; k++) out[k] = from_byte(row[x]);
-        }
-    }
-    for (; i < count; i++, out += 3)
-        for (k = 0; k < 3; k++) out[k] = out[(int32_t)k - 3];
+    uint32_t i;
+    if (c->pixels == HG_RGB888)
+        for (i = 0; i < 3 * inside; i++) out[i] = from_byte(row[3 * (size_t)x + i]);
+    else
+        for (i = 0; i < inside; i++) convert_one(c, row, x + i, out + 3 * (size_t)i);
+    for (i = 3 * inside; i < 3 * count; i++) out[i] = out[i - 3];
 }
 
 /* ---- a strip ---- */
@@ -105,7 +94,7 @@ static hg_camera_status code_strip(job *j, uint32_t top) {
     const uint32_t channels = j->state->model.channels, parts = j->camera->layered ? j->layers : 1;
     uint32_t x, number = top / codec->side * j->header.across, part;
     const int8_t *latents = j->latents;
-    HG_STAGE(2);
+    HELIOGRAPH_STAGE(2);
     for (x = 0; x < j->columns; x += codec->side, number++) {
         const uint32_t columns = smaller(codec->side, j->columns - x);
         uint64_t bits = 0;
@@ -126,7 +115,7 @@ static hg_camera_status code_strip(job *j, uint32_t top) {
             j->total += coded.length[part] + (coded.length[part] ? 4 : 0);
         }
     }
-    HG_STAGE(1);
+    HELIOGRAPH_STAGE(1);
     return HG_CAMERA_OK;
 }
 
@@ -145,7 +134,7 @@ static void place_latents(job *j, const hg_tile *tile, uint32_t row, uint32_t st
 static int read_band(job *j, uint32_t y, const uint8_t *at[HG_BAND]) {
     hg_camera *c = j->camera;
     uint32_t i;
-    HG_STAGE(0);
+    HELIOGRAPH_STAGE(0);
     for (i = 0; i < HG_BAND; i++, y++) {
         if (y < c->height) {
             const uint8_t *row = c->row(c->context, y);
@@ -156,7 +145,7 @@ static int read_band(job *j, uint32_t y, const uint8_t *at[HG_BAND]) {
             at[i] = at[i ? i - 1 : HG_BAND - 1];
         }
     }
-    HG_STAGE(1);
+    HELIOGRAPH_STAGE(1);
     return 1;
 }
 
@@ -221,7 +210,7 @@ static hg_camera_status send(const job *j) {
     const uint32_t slices = h->across * h->down;
     const hg_camera *c = j->camera;
     uint32_t part, slice, k;
-    HG_STAGE(3);
+    HELIOGRAPH_STAGE(3);
     if (c->send(c->context, j->work, h->size)) return HG_CAMERA_NOT_SENT;
     for (part = 0; part < h->parts; part++) {
         const uint8_t *at = j->store;

@@ -263,7 +263,7 @@ static void plan(hg_network *n) {
         if (tensor->vector > most) most = tensor->vector;
     }
     n->patch_at = (uint32_t)at;
-    n->scratch = at + 2 * (size_t)most;
+    n->scratch = at + 6 * (size_t)most; /* two patches, and the same in 16 bits */
 }
 
 hg_status hg_network_open(hg_network *n, const uint8_t *data, size_t size) {
@@ -313,25 +313,41 @@ static inline int8_t limited(int32_t v, const hg_tensor *t) {
 typedef struct {
     const int8_t *a[3], *b[3];
     uint32_t rows, count; /* count: bytes of a row, a multiple of 4 */
+    int32_t *spread;      /* room for all of it in 16 bits */
 } patches;
 
 /* sum += a0, b0, a1, b1: each place's inputs times each channel's weights `u` and `v`. The same on all machines; a few
  * lines for each kind of vector unit. */
 #if defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE
 static inline void dots(const patches *p, const int8_t *u, const int8_t *v, int32_t sum[4]) {
-    uint32_t r, k;
-    for (r = 0; r < p->rows; r++, u += p->count, v += p->count) {
+    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+    uint32_t r;
+    for (r = 0; r < p->rows; r++) {
         const int8_t *a = p->a[r], *b = p->b[r];
-        for (k = 0; k < p->count; k += 16) {
-            const mve_pred16_t here = vctp8q(p->count - k);
-            const int8x16_t x = vldrbq_z_s8(a + k, here), y = vldrbq_z_s8(b + k, here);
-            const int8x16_t w = vldrbq_z_s8(u + k, here), z = vldrbq_z_s8(v + k, here);
-            sum[0] = vmladavaq_s8(sum[0], x, w);
-            sum[1] = vmladavaq_s8(sum[1], y, w);
-            sum[2] = vmladavaq_s8(sum[2], x, z);
-            sum[3] = vmladavaq_s8(sum[3], y, z);
+        int32_t left = (int32_t)p->count;
+        for (; left >= 16; left -= 16, a += 16, b += 16, u += 16, v += 16) {
+            const int8x16_t x = vldrbq_s8(a), y = vldrbq_s8(b), w = vldrbq_s8(u), z = vldrbq_s8(v);
+            s0 = vmladavaq_s8(s0, x, w);
+            s1 = vmladavaq_s8(s1, y, w);
+            s2 = vmladavaq_s8(s2, x, z);
+            s3 = vmladavaq_s8(s3, y, z);
+        }
+        if (left) {
+            const mve_pred16_t here = vctp8q((uint32_t)left);
+            const int8x16_t x = vldrbq_z_s8(a, here), y = vldrbq_z_s8(b, here);
+            const int8x16_t w = vldrbq_z_s8(u, here), z = vldrbq_z_s8(v, here);
+            s0 = vmladavaq_s8(s0, x, w);
+            s1 = vmladavaq_s8(s1, y, w);
+            s2 = vmladavaq_s8(s2, x, z);
+            s3 = vmladavaq_s8(s3, y, z);
+            u += left;
+            v += left;
         }
     }
+    sum[0] = s0;
+    sum[1] = s1;
+    sum[2] = s2;
+    sum[3] = s3;
 }
 #elif defined(__ARM_FEATURE_DSP)
 static inline int32_t four(const int8_t *p) {
@@ -347,21 +363,57 @@ static inline int32_t odd(int32_t v) {
     return pair;
 }
 
-static inline void dots(const patches *p, const int8_t *u, const int8_t *v, int32_t sum[4]) {
-    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
-    uint32_t r;
-    for (r = 0; r < p->rows; r++) {
-        const int8_t *a = p->a[r], *b = p->b[r], *end = a + p->count;
-        for (; a < end; a += 4, b += 4, u += 4, v += 4) {
-            const int32_t x = four(a), y = four(b), w = four(u), z = four(v);
-            const int32_t x0 = __sxtb16(x), x1 = odd(x), y0 = __sxtb16(y), y1 = odd(y);
-            const int32_t w0 = __sxtb16(w), w1 = odd(w), z0 = __sxtb16(z), z1 = odd(z);
-            s0 = __smlad(x1, w1, __smlad(x0, w0, s0));
-            s1 = __smlad(y1, w1, __smlad(y0, w0, s1));
-            s2 = __smlad(x1, z1, __smlad(x0, z0, s2));
-            s3 = __smlad(y1, z1, __smlad(y0, z0, s3));
+/* The inputs as 16-bit pairs, once for all channels: of four bytes of each place bytes 0 and 2, then 1 and 3. */
+#define SPREAD 1
+static void spread(const patches *p, int32_t *out) {
+    uint32_t r, k;
+    for (r = 0; r < p->rows; r++)
+        for (k = 0; k < p->count; k += 4, out += 4) {
+            const int32_t x = four(p->a[r] + k), y = four(p->b[r] + k);
+            out[0] = __sxtb16(x);
+            out[1] = odd(x);
+            out[2] = __sxtb16(y);
+            out[3] = odd(y);
         }
+}
+
+static __attribute__((noinline)) void dots(const patches *p, const int8_t *u, const int8_t *v, int32_t sum[4]) {
+    const int32_t *in = p->spread, *const end = in + p->rows * p->count;
+    int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+#if defined(__clang__)
+    for (; in < end; in += 4, u += 4, v += 4) {
+        const int32_t w = four(u), z = four(v);
+        s0 = __smlad(in[1], odd(w), __smlad(in[0], __sxtb16(w), s0));
+        s1 = __smlad(in[3], odd(w), __smlad(in[2], __sxtb16(w), s1));
+        s2 = __smlad(in[1], odd(z), __smlad(in[0], __sxtb16(z), s2));
+        s3 = __smlad(in[3], odd(z), __smlad(in[2], __sxtb16(z), s3));
     }
+#else /* the same: all but the end fits the registers, which GCC does not find by itself */
+    int32_t x0, x1, y0, y1, w, z;
+    __asm__("1: ldr %[w], [%[u]], #4\n"
+            "ldrd %[x0], %[x1], [%[in]], #8\n"
+            "ldrd %[y0], %[y1], [%[in]], #8\n"
+            "sxtb16 %[z], %[w]\n"
+            "sxtb16 %[w], %[w], ror #8\n"
+            "smlad %[s0], %[x0], %[z], %[s0]\n"
+            "smlad %[s1], %[y0], %[z], %[s1]\n"
+            "smlad %[s0], %[x1], %[w], %[s0]\n"
+            "smlad %[s1], %[y1], %[w], %[s1]\n"
+            "ldr %[w], [%[v]], #4\n"
+            "sxtb16 %[z], %[w]\n"
+            "sxtb16 %[w], %[w], ror #8\n"
+            "smlad %[s2], %[x0], %[z], %[s2]\n"
+            "smlad %[s3], %[y0], %[z], %[s3]\n"
+            "smlad %[s2], %[x1], %[w], %[s2]\n"
+            "smlad %[s3], %[y1], %[w], %[s3]\n"
+            "ldr %[z], %[end]\n"
+            "cmp %[in], %[z]\n"
+            "bne 1b\n"
+            : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(in), [u] "+r"(u), [v] "+r"(v),
+              [x0] "=&r"(x0), [x1] "=&r"(x1), [y0] "=&r"(y0), [y1] "=&r"(y1), [w] "=&r"(w), [z] "=&r"(z)
+            : [end] "m"(end)
+            : "cc", "memory");
+#endif
     sum[0] = s0;
     sum[1] = s1;
     sum[2] = s2;
@@ -437,6 +489,9 @@ static inline void dots(const patches *p, const int8_t *u, const int8_t *v, int3
 static void convolve(const hg_tensor *t, const patches *p, int8_t *out_a, int8_t *out_b) {
     const int8_t *weight = (const int8_t *)t->weight;
     uint32_t channel, i;
+#ifdef SPREAD
+    spread(p, p->spread);
+#endif
     for (channel = 0; channel < t->channels; channel += 2) {
         const uint32_t pair = channel + 1u < t->channels ? 1 : 0;
         const int32_t bias[2] = {read_i32(t->bias + 4 * (size_t)channel), read_i32(t->bias + 4 * (size_t)(channel + pair))};
@@ -497,6 +552,7 @@ static void convolve_row(const band_state *s, const hg_tensor *t, uint32_t y, in
     for (x = 0; x < width; x += 2, out += 2 * (size_t)whole->channels) {
         const uint32_t last = x + 1 < width ? 1 : 0;
         patches p;
+        p.spread = (int32_t *)(void *)(patch + 2 * (size_t)t->vector);
         if (built || (edge && (x == 0 || x + last + 1 == side))) {
             p.rows = 1;
             p.count = t->vector;

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import importlib
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,8 @@ class Model:
         runtime: a key of RUNTIMES, or None for the first that is installed.
         delegate: path of a delegate library such as libedgetpu.so.1, or None.
         threads: CPU threads.
+        reference: with the runtime's plain reference kernels, slow and the same everywhere; fast ones may differ by a
+            unit.
 
     Raises:
         RuntimeUnavailableError: no runtime, or the delegate or its device is missing.
@@ -93,9 +96,15 @@ class Model:
     """
 
     def __init__(
-        self, model: bytes, *, runtime: str | None = None, delegate: str | None = None, threads: int = 1
+        self,
+        model: bytes,
+        *,
+        runtime: str | None = None,
+        delegate: str | None = None,
+        threads: int = 1,
+        reference: bool = False,
     ) -> None:
-        self._made_of = model, delegate, threads
+        self._made_of = model, delegate, threads, reference
         self._lock = forks.Lock()
         self.runtime, interpreter, load_delegate = self._choose(runtime)
         self._start(interpreter, load_delegate)
@@ -116,7 +125,7 @@ class Model:
 
     def _start(self, interpreter: Callable[..., Any], load_delegate: Callable[..., Any]) -> None:
         """Make the interpreter; see the class for the errors."""
-        model, delegate, threads = self._made_of
+        model, delegate, threads, reference = self._made_of
         delegates = []
         if delegate is not None:
             delegates = [_load_delegate(load_delegate, delegate, self.runtime)]
@@ -124,8 +133,15 @@ class Model:
         start = contextlib.nullcontext() if delegates else chatter.held()
         try:
             with start:
+                kernels = {}
+                if reference:
+                    kinds = sys.modules[interpreter.__module__].OpResolverType
+                    kernels["experimental_op_resolver_type"] = kinds.BUILTIN_REF
                 self._interpreter = interpreter(
-                    model_content=model, experimental_delegates=delegates or None, num_threads=threads
+                    model_content=model,
+                    experimental_delegates=delegates or None,
+                    num_threads=threads,
+                    **kernels,
                 )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:

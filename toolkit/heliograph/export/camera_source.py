@@ -14,8 +14,9 @@ from heliograph.export.network import network_file
 
 PARTS = ("heliograph", "heliograph_net", "heliograph_camera")
 EXAMPLES = c_source.FIRMWARE / "camera"
-_GUARDED = re.compile(
-    r"#ifndef HELIOGRAPH_\w*H\n#define HELIOGRAPH_\w*H\n|^#endif\n\Z|^#ifdef __cplusplus\n(?:extern \"C\" \{|\})\n#endif\n",
+_GUARDS = re.compile(  # of a header: what begins and ends it, once for all
+    r"#ifndef HELIOGRAPH_\w*H\n#define HELIOGRAPH_\w*H\n|^#endif\n\Z"
+    r"|^#ifdef __cplusplus\n(?:extern \"C\" \{|\})\n#endif\n",
     re.M,
 )
 _INCLUDE = re.compile(r"^#include (.*)\n", re.M)
@@ -39,8 +40,8 @@ def sources(codec: Codec) -> dict[str, bytes]:
 def header() -> bytes:
     """Return the headers of the C core in one."""
     texts = [c_source.read_source(c_source.CORE / f"{part}.h").decode() for part in PARTS]
-    inner = "\n".join(_INCLUDE.sub("", _GUARDED.sub("", text)).strip() + "\n" for text in texts)
-    return f"""/* Heliograph: a camera's rows to a .helio stream, and its integer core. Made of several files: do not edit. */
+    inner = "\n".join(_INCLUDE.sub("", _GUARDS.sub("", text)).strip() + "\n" for text in texts)
+    return f"""/* Heliograph: a camera's rows to a .helio stream. Made of several files: do not edit. */
 #ifndef HELIOGRAPH_H
 #define HELIOGRAPH_H
 
@@ -92,8 +93,8 @@ extern const hg_codec heliograph_codec;
 }}
 #endif
 
-/* Bytes of memory for hg_encode_picture: width and height in pixels, bytes that a pixel has in the camera's rows, and the
- * budget in bytes. For pictures smaller than a slice a little less would do. */
+/* Bytes of memory for hg_encode_picture: width and height in pixels, bytes that a pixel has in the camera's rows, and
+ * the budget in bytes. For pictures smaller than a slice a little less would do. */
 #define HELIOGRAPH_MEMORY(width, height, pixel, budget)                                                   \\
     (sizeof(hg_camera_state) + 4u * HELIOGRAPH_SEGMENTS(width, height) +                                  \\
      {found.side * found.channels}u * HELIOGRAPH_POSITIONS(width) +                                       \\
@@ -103,7 +104,8 @@ extern const hg_codec heliograph_codec;
 #define HELIOGRAPH_POSITIONS(pixels) (((pixels) + 15u) / 16u)
 #define HELIOGRAPH_SLICES(pixels) (((pixels) + {16 * found.side - 1}u) / {16 * found.side}u)
 #define HELIOGRAPH_SEGMENTS(width, height) ({found.layers}u * HELIOGRAPH_SLICES(width) * HELIOGRAPH_SLICES(height))
-#define HELIOGRAPH_LINES(width, pixel) (3u * (width) * (pixel) + {lines.kept}u * HELIOGRAPH_POSITIONS(width) + {lines.halo + lines.scratch}u)
+#define HELIOGRAPH_LINES(width, pixel) \\
+    (3u * (width) * (pixel) + {lines.kept}u * HELIOGRAPH_POSITIONS(width) + {lines.halo + lines.scratch}u)
 #define HELIOGRAPH_CODING(width, height) HELIOGRAPH_MOST({found.coding}u, 64u + 4u * HELIOGRAPH_SEGMENTS(width, height))
 
 #endif

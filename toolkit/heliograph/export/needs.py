@@ -1,4 +1,4 @@
-"""What a camera on csrc/heliograph_camera.c needs of RAM and flash, counted from a codec's arrays without a compiler."""
+"""What a camera on csrc/heliograph_camera.c needs of RAM and flash, from a codec's arrays, without a compiler."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from heliograph.export.network import network_file
 
 BAND = 4  # rows of pixels
 MOST_SIDE = 8  # of a slice in positions, where the network lets one choose
-# Of a 32-bit Cortex-M, checked against linked programs: sizeof(hg_camera_state), code at -O2 and stack, rounded up.
-STATE, CODE, STACK = 0, 0, 0
+# Of a 32-bit Cortex-M, bytes: sizeof(hg_camera_state), code under -O2 and stack. Tests hold them to linked programs.
+STATE, CODE, STACK = 4520, 23_000, 2_304
 _WINDOWS = {"CONV_2D": None, "MAX_POOL_2D": 2, "ADD": 0, "CONCATENATION": 0}
 
 
@@ -50,7 +50,7 @@ class Lines:
 
 
 class Rows:
-    """How many rows of each tensor are there as bands arrive; the mirror of csrc/heliograph_net.c, which a test compares.
+    """How many rows of each tensor are there as bands arrive, as csrc/heliograph_net.c has it; a test compares them.
 
     Args:
         graph: of an encoder that `network_file` takes.
@@ -139,7 +139,7 @@ class Rows:
             per_position += kept[number] * columns * t.channels
             halo += kept[number] * (one[number] - columns) * t.channels
             scratch += -(-fresh[number] * (self._tile >> t.scale) * t.channels // 4) * 4
-        return Lines(per_position, halo, scratch + 2 * max(t.vector for t in self._tensors))
+        return Lines(per_position, halo, scratch + 6 * max(t.vector for t in self._tensors))
 
     def rests(self, latents: int) -> bool:
         """Return whether nothing is kept after each so many rows of a tile's latents."""
@@ -190,7 +190,7 @@ class Needs:
 
 
 def alone(model: EntropyModel) -> EntropyModel:
-    """Return the entropy model without its contexts for references, which a camera that refers to nothing leaves out."""
+    """Return the entropy model without its contexts for references: a camera that refers to nothing leaves them out."""
     return replace(model, sets=model.sets[:1])
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from heliograph.codec.codec import Codec
-from heliograph.export import cpu_bundle, edgetpu_bundle, ethosu_bundle, tflm_bundle
+from heliograph.export import camera_bundle, cpu_bundle, edgetpu_bundle, ethosu_bundle, tflm_bundle
 from heliograph.export.bundle import Bundle
 from heliograph.export.options import Options
 
 TARGETS: dict[str, Callable[[Codec, Options], Bundle]] = {
+    "c": camera_bundle.build,
     "cpu": cpu_bundle.build,
     "edgetpu": edgetpu_bundle.build,
     "ethosu": ethosu_bundle.build,

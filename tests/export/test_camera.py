@@ -1,0 +1,313 @@
+"""The camera in plain C, as exported: its streams, its memory, its budget, and what it says when something fails."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heliograph.codec import registry
+from heliograph.codec.codec import Codec
+from heliograph.codec.stream import decode_stream
+from heliograph.export import camera_source
+from heliograph.export.camera_boards import expected_stream, reference_latents
+from heliograph.export.needs import needs
+from heliograph.export.probe import synthetic_picture
+
+FORMATS = ("HG_RGB888", "HG_RGB565", "HG_RGB565_SWAPPED", "HG_YUYV", "HG_UYVY", "HG_GREY")
+OK, BAD_CODEC, BAD_SIZE, NO_MEMORY, NO_ROW, OVER, NOT_SENT = range(7)
+Row = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
+Send = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint8), ctypes.c_size_t)
+FIRST = 1024  # HG_LEVELS: no picture before
+
+
+class Camera(ctypes.Structure):
+    """hg_camera."""
+
+    _fields_ = (
+        *[(name, ctypes.c_uint32) for name in ("width", "height", "pixels", "quality", "budget")],
+        *[(name, ctypes.c_uint32) for name in ("passes", "layered", "level", "coded", "size")],
+        ("row", Row),
+        ("send", Send),
+        ("context", ctypes.c_void_p),
+    )
+
+
+class Program:
+    """A codec's camera as a library of this computer."""
+
+    def __init__(self, codec: Codec, folder: Path) -> None:
+        for name, data in camera_source.sources(codec).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(data)
+        (folder / "sizes.c").write_text(
+            '#include "codec.h"\n'
+            "size_t camera_memory(size_t w, size_t h, size_t p, size_t b) { return HELIOGRAPH_MEMORY(w, h, p, b); }\n"
+            "size_t camera_state(void) { return sizeof(hg_camera_state); }\n"
+        )
+        compiler = shutil.which("cc")
+        if compiler is None:
+            pytest.skip("no C compiler here")
+        command = [compiler, "-std=c99", "-O2", "-shared", "-fPIC", "heliograph.c", "codec.c", "sizes.c"]
+        done = subprocess.run([*command, "-o", "camera.so"], cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        self.codec, self.needs = codec, needs(codec)
+        self.library = ctypes.CDLL(str(folder / "camera.so"))
+        self.library.camera_memory.restype = self.library.camera_state.restype = ctypes.c_size_t
+        self.arrays = ctypes.c_char.in_dll(self.library, "heliograph_codec")
+
+    def memory(self, width: int, height: int, pixel: int, budget: int) -> int:
+        return int(self.library.camera_memory(*map(ctypes.c_size_t, (width, height, pixel, budget))))
+
+    def encode(
+        self,
+        rows: np.ndarray,
+        width: int,
+        *,
+        pixels: str = "HG_RGB888",
+        quality: int = 50,
+        budget: int = 200_000,
+        passes: int = 1,
+        layered: bool = False,
+        level: int = FIRST,
+        spare: int = 0,
+        codec: ctypes.Array[ctypes.c_char] | None = None,
+        give_up_at: int | None = None,
+        take: int | None = None,
+    ) -> tuple[int, bytes, Camera, list[int]]:
+        """Encode rows uint8 [H, bytes]: status, stream, the camera afterwards and the rows that were asked for."""
+        stream, asked = bytearray(), []
+        held = np.zeros_like(rows[0])  # a row stays only until the next call, as in a driver's buffer
+
+        def row(context: object, y: int) -> int | None:
+            asked.append(y)
+            held[:] = rows[y]
+            return None if y == give_up_at else held.ctypes.data
+
+        def send(context: object, data: object, size: int) -> int:
+            if take is not None and len(stream) >= take:
+                return 1
+            stream.extend(ctypes.string_at(data, size))  # type: ignore[arg-type]
+            return 0
+
+        pixel = {"HG_RGB888": 3, "HG_GREY": 1}.get(pixels, 2)
+        size = self.memory(width, len(rows), pixel, budget) + spare
+        memory = (ctypes.c_uint64 * (size // 8 + 1))()
+        camera = Camera(width, len(rows), FORMATS.index(pixels), quality, budget, passes, layered, level)
+        camera.row, camera.send = Row(row), Send(send)
+        given = ctypes.byref(self.arrays if codec is None else codec)
+        status = self.library.hg_encode_picture(given, ctypes.byref(camera), memory, ctypes.c_size_t(size))
+        return int(status), bytes(stream), camera, asked
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The microcontroller's."""
+    return Program(registry.open_codec("microcontroller"), tmp_path_factory.mktemp("camera"))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The accelerator's, whose slices are smaller than its tiles."""
+    return Program(registry.open_codec("accelerator"), tmp_path_factory.mktemp("camera"))
+
+
+def flat(picture: np.ndarray) -> np.ndarray:
+    """Rows as bytes."""
+    return np.ascontiguousarray(picture.reshape(len(picture), -1))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (96, 96), (97, 33), (40, 200), (225, 130)])
+@pytest.mark.parametrize("layered", [False, True])
+def test_the_stream_is_that_of_the_reference_kernels(
+    small: Program, width: int, height: int, layered: bool
+) -> None:
+    picture = synthetic_picture(240)[:height, :width]
+    status, stream, camera, asked = small.encode(flat(picture), width, layered=layered)
+    assert status == OK
+    latents = reference_latents(small.codec, picture)
+    side = small.needs.side
+    assert side == 6
+    assert stream == expected_stream(small.codec, latents, width, height, 623, side=side, layered=layered)
+    assert (camera.coded, camera.size) == (623, len(stream))
+    assert asked == list(range(height))
+    decoded = decode_stream(stream, small.codec)
+    assert (decoded.width, decoded.height) == (width, height)
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 140), (257, 270)])
+def test_slices_smaller_than_tiles(large: Program, width: int, height: int) -> None:
+    picture = synthetic_picture(304)[:height, :width]
+    status, stream, _, _ = large.encode(flat(picture), width, quality=30)
+    assert status == OK
+    assert large.needs.side == 8
+    latents = reference_latents(large.codec, picture)
+    assert stream == expected_stream(large.codec, latents, width, height, 463, side=8)
+
+
+def as_rgb565(picture: np.ndarray) -> np.ndarray:
+    r, g, b = (picture[..., i].astype(np.uint16) for i in range(3))
+    return (r >> 3 << 11 | g >> 2 << 5 | b >> 3).astype("<u2")
+
+
+def from_rgb565(picture: np.ndarray) -> np.ndarray:
+    """Widened by repeating the upper bits."""
+    r, g, b = picture >> 11, picture >> 5 & 63, picture & 31
+    return np.stack([r << 3 | r >> 2, g << 2 | g >> 4, b << 3 | b >> 2], -1).astype(np.uint8)
+
+
+def test_rgb565_of_both_byte_orders(small: Program) -> None:
+    picture = as_rgb565(synthetic_picture(112)[:50, :99])
+    wanted = small.encode(flat(from_rgb565(picture)), 99)[1]
+    assert len(wanted) > 100
+    assert small.encode(flat(picture.view(np.uint8)), 99, pixels="HG_RGB565")[1] == wanted
+    assert small.encode(flat(picture.byteswap().view(np.uint8)), 99, pixels="HG_RGB565_SWAPPED")[1] == wanted
+
+
+def test_grey(small: Program) -> None:
+    picture = synthetic_picture(112)[:50, :99, 1]
+    wanted = small.encode(flat(picture[..., None].repeat(3, -1)), 99)[1]
+    assert small.encode(flat(picture), 99, pixels="HG_GREY")[1] == wanted
+
+
+def test_yuv_of_both_orders_and_an_odd_width(small: Program) -> None:
+    draw = np.random.default_rng(2)
+    y = draw.integers(0, 256, (33, 52))
+    u, v = (draw.integers(0, 256, (33, 26)) for _ in range(2))
+    wide_u, wide_v = (x.repeat(2, 1) - 128 for x in (u, v))
+    # BT.601, full range: 1.402 * 256 = 359, 0.344 * 256 = 88, 0.714 * 256 = 183, 1.772 * 256 = 454
+    red = y + (359 * wide_v + 128 >> 8)
+    green = y + (-88 * wide_u - 183 * wide_v + 128 >> 8)
+    blue = y + (454 * wide_u + 128 >> 8)
+    rgb = np.clip(np.stack([red, green, blue], -1), 0, 255).astype(np.uint8)
+    wanted = small.encode(flat(rgb[:, :51]), 51)[1]
+    yuyv = np.stack([y[:, ::2], u, y[:, 1::2], v], -1).astype(np.uint8)
+    uyvy = np.stack([u, y[:, ::2], v, y[:, 1::2]], -1).astype(np.uint8)
+    assert small.encode(flat(yuyv), 51, pixels="HG_YUYV")[1] == wanted
+    assert small.encode(flat(uyvy), 51, pixels="HG_UYVY")[1] == wanted
+
+
+@pytest.mark.parametrize("budget", [150, 400, 900, 2500])
+def test_a_stream_fits_its_budget_and_uses_it(small: Program, budget: int) -> None:
+    picture = synthetic_picture(192)
+    status, stream, camera, asked = small.encode(flat(picture), 192, quality=100, budget=budget, passes=12)
+    assert status == OK
+    assert 0.8 * budget < len(stream) <= budget
+    assert decode_stream(stream, small.codec).level == camera.coded < 1023
+    assert len(asked) <= 12 * 192
+    # The next picture begins where this one ended: one pass.
+    status, again, after, asked = small.encode(
+        flat(picture), 192, quality=100, budget=budget, passes=12, level=camera.level
+    )
+    assert (status, after.coded) == (OK, camera.coded)
+    assert again == stream
+    assert len(asked) == 192
+
+
+def test_one_pass_that_is_over_says_where_to_begin(small: Program) -> None:
+    rows = flat(synthetic_picture(192))
+    status, stream, camera, asked = small.encode(rows, 192, quality=90, budget=1500)
+    assert (status, stream) == (OVER, b"")
+    assert camera.size > 1500  # about what it would have taken
+    assert len(asked) == 192
+    for _ in range(4):
+        status, stream, camera, _ = small.encode(rows, 192, quality=90, budget=1500, level=camera.level)
+        if status == OK:
+            break
+    assert status == OK
+    assert 750 < len(stream) <= 1500
+
+
+def test_no_level_is_small_enough(small: Program) -> None:
+    status, stream, camera, _ = small.encode(flat(synthetic_picture(192)), 192, budget=24, passes=20)
+    assert (status, stream, camera.level) == (OVER, b"", 0)
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 96), (640, 30), (200, 300), (1280, 16)])
+def test_the_memory_is_what_is_said_and_little_less_fails(small: Program, width: int, height: int) -> None:
+    state = int(small.library.camera_state())
+    for pixel, pixels in ((3, "HG_RGB888"), (2, "HG_RGB565"), (1, "HG_GREY")):
+        said = small.memory(width, height, pixel, 5000)
+        assert said == small.needs.memory(width, height, 5000, pixel=pixel, state=state)
+        rows = np.zeros((height, width * pixel), np.uint8)
+        assert small.encode(rows, width, pixels=pixels, budget=5000)[0] == OK
+        layered = 4 * 3 * -(-width // 96) * -(-height // 96)  # lengths of segments that there are not
+        whole = 0 if min(height, width) >= 96 else 40_000  # smaller than a slice: less would do
+        spare = -60 - layered - whole
+        assert small.encode(rows, width, pixels=pixels, budget=5000, spare=spare)[0] == NO_MEMORY
+
+
+def test_rows_sink_and_codec_that_give_up(small: Program) -> None:
+    rows = flat(synthetic_picture(96))
+    status, stream, _, asked = small.encode(rows, 96, give_up_at=30)
+    assert (status, stream, asked[-1]) == (NO_ROW, b"", 30)
+    whole = small.encode(rows, 96)[1]
+    status, stream, _, _ = small.encode(rows, 96, take=20)
+    assert status == NOT_SENT
+    assert whole.startswith(stream)
+    assert small.encode(rows, 96, codec=ctypes.create_string_buffer(64))[0] == BAD_CODEC
+
+
+def test_arguments_out_of_range(small: Program) -> None:
+    rows = flat(synthetic_picture(96))
+    assert small.encode(rows, 96, quality=101)[0] == BAD_SIZE
+    assert small.encode(rows, 96, passes=0)[0] == BAD_SIZE
+    assert small.encode(rows, 96, level=1025)[0] == BAD_SIZE
+    assert small.encode(rows, 0)[0] == BAD_SIZE
+    assert small.encode(rows, 65536, spare=-(1 << 20))[0] == BAD_SIZE
+
+
+def run(folder: Path, *command: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(c) for c in command], cwd=folder, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported files of the microcontroller's codec."""
+    folder = tmp_path_factory.mktemp("bundle")
+    for name, data in camera_source.sources(registry.open_codec("microcontroller")).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+def test_it_compiles_as_it_is_without_a_warning(bundle: Path) -> None:
+    warnings = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-Wshadow", "-pedantic", "-Werror"]
+    sources = ["main.c", "heliograph.c", "codec.c"]
+    for compiler in filter(shutil.which, ("gcc", "clang")):
+        done = run(bundle, compiler, "-std=c99", "-O2", *warnings, *sources, "-o", "heliograph")
+        assert done.returncode == 0, done.stderr
+    if shutil.which("c++"):
+        done = run(bundle, "c++", "-Wall", "-Wextra", "-Werror", "-x", "c++", "-fsyntax-only", "codec.h")
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_program_of_the_bundle_under_sanitizers(bundle: Path) -> None:
+    """As make builds it, but watched: a picture becomes the stream that a budget allows, and errors are said."""
+    flags = ["-std=c99", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    done = run(bundle, "cc", *flags, "main.c", "heliograph.c", "codec.c", "-o", "watched")
+    if "cannot find" in done.stderr:
+        pytest.skip("this compiler has no sanitizers")
+    assert done.returncode == 0, done.stderr
+    picture = synthetic_picture(208)[:150, :201]
+    (bundle / "a.ppm").write_bytes(b"P6\n201 150\n255\n" + picture.tobytes())
+    done = run(bundle, "./watched", "a.ppm", "a.helio", "60", "1200")
+    assert done.returncode == 0, done.stderr
+    told = re.fullmatch(r"(\d+) bytes at quality ([\d.]+), in (\d+) bytes of memory\n", done.stdout)
+    assert told
+    stream = (bundle / "a.helio").read_bytes()
+    assert int(told[1]) == len(stream) <= 1200
+    decoded = decode_stream(stream, registry.open_codec("microcontroller"))
+    assert (decoded.width, decoded.height) == (201, 150)
+    done = run(bundle, "./watched", "a.ppm", "b.helio", "60", "50")
+    assert done.returncode == 1
+    assert "not even the coarsest level fits the bytes" in done.stderr
+    assert not (bundle / "b.helio").exists()
+    (bundle / "cut.ppm").write_bytes((bundle / "a.ppm").read_bytes()[:5000])
+    assert "the picture ends early" in run(bundle, "./watched", "cut.ppm", "b.helio").stderr
+    assert "no binary PPM" in run(bundle, "./watched", "codec.h", "b.helio").stderr

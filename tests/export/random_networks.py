@@ -134,8 +134,8 @@ class Writer:
         return bytes(builder.Output())
 
 
-def random_network(seed: int, side: int) -> tuple[bytes, int]:
-    """Return an encoder for tiles of 16 * `side` pixels, and its channels; the seed says all else."""
+def random_network(seed: int, side: int, channels: int | None = None) -> tuple[bytes, int]:
+    """Return an encoder for tiles of 16 * `side` pixels, and its channels; the seed says what is not given."""
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
     draw = np.random.default_rng(seed)
@@ -157,9 +157,12 @@ def random_network(seed: int, side: int) -> tuple[bytes, int]:
                 a, b = w.convolution(a, some(), 3, units), w.convolution(x, some(), 1, units)
                 x = w.concatenation(a, b) if draw.random() < 0.5 else w.concatenation(b, a)
             else:
-                channels = some()
-                x = w.addition(w.convolution(x, channels, 3), w.convolution(x, channels, 1))
+                count = some()
+                x = w.addition(w.convolution(x, count, 3), w.convolution(x, count, 1))
         down = draw.integers(0, 4)
+        if level == 3 and channels is not None:
+            x = w.convolution(x, channels, 2)
+            break
         if down == 0 and level:
             x = w.max_pool(x)
         elif down == 1:  # as the microcontroller's: a branch that pools, beside the step down

@@ -19,6 +19,7 @@ from heliograph.codec import registry, tiles
 from heliograph.errors import ExportError
 from heliograph.export import tflm
 from heliograph.export.graph import read_graph
+from heliograph.export.needs import Rows
 from heliograph.export.network import multiplier_and_shift, network_file
 from heliograph.pictures import load_srgb
 from heliograph.samples import sample_pictures
@@ -186,6 +187,27 @@ def test_files_that_break_a_rule_are_refused(core: ctypes.CDLL) -> None:
         sealed(good[: first + 48] + struct.pack("<I", 1 << 31) + good[first + 52 :])
     )  # a multiplier
     assert not opens(sealed(good[: first + 96] + bytes([32]) + good[first + 97 :]))  # a shift
+
+
+@settings(
+    max_examples=30,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(seed=st.integers(0, 1 << 32), side=st.integers(1, 6), across=st.integers(1, 60))
+def test_what_is_counted_without_a_compiler_is_what_c_asks_for(
+    core: ctypes.CDLL, seed: int, side: int, across: int
+) -> None:
+    model, channels = random_network(seed, side)
+    graph = read_graph(model)
+    network, rows = network_file(graph, 16 * side, channels), Rows(graph, 16 * side)
+    sizes = (ctypes.c_uint32 * 128)()
+    assert core.network_sizes(network, ctypes.c_size_t(len(network)), across, sizes) == len(graph.layers) + 1
+    lines = rows.lines()
+    assert (lines.scratch, lines.kept * across + lines.halo) == (sizes[0], sizes[1])
+    for n in range(1, side + 1):
+        assert core.network_rests(network, ctypes.c_size_t(len(network)), n) == rows.rests(n)
 
 
 def test_little_is_kept_between_bands(core: ctypes.CDLL) -> None:

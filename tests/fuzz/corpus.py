@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 
 from tests.codec.conftest import Shape, make_latents, make_model
+from tests.export.random_networks import random_network
 
 from heliograph.codec import container, tiles
 from heliograph.codec.codec import Codec
+from heliograph.export.graph import read_graph
+from heliograph.export.network import network_file
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-STREAM, SLICE, MODEL, ROUND_TRIP = (bytes([n]) for n in range(4))
+STREAM, SLICE, MODEL, ROUND_TRIP, NETWORK = (bytes([n]) for n in range(5))
 MERGED, CUT, NO_ROOM, NO_CAPACITY, ILLEGAL = 1, 2, 32, 64, 128
 LARGEST = 20000  # bytes of an input
 WHOLE = 1 << 30  # bytes below which layers are merged: always
@@ -90,6 +93,13 @@ def main(folder: Path) -> None:
     for name, entropy in models.items():
         end = head(6, 5, 300, MERGED, strength=9) + bytes(range(0, 256, 5))
         (folder / f"model-{name}").write_bytes((MODEL + bytes([len(end)]) + entropy)[:LARGEST] + end)
+    for seed in range(12):
+        side, channels = 1 + seed % 3, 24 if seed % 2 else None
+        encoder, channels = random_network(seed, side, channels)
+        network = network_file(read_graph(encoder), 16 * side, channels)
+        start = bytes([20 * side, 33, seed % 6, 17 * seed])
+        if len(network) < LARGEST // 2:
+            (folder / f"network-{seed}").write_bytes(NETWORK + start + network)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ typedef struct {
     size_t size;
 } input;
 
-static const char *const names[TARGETS] = {"stream", "slice", "model", "round-trip"};
+static const char *const names[TARGETS] = {"stream", "slice", "model", "round-trip", "network"};
 static input inputs[MAX_INPUTS];
 static size_t count;
 static size_t map = MAP; /* small, as all of it is looked through after each input */

@@ -1,4 +1,4 @@
-/* What is fuzzed of the C core: whole streams, slices, entropy files, and the round trip.
+/* What is fuzzed of the C core: whole streams, slices, entropy files, the round trip, and networks (fuzz_network.c).
  *
  * The functions have libFuzzer's names and can be linked with it; tests/fuzz/run links them with driver.c, which any
  * compiler has the means for. The first byte of an input chooses the target; HELIOGRAPH_ENTROPY names the entropy file
@@ -14,20 +14,22 @@ enum { MAX_POSITIONS = 25, HEAD = 8, MERGED = 1, CUT = 2, SEGMENTS = 4, NO_ROOM 
 enum { ALONE = 128 }; /* of the byte that says how many columns: without a reference */
 
 hg_model golden;
+uint8_t *golden_file; /* outlives the model */
+size_t golden_size;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
     const char *path = getenv("HELIOGRAPH_ENTROPY");
     FILE *file = fopen(path ? path : "tests/golden/codec/entropy.bin", "rb");
-    static uint8_t *bytes; /* outlives the model */
     long size;
     (void)argc;
     (void)argv;
     if (!file || fseek(file, 0, SEEK_END) || (size = ftell(file)) < 0) abort();
     rewind(file);
-    bytes = malloc((size_t)size);
-    if (fread(bytes, 1, (size_t)size, file) != (size_t)size) abort();
+    golden_size = (size_t)size;
+    golden_file = malloc(golden_size);
+    if (fread(golden_file, 1, golden_size, file) != golden_size) abort();
     fclose(file);
-    if (hg_open(&golden, bytes, (size_t)size) != HG_OK) abort();
+    if (hg_open(&golden, golden_file, golden_size) != HG_OK) abort();
     return 0;
 }
 
@@ -298,7 +300,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     case STREAM: fuzz_stream(data + 1, size - 1); break;
     case SLICE: fuzz_slice(&golden, data + 1, size - 1); break;
     case MODEL: fuzz_model(data + 1, size - 1); break;
-    default: fuzz_round_trip(&golden, data + 1, size - 1); break;
+    case ROUND_TRIP: fuzz_round_trip(&golden, data + 1, size - 1); break;
+    default: fuzz_network(data + 1, size - 1); break;
     }
     return 0;
 }

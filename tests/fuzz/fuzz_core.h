@@ -4,9 +4,13 @@
 
 #include "heliograph.h"
 
-enum { STREAM, SLICE, MODEL, ROUND_TRIP, TARGETS };
+enum { STREAM, SLICE, MODEL, ROUND_TRIP, NETWORK, TARGETS };
 
 extern hg_model golden;
+extern uint8_t *golden_file; /* its bytes */
+extern size_t golden_size;
+
+void fuzz_network(const uint8_t *data, size_t size);
 
 typedef struct {
     size_t at, length;

@@ -148,6 +148,13 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         if (draw(16)) seal_stream(data + 1, size - 1);
         return size;
     }
+    if (target == NETWORK && size >= 1 + 4 + 4) { /* what a file is checked by lies at its end */
+        if (draw(3)) size = 1 + LLVMFuzzerMutate(data + 1, size - 1, max_size - 1);
+        if (size < 1 + 4 + 4) return size;
+        if (draw(2)) data[5 + draw(draw(2) ? 48 : (uint32_t)(size - 9)) % (size - 9 + (size == 9))] = (uint8_t)draw(256);
+        if (draw(16)) put32(data + size - 4, hg_crc32c(0, data + 5, size - 9));
+        return size;
+    }
     tail = data[1];
     if (target == MODEL && size > 2 + tail && draw(4)) {
         change_model(data + 2, size - 2 - tail);

@@ -9,7 +9,7 @@ void HELIOGRAPH_STAGE(uint32_t stage);
 #define HELIOGRAPH_STAGE(stage) ((void)0)
 #endif
 
-enum { STRIDE = 16, OCTAVE = 150 }; /* OCTAVE: levels in which the bytes about double */
+enum { STRIDE = 16, OCTAVE = 150 }; /* OCTAVE: levels in which the bytes grow about twofold */
 enum { SEGMENT_BYTES = 4 + 5, MOST_SIDE = 65535 }; /* of a segment beside its words: CRC, lanes and a state */
 
 typedef struct {

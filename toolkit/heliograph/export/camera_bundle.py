@@ -22,7 +22,9 @@ _USE = c_source.FIRMWARE / "camera.md"
 def build(codec: Codec, options: Options) -> Bundle:
     """Generate the sources, count what they need, and run them on an emulated Cortex-M where there is one."""
     found = needs(codec)
-    bundle = Bundle("c", codec, notes=[c_source.read_source(_USE).decode().strip()], files=camera_source.sources(codec))
+    bundle = Bundle(
+        "c", codec, notes=[c_source.read_source(_USE).decode().strip()], files=camera_source.sources(codec)
+    )
     how = "from the arrays; see the table for pictures of other sizes"
     bundle.figures += [
         Figure("network in flash, bytes", str(found.network), COUNTED, "the array's size"),

@@ -17,6 +17,7 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
+from heliograph.export.needs import needs
 
 
 def test_encode_names_the_stream_after_the_picture(photo: Path, codec_folder: Path) -> None:
@@ -132,6 +133,15 @@ def test_info_describes_a_codec_and_checks_its_files(
     assert f"accelerator ({codec.id.hex()})" in text
     assert text.count("hash good") == len(codec.hashes)
     assert f"{codec.manifest['encoder']['kmac_per_pixel']} kMAC per pixel" in text
+    assert re.search(r"RAM in C: +\d+ for 96x96, \d+ for 320x240, \d+ for 640x480: bytes in all", text)
+    assert main(["info", str(codec.folder), "--json"]) == 0
+    camera = json.loads(capsys.readouterr().out)["camera"]
+    found = needs(codec)
+    assert camera["flash_bytes"] == found.flash > found.network > 100_000
+    # The state, one strip of latents, what codes a slice (more than the lines of so small a picture), lengths, budget,
+    # rounding; then the stack and a row of the camera.
+    memory = 4520 + 8 * 6 * codec.channels + found.coding + 16 + 16384 + 48
+    assert camera["ram_bytes"]["96x96"] == memory + 2304 + 288
 
 
 def test_info_accepts_a_device_copy_without_the_server_decoder(

@@ -73,6 +73,25 @@ def test_edgetpu_says_in_words_that_it_is_not_compiled(
     assert "encoder_edgetpu.tflite is missing" in done.stderr
 
 
+def test_the_c_bundle_compiles_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["export", "--codec", "microcontroller", "--target", "c", "-o", str(out)]) == 0
+    basis = told(out)
+    assert basis["RAM in all, 640x480, bytes"] == basis["flash in all, bytes"] == "counted"
+    assert basis["on an emulated Cortex-M"] == "not measured"
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "| 640x480 | 86120 | 90344 | 130258 |" in readme
+    assert "90344" in capsys.readouterr().out
+    if shutil.which("make") and shutil.which("cc"):
+        done = subprocess.run(["make", "-C", str(out)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "warning" not in done.stderr
+        assert (out / "heliograph").is_file()
+    assert {"CMakeLists.txt", "library.json", "cortexm/main.c"} <= {
+        path.relative_to(out).as_posix() for path in out.rglob("*")
+    }
+
+
 def run(script: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(script), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)

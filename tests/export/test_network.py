@@ -6,7 +6,9 @@ import ctypes
 import shutil
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -147,6 +149,33 @@ def test_scales_are_rounded_as_tflite_does() -> None:
     assert multiplier_and_shift(2.0**-40) == (0, 0)
     with pytest.raises(ExportError, match="scales its sums by 2, expected at most 1"):
         multiplier_and_shift(2.0)
+
+
+def test_what_the_network_in_c_lacks_is_refused(altered: Callable[[Callable[[Any], None]], bytes]) -> None:
+    def refused(change: Callable[[Any], None]) -> str:
+        with pytest.raises(ExportError) as caught:
+            network_file(read_graph(altered(change)), 96, 96)
+        return str(caught.value)
+
+    def average(model: Any) -> None:
+        code = next(c for c in model.operatorCodes if c.builtinCode == 17)  # MAX_POOL_2D
+        code.builtinCode = code.deprecatedBuiltinCode = 1
+
+    def option(number: int, name: str, value: int) -> Callable[[Any], None]:
+        return lambda model: setattr(model.subgraphs[0].operators[number].builtinOptions, name, value)
+
+    assert "is none of CONV_2D, MAX_POOL_2D, ADD, CONCATENATION; use an encoder of" in refused(average)
+    assert "a window of 2x2 and stride 3" in refused(option(0, "strideH", 3))
+    assert "another padding" in refused(option(0, "padding", 0))
+    assert "dilation" in refused(option(1, "dilationHFactor", 2))
+    assert "activation 3, expected none or ReLU" in refused(option(2, "fusedActivationFunction", 3))
+    assert "another window than 2x2" in refused(option(3, "filterHeight", 3))
+    assert "other than two parts by channel" in refused(option(5, "axis", 1))
+    graph = read_graph(altered(lambda model: None))
+    with pytest.raises(
+        ExportError, match=r"the encoder maps \[.*\], expected \[\(1, 48, 48, 3\), \(1, 3, 3, 7\)\]"
+    ):
+        network_file(graph, 48, 7)
 
 
 def sealed(body: bytes) -> bytes:

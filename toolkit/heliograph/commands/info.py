@@ -10,11 +10,14 @@ from heliograph.codec.codec import MANIFEST, PREVIEW, SERVER, Codec
 from heliograph.codec.description import describe
 from heliograph.commands import standard
 from heliograph.commands.console import Console
+from heliograph.errors import ExportError, RuntimeUnavailableError
+from heliograph.export.needs import needs
 from heliograph.server.decoders import MOST_BYTES, read_stream
 
 NAME = "info"
 HELP = "describe a stream or a codec"
 OPTIONAL = (PREVIEW, SERVER)
+PICTURES, BUDGET = ((96, 96), (320, 240), (640, 480)), 16_384  # of a camera whose needs are told
 Described = tuple[dict[str, object], list[tuple[str, str]]]  # values for programs, and lines to read
 
 
@@ -105,7 +108,25 @@ def _codec(codec: Codec) -> Described:
             weights = f", {described['parameters']} parameters" if "parameters" in described else ""
             values[part] = described
             lines.append((part.replace("_", " "), f"{described['kmac_per_pixel']} kMAC per pixel{weights}"))
+    needed, told = _camera(codec)
+    values["camera"] = needed
+    lines += told
     for name in codec.hashes:
         state = f"{sizes[name]} bytes, hash good" if name in sizes else "not in this copy"
         lines.append(("file", f"{name}, {state}"))
     return values, lines
+
+
+def _camera(codec: Codec) -> tuple[dict[str, object] | None, list[tuple[str, str]]]:
+    """What a microcontroller needs for a codec with `export --target c`, where the encoder can be read and fits."""
+    try:
+        found = needs(codec)
+    except (ExportError, RuntimeUnavailableError):
+        return None, []
+    ram = {f"{w}x{h}": found.ram(w, h, BUDGET) for w, h in PICTURES}
+    text = ", ".join(f"{count} for {size}" for size, count in ram.items())
+    values: dict[str, object] = {"flash_bytes": found.flash, "ram_bytes": ram, "budget": BUDGET}
+    return values, [
+        ("flash in C", f"{found.flash} bytes in all, with export --target c"),
+        ("RAM in C", f"{text}: bytes in all, streams of up to {BUDGET}"),
+    ]

@@ -235,7 +235,7 @@ def check(run: CameraRun, codec: Codec, picture: npt.NDArray[np.uint8]) -> None:
         )
 
 
-HEAD = (
+HEAD: tuple[str, ...] = (
     "board",
     "picture",
     "RAM",

@@ -133,7 +133,7 @@ def _convolution(layer: Layer) -> tuple[int, int, bytes]:
     offsets = np.zeros(count, np.int64) if bias is None else bias.values.astype(np.int64)
     offsets = offsets - zero * values.sum(1)
     _need(layer, bool(np.all(np.abs(offsets) <= 1 << 30)), "a bias above 2^30")
-    scales = np.broadcast_to(np.float32(weights.scales), (count,))
+    scales = np.broadcast_to(np.asarray(weights.scales, np.float32), (count,))
     pairs = [multiplier_and_shift(_scale(given) * float(s) / _scale(result)) for s in scales]
     low, high = _limits(layer)
     vector = values.shape[1]

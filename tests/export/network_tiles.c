@@ -24,6 +24,11 @@ int network_rests(const uint8_t *data, size_t size, uint32_t rows) {
     return hg_network_open(&n, data, size) == HG_OK ? hg_network_rests(&n, rows) : -1;
 }
 
+int network_divides(const uint8_t *data, size_t size, uint32_t rows) {
+    static hg_network n;
+    return hg_network_open(&n, data, size) == HG_OK ? hg_network_divides(&n, rows) : -1;
+}
+
 /* pixels uint8 [16 * rows][16 * columns][3] to latents int8 [rows][columns][C]. 0, or what went wrong. */
 int network_run(const uint8_t *data, size_t size, const uint8_t *pixels, uint32_t rows, uint32_t columns, int8_t *latents) {
     hg_network *n = malloc(sizeof *n);

@@ -134,6 +134,22 @@ class Writer:
         return bytes(builder.Output())
 
 
+def overlapping_network(seed: int, side: int, channels: int) -> bytes:
+    """Return an encoder of the form of train/joint/encoder.py, folded: a chain and a branch beside it."""
+    from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
+
+    w = Writer(schema, np.random.default_rng(seed))
+    units = (1 / 128, 0)
+    image = w.tensor((1, 16 * side, 16 * side, 3), 1 / 255, -128)
+    quarter = w.convolution(w.convolution(image, 12, 2, units), 24, 2, units)
+    eighth = w.convolution(quarter, 32, 2, units)
+    pooled = w.max_pool(w.convolution(quarter, 8, 3, units))
+    mixed = w.concatenation(w.convolution(eighth, 12, 1, units), pooled)
+    mixed = w.convolution(w.convolution(mixed, 16, 3, units), 16, 3, units)
+    latent = w.addition(w.convolution(eighth, channels, 2, units), w.convolution(mixed, channels, 2, units))
+    return w.pack(image, latent)
+
+
 def random_network(seed: int, side: int, channels: int | None = None) -> tuple[bytes, int]:
     """Return an encoder for tiles of 16 * `side` pixels, and its channels; the seed says what is not given."""
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema

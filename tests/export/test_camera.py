@@ -10,15 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.export.random_networks import overlapping_network
 
 from heliograph.codec import registry
 from heliograph.codec.codec import Codec
+from heliograph.codec.pack import STRENGTH
 from heliograph.codec.stream import decode_stream
+from heliograph.device.encoder import LatentEncoder
+from heliograph.device.runtime import Model
 from heliograph.export import camera_source
 from heliograph.export.camera_boards import expected_stream, reference_latents
-from heliograph.export.needs import needs
+from heliograph.export.graph import read_graph
+from heliograph.export.needs import Rows, needs, side_of_slices
+from heliograph.export.network import network_file
 from heliograph.export.probe import synthetic_picture
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 FORMATS = ("HG_RGB888", "HG_RGB565", "HG_RGB565_SWAPPED", "HG_YUYV", "HG_UYVY", "HG_GREY")
 OK, BAD_CODEC, BAD_SIZE, NO_MEMORY, NO_ROW, OVER, NOT_SENT = range(7)
 Row = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
@@ -76,7 +83,7 @@ class Program:
         layered: bool = False,
         level: int = FIRST,
         spare: int = 0,
-        codec: ctypes.Array[ctypes.c_char] | None = None,
+        codec: ctypes.Array[ctypes.c_char] | ctypes.Structure | None = None,
         give_up_at: int | None = None,
         take: int | None = None,
     ) -> tuple[int, bytes, Camera, list[int]]:
@@ -148,6 +155,37 @@ def test_slices_smaller_than_tiles(large: Program, width: int, height: int) -> N
     assert large.needs.side == 8
     latents = reference_latents(large.codec, picture)
     assert stream == expected_stream(large.codec, latents, width, height, 463, side=8)
+
+
+class Arrays(ctypes.Structure):
+    """hg_codec."""
+
+    _fields_ = (
+        *[(name, ctypes.c_char_p) for name in ("network", "entropy")],
+        *[(name, ctypes.c_size_t) for name in ("network_size", "entropy_size")],
+        ("id", ctypes.c_uint8 * 8),
+        *[(name, ctypes.c_uint16) for name in ("side", "strength", "rounding")],
+    )
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 260), (90, 530)])
+def test_an_encoder_that_overlaps_in_slices_smaller_than_tiles(
+    small: Program, width: int, height: int
+) -> None:
+    """Its rows at a strip's end are needed by the next strip, so that lines and workspace share no memory."""
+    golden = Codec(GOLDEN / "codec")
+    encoder = overlapping_network(3, 16, golden.channels)
+    graph = read_graph(encoder)
+    rows = Rows(graph, 256)
+    assert (side_of_slices(rows, 16), rows.rests(8), rows.rests(16)) == (8, False, True)
+    network, entropy = network_file(graph, 256, golden.channels), golden.read("entropy.bin")
+    ident = (ctypes.c_uint8 * 8)(*golden.id)
+    arrays = Arrays(network, entropy, len(network), len(entropy), ident, 8, STRENGTH, 128)
+    picture = synthetic_picture(544)[:height, :width]
+    status, stream, _, _ = small.encode(flat(picture), width, codec=arrays, spare=100_000)
+    assert status == OK
+    reference = LatentEncoder(Model(encoder, reference=True), tile=256, channels=golden.channels)
+    assert stream == expected_stream(golden, reference.latents(picture), width, height, 623, side=8)
 
 
 def as_rgb565(picture: np.ndarray) -> np.ndarray:

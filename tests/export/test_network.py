@@ -237,6 +237,7 @@ def test_what_is_counted_without_a_compiler_is_what_c_asks_for(
     assert (lines.scratch, lines.kept * across + lines.halo) == (sizes[0], sizes[1])
     for n in range(1, side + 1):
         assert core.network_rests(network, ctypes.c_size_t(len(network)), n) == rows.rests(n)
+        assert core.network_divides(network, ctypes.c_size_t(len(network)), n) == rows.divides(n)
 
 
 def test_little_is_kept_between_bands(core: ctypes.CDLL) -> None:

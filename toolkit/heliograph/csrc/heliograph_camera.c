@@ -254,8 +254,8 @@ static hg_camera_status lay_out_memory(job *j, uint8_t *memory, size_t size) {
     if (hg_open(&state->model, codec->entropy, codec->entropy_size) != HG_OK ||
         hg_network_open(&state->network, codec->network, codec->network_size) != HG_OK ||
         state->network.channels != state->model.channels || side < 1 || state->network.tile / STRIDE % side ||
-        (side < state->network.tile / (uint32_t)STRIDE && state->network.tensor[state->network.tensors - 1u].fresh > 1))
-        return HG_CAMERA_BAD_CODEC; /* the last: a band might end one strip and begin the next */
+        !hg_network_divides(&state->network, side))
+        return HG_CAMERA_BAD_CODEC;
     j->layers = state->model.layers;
     strip = smaller(side, j->rows);
     j->header.side = j->rows > side || j->columns > side ? side : 0;

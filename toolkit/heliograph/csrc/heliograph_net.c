@@ -120,6 +120,21 @@ int hg_network_rests(const hg_network *n, uint32_t latents) {
     return 1;
 }
 
+int hg_network_divides(const hg_network *n, uint32_t latents) {
+    rows_of need, rows;
+    uint32_t tall, pixels, before;
+    for (tall = 1; tall <= (uint32_t)n->tile >> LATENT_SCALE; tall++) {
+        find_need(n, tall, 0, &need);
+        for (pixels = HG_BAND, before = 0; pixels < need.of[0] + (uint32_t)HG_BAND; pixels += HG_BAND) {
+            const uint32_t first = before;
+            count_rows(n, &need, pixels, &rows);
+            before = rows.of[n->tensors - 1u];
+            if (before > first && first / latents != (before - 1) / latents) return 0;
+        }
+    }
+    return 1;
+}
+
 /* ---- the file ---- */
 
 typedef struct {

@@ -52,6 +52,9 @@ size_t hg_network_kept(const hg_network *network, uint32_t across);
 /* Whether nothing is kept after a latent row that is a multiple of `rows` from the tile's top, if more follow. */
 int hg_network_rests(const hg_network *network, uint32_t rows);
 
+/* Whether no band ends one strip of so many rows of latents and begins the next. */
+int hg_network_divides(const hg_network *network, uint32_t rows);
+
 /* Rows and columns of pixels that so many rows and columns of a tile's latents need, from its corner. */
 uint32_t hg_network_pixels(const hg_network *network, uint32_t latents);
 

@@ -151,6 +151,16 @@ class Rows:
             before = now
         return True
 
+    def divides(self, latents: int) -> bool:
+        """Return whether no band ends one strip of so many rows of latents and begins the next."""
+        for tall in range(1, self._tile // STRIDE + 1):
+            before = 0
+            for rows, _ in self._bands(tall):
+                if rows[-1] > before and before // latents != (rows[-1] - 1) // latents:
+                    return False
+                before = rows[-1]
+        return True
+
 
 @dataclass(frozen=True)
 class Needs:
@@ -194,6 +204,12 @@ def alone(model: EntropyModel) -> EntropyModel:
     return replace(model, sets=model.sets[:1])
 
 
+def side_of_slices(rows: Rows, whole: int) -> int:
+    """Return the side of a slice in positions: `whole`, a tile's, or its largest divisor up to MOST_SIDE."""
+    fitting = [n for n in range(1, MOST_SIDE + 1) if whole % n == 0 and rows.divides(n)]
+    return whole if whole <= MOST_SIDE or not fitting else max(fitting)
+
+
 def needs(codec: Codec) -> Needs:
     """Return what a camera needs for a codec.
 
@@ -204,8 +220,7 @@ def needs(codec: Codec) -> Needs:
     graph, model = read_graph(codec.encoder), alone(codec.coder.model)
     network = network_file(graph, codec.tile, codec.channels)
     rows, whole = Rows(graph, codec.tile), codec.tile // STRIDE
-    fitting = [n for n in range(1, MOST_SIDE + 1) if whole % n == 0 and rows.rests(n)]
-    side = whole if whole <= MOST_SIDE or not fitting else max(fitting)
+    side = side_of_slices(rows, whole)
     return Needs(
         side=side,
         channels=codec.channels,

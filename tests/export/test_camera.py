@@ -342,7 +342,7 @@ def test_the_program_of_the_bundle_under_sanitizers(bundle: Path) -> None:
     assert int(told[1]) == len(stream) <= 1200
     decoded = decode_stream(stream, registry.open_codec("microcontroller"))
     assert (decoded.width, decoded.height) == (201, 150)
-    done = run(bundle, "./watched", "a.ppm", "b.helio", "60", "50")
+    done = run(bundle, "./watched", "a.ppm", "b.helio", "60", "20")
     assert done.returncode == 1
     assert "not even the coarsest level fits the bytes" in done.stderr
     assert not (bundle / "b.helio").exists()

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.export.random_networks import random_network
 
 from heliograph.codec import registry, tiles
+from heliograph.device.runtime import Model, available
 from heliograph.errors import ExportError
 from heliograph.export import tflm
 from heliograph.export.graph import read_graph
@@ -96,6 +97,18 @@ def test_latents_of_photographs_are_the_reference_kernels(name: str, core: ctype
         picture = picture[: picture.shape[0] // 16 * 16, : picture.shape[1] // 16 * 16]
         expected = latents_by_reference(codec.encoder, picture, codec.tile, codec.channels)
         assert np.array_equal(latents_in_c(core, network, picture, codec.channels), expected), path.name
+
+
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+def test_latents_are_those_of_every_runtimes_reference_kernels(core: ctypes.CDLL) -> None:
+    codec = registry.open_codec("microcontroller")
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    picture = load_srgb(sample_pictures(colour_only=True)[1])[: codec.tile, : codec.tile]
+    ours = latents_in_c(core, network, picture, codec.channels)
+    assert {"litert", "tf.lite"} <= set(available())
+    for runtime in available():
+        model = Model(codec.encoder, runtime=runtime, reference=True)
+        assert np.array_equal(model((picture ^ 0x80).view(np.int8)), ours), runtime
 
 
 @pytest.mark.parametrize("name", sorted(registry.shipped()))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from heliograph.codec import registry, tiles
 from heliograph.commands import batch
 from heliograph.commands.console import Console
-from heliograph.commands.inputs import STREAMS, Inputs, listed
+from heliograph.commands.inputs import STREAMS, SUFFIX, Inputs, listed
+from heliograph.commands.packets import Joined, add_key_option, has_packets, packet_key
 from heliograph.commands.quantities import megapixels
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import OutputError, StreamError
+from heliograph.errors import OutputError, PacketError, StreamError
 from heliograph.server.chains import decode_chains
 from heliograph.server.decoders import ARRIVING_PIXELS, KINDS, Decoder
 from heliograph.server.pipeline import Outcome, Pipeline
@@ -31,13 +32,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "streams",
         metavar="STREAM",
         nargs="*",
-        help=".helio streams, or folders of them: there, pictures that exist already are left out",
+        help=".helio streams, or folders of them: there, pictures that exist already are left out; or packets, of which "
+        "those that are there give the best picture of each that they are of",
     )
     parser.add_argument(
         "--list", metavar="FILE", help="streams are named in the lines of FILE, or of standard input: -"
     )
     batch.add_output_options(parser, ".png")
     add_decoder_options(parser)
+    add_key_option(parser)
     parser.add_argument(
         "--partial",
         action="store_true",
@@ -115,7 +118,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Decode every stream; return the exit code."""
     if arguments.engine == "ray":
         return _run_on_cluster(arguments)
-    streams = [Path(name) for name in arguments.streams]
+    paths = [Path(name) for name in arguments.streams]
+    packets = [path for path in paths if has_packets(path)]
+    code = _run_on_packets(arguments, packets) if packets else 0
+    streams = [path for path in paths if path not in packets or _has_streams(path)]
+    if packets and not streams and arguments.list is None:
+        return code
     inputs = Inputs(STREAMS, streams, arguments.out, ".png", listed=arguments.list, force=arguments.force)
     tasks = inputs.tasks()
     decoder = make_decoder(arguments, are_chosen=not inputs.is_lazy)
@@ -123,7 +131,28 @@ def run(arguments: argparse.Namespace) -> int:
     pipeline = Pipeline(decoder, write_picture, partial=arguments.partial, threads=arguments.threads)
     console = Console.of(arguments)
     report = batch.Report(console, inputs.count, lambda: inputs.skipped, is_many=inputs.is_many, words=WORDS)
-    return _tell(report, decode_chains(pipeline, report.sound(tasks), references))
+    return max(code, _tell(report, decode_chains(pipeline, report.sound(tasks), references)))
+
+
+def _has_streams(path: Path) -> bool:
+    return path.is_dir() and next(path.rglob(f"*{SUFFIX}"), None) is not None
+
+
+def _run_on_packets(arguments: argparse.Namespace, paths: list[Path]) -> int:
+    """Decode the best stream of each picture that packets are of; what is there already is made anew."""
+    joined = Joined(paths, arguments.out, packet_key(arguments.key_file))
+    console = Console.of(arguments)
+    if joined.refused:
+        console.warn(f"{joined.refused} packets are damaged, of another key, or of no picture, and were left out")
+    if not len(joined):
+        raise PacketError(
+            f"no picture in the packets of {', '.join(map(str, paths))}: too few have come, or --key-file is another; "
+            "decode again when more are there"
+        )
+    decoder = make_decoder(arguments)
+    pipeline = Pipeline(decoder, write_picture, partial=True, read=joined.read, threads=arguments.threads)
+    report = batch.Report(console, joined.__len__, lambda: 0, is_many=len(joined) > 1, words=WORDS)
+    return _tell(report, pipeline.run(report.sound(joined.tasks())), joined.note)
 
 
 def _run_on_cluster(arguments: argparse.Namespace) -> int:
@@ -152,7 +181,9 @@ def _run_on_cluster(arguments: argparse.Namespace) -> int:
     return _tell(report, cluster.run(tasks, settings, actors=arguments.actors, gpus=arguments.gpus))
 
 
-def _tell(report: batch.Report, outcomes: Iterable[Outcome]) -> int:
+def _tell(
+    report: batch.Report, outcomes: Iterable[Outcome], note: Callable[[Path | str], str] = lambda source: ""
+) -> int:
     with report:
         for outcome in outcomes:
             if outcome.error is not None:
@@ -161,5 +192,5 @@ def _tell(report: batch.Report, outcomes: Iterable[Outcome]) -> int:
             result = batch.Result(
                 outcome.width, outcome.height, outcome.stream_bytes, outcome.quality, outcome.seconds
             )
-            report.tell(outcome.task, result, loss=outcome.loss)
+            report.tell(outcome.task, result, loss="; ".join(filter(None, [note(outcome.task.source), outcome.loss])))
     return report.finish()

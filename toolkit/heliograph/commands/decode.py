@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "streams",
         metavar="STREAM",
         nargs="*",
-        help=".helio streams, or folders of them: there, pictures that exist already are left out; or packets, of which "
+        help=".helio streams, or folders of them: there, pictures that exist already are left out; or packets: "
         "those that are there give the best picture of each that they are of",
     )
     parser.add_argument(
@@ -143,7 +143,9 @@ def _run_on_packets(arguments: argparse.Namespace, paths: list[Path]) -> int:
     joined = Joined(paths, arguments.out, packet_key(arguments.key_file))
     console = Console.of(arguments)
     if joined.refused:
-        console.warn(f"{joined.refused} packets are damaged, of another key, or of no picture, and were left out")
+        console.warn(
+            f"{joined.refused} packets are damaged, of another key, or of no picture, and were left out"
+        )
     if not len(joined):
         raise PacketError(
             f"no picture in the packets of {', '.join(map(str, paths))}: too few have come, or --key-file is another; "
@@ -192,5 +194,7 @@ def _tell(
             result = batch.Result(
                 outcome.width, outcome.height, outcome.stream_bytes, outcome.quality, outcome.seconds
             )
-            report.tell(outcome.task, result, loss="; ".join(filter(None, [note(outcome.task.source), outcome.loss])))
+            report.tell(
+                outcome.task, result, loss="; ".join(filter(None, [note(outcome.task.source), outcome.loss]))
+            )
     return report.finish()

@@ -1,4 +1,4 @@
-"""Packets as files: `encode --packets` writes those of a picture, `decode` makes the best picture of those that are there."""
+"""Packets as files: `encode --packets` writes a picture's, `decode` makes the best picture of those that are there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 
 from heliograph.codec.rate import Rate
 from heliograph.commands import batch
-from heliograph.commands.console import Console
 from heliograph.commands.inputs import Refused
 from heliograph.commands.quantities import byte_count, count
 from heliograph.device.encoder import Encoder
@@ -58,8 +57,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--packets",
         type=count,
         metavar="N",
-        help="at most N packets of each picture instead of a stream, a file each in the folder OUT, any of which add up: "
-        "decode makes the best picture of those that arrive",
+        help="at most N packets of each picture instead of a stream, a file each in the folder OUT, any of which add "
+        "up: decode makes the best picture of those that arrive",
     )
     add_loss_options(parser, more="with --packets: ")
     parser.add_argument(
@@ -91,7 +90,11 @@ def packet_key(file: Path | None) -> bytes | None:
 
 def check_options(arguments: argparse.Namespace) -> None:
     """Raise RateError or PacketError for options that go only with packets, or only without."""
-    packet_only = {"--packet-bytes": arguments.packet_bytes, "--loss": arguments.loss, "--burst": arguments.burst}
+    packet_only = {
+        "--packet-bytes": arguments.packet_bytes,
+        "--loss": arguments.loss,
+        "--burst": arguments.burst,
+    }
     if arguments.packets is None:
         given = [name for name, value in packet_only.items() if value is not None]
         if given:
@@ -102,7 +105,9 @@ def check_options(arguments: argparse.Namespace) -> None:
             option = f"--{name.replace('_', '-')}"
             raise RateError(f"{option} and --packets exclude each other: packets have a size; give one")
     if arguments.memory is not None:
-        raise PacketError("--memory and --packets exclude each other: what may be lost is not referred to; give one")
+        raise PacketError(
+            "--memory and --packets exclude each other: what may be lost is not referred to; give one"
+        )
     if arguments.out is None:
         raise OutputError("--packets needs a folder for the packets: -o DIR")
 
@@ -133,7 +138,9 @@ class PacketEncoder:
             self._losses,
         )
         number = self._numbers.take(plan.parts)
-        made = Packetizer(stream, plan, self._device, number, key=self._key).packets(self._count // plan.parts)
+        made = Packetizer(stream, plan, self._device, number, key=self._key).packets(
+            self._count // plan.parts
+        )
         folder.write_packets(self._out, self._device, number, made)
         target = self._out / f"{folder.stem(self._device, number)}-*{folder.SUFFIX}"
         return replace(task, target=target), batch.Result.of(stream, time.perf_counter() - began)
@@ -159,8 +166,12 @@ class Joined:
                 name = folder.stem(one.device, one.picture)
                 source = str(place / f"{name}-*{folder.SUFFIX}")
                 self._streams[source] = one.stream
-                self._notes[source] = "" if one.is_whole else (
-                    f"{one.layers} of {one.of_layers} layers are there; {one.missing} more packets give the next"
+                self._notes[source] = (
+                    ""
+                    if one.is_whole
+                    else (
+                        f"{one.layers} of {one.of_layers} layers are there; {one.missing} more packets give the next"
+                    )
                 )
                 target = place / f"{name}.png" if out is None else Path(out) / f"{name}.png"
                 if out is not None and len(found) == len(paths) == 1 and _is_file(out):

@@ -88,7 +88,7 @@ class Arriving:
         return known, len(known) == end - start
 
     def _rebuilt(self, layer: Layer, at: int) -> bytes:
-        """Return a layer whose pieces begin at a byte of each packet, or what the packets that are there say as they are."""
+        """Return a layer whose pieces begin at a byte of each packet; with too few, what its first places have."""
         there = sorted(self._pieces)[: layer.needed]
         pieces = [self._pieces[place][at : at + layer.width] for place in there]
         lost = [] if len(there) < layer.needed else sorted(set(range(layer.needed)) - set(there))

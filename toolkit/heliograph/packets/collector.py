@@ -1,4 +1,4 @@
-"""From packets of any devices and pictures, in any order, to the best stream of each (PACKETS.md, section 4). Sans-IO."""
+"""From packets of any pictures, in any order, to the best stream of each (PACKETS.md, section 4). Sans-IO."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ MOST_ARRIVING = 1024  # parts of pictures
 MOST_DONE = 1 << 16  # pictures whose late packets are known as such
 
 Name = tuple[int, int]  # of a picture: device and number
-_Set = tuple[int, int, int, int, int]  # of packets that belong together: device, number, and what all have alike
+_Set = tuple[
+    int, int, int, int, int
+]  # of packets that belong together: device, number, and what all have alike
 
 
 @dataclass(frozen=True)
@@ -170,4 +172,3 @@ class Collector:
             parts.discard(together)
             if not parts:
                 self._parts.pop(name, None)
-

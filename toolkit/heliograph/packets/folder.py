@@ -1,4 +1,4 @@
-"""Packets as files, for scripts around modems: one a file, named by device, picture and place, read whatever the name."""
+"""Packets as files, for scripts around modems: one a file, named by device, picture and place."""
 
 from __future__ import annotations
 
@@ -19,12 +19,10 @@ def stem(device: int, picture: int) -> str:
     return f"{device:05d}-{picture:09d}"
 
 
-def write_packets(folder: Path, device: int, picture: int, packets: Iterable[bytes]) -> int:
-    """Write a picture's packets into a folder, a file each; return how many. OutputError if that cannot be done."""
-    count = 0
-    for count, packet in enumerate(packets, 1):  # noqa: B007 - the last is how many
-        write_where_told(folder / f"{stem(device, picture)}-{count - 1:05d}{SUFFIX}", packet)
-    return count
+def write_packets(folder: Path, device: int, picture: int, packets: Iterable[bytes]) -> None:
+    """Write a picture's packets into a folder, a file each; OutputError if that cannot be done."""
+    for number, packet in enumerate(packets):
+        write_where_told(folder / f"{stem(device, picture)}-{number:05d}{SUFFIX}", packet)
 
 
 def find_packets(path: Path) -> Iterator[Path]:

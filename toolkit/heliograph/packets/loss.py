@@ -43,6 +43,10 @@ class Losses:
             arriving += weight * arrivals(count, min(times * self.share, MOST_LOSS), self.burst)
         return np.asarray(np.cumsum(arriving[::-1])[::-1])
 
+    def likely(self, count: int, least: int) -> float:
+        """Return how likely it is that so many packets at least arrive if the share is just this one."""
+        return float(arrivals(count, self.share, self.burst)[least:].sum())
+
 
 def arrivals(count: int, share: float, burst: float) -> Floats:
     """Return how likely each number of packets is to arrive, float [count + 1].

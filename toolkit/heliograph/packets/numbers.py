@@ -16,8 +16,8 @@ SECONDS = 4  # of a number: those of the clock last for 34 years
 class PictureNumbers:
     """The number of the next picture, kept in a file.
 
-    It is the file's or the clock's, whichever is higher, so that a device whose file was lost goes on with numbers of its
-    own if its clock is right.
+    It is the file's or the clock's, whichever is higher, so that a device whose file was lost goes on with new numbers
+    if its clock is right.
 
     Raises:
         PacketError: the file is damaged; from `take`, there is no number left.

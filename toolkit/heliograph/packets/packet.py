@@ -15,7 +15,23 @@ from heliograph.packets.erasure import PLACES
 LEAST_BYTES, MOST_BYTES = 24, 1400
 PICTURES = 1 << 28  # picture numbers a device has in its life
 HEAD_BYTES, CHECK_BYTES, TAG_BYTES = 8, 2, 8
-WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)  # of the first layer's piece; the last code: all
+WIDTHS = (
+    1,
+    2,
+    3,
+    4,
+    6,
+    8,
+    12,
+    16,
+    24,
+    32,
+    48,
+    64,
+    96,
+    128,
+    192,
+)  # of the first layer's piece; the last code: all
 WHOLE = len(WIDTHS)
 KEY_PURPOSE = "heliograph packets 1"  # what the key of tags is derived for (LINK.md, section 5)
 _HEAD = struct.Struct("<HIBB")
@@ -51,7 +67,9 @@ def device_number(name: str) -> int:
 def carried(size: int, key: bytes | None) -> int:
     """Return how many bytes of pieces a packet of so many bytes carries; PacketError unless 24 to 1400."""
     if not LEAST_BYTES <= size <= MOST_BYTES:
-        raise PacketError(f"packets of {size} bytes, expected {LEAST_BYTES} to {MOST_BYTES}; give another size")
+        raise PacketError(
+            f"packets of {size} bytes, expected {LEAST_BYTES} to {MOST_BYTES}; give another size"
+        )
     return size - HEAD_BYTES - (CHECK_BYTES if key is None else TAG_BYTES)
 
 

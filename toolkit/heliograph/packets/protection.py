@@ -1,13 +1,13 @@
 """How many packets shall give each layer, so that the quality to be expected is greatest (priority encoding).
 
-Albanese et al. 1996, Puri and Ramchandran 1999. A byte that k packets give costs each packet of the picture 1/k byte. Of the
-stream's beginning each stretch has the k that makes likelihood times gain, less a price for these bytes, greatest; the price
-is the one at which the packets are just full.
+Albanese et al. 1996, Puri and Ramchandran 1999. A byte that k packets give costs each packet of the picture 1/k byte.
+Each stretch of the stream has the k that makes likelihood times gain, less a price for these bytes, greatest; of all
+prices the one is taken with which most can be expected of what fits the packets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,8 +18,11 @@ from heliograph.packets.packet import WIDTHS
 from heliograph.packets.plan import Layer, Plan
 
 MOST = 6  # layers
-Worth = Sequence[tuple[int, float]]  # bytes of a stream's beginning and the dB they give, both rising, from 0 bytes on
+Worth = Sequence[
+    tuple[int, float]
+]  # bytes of a stream's beginning and the dB they give, both rising, from 0 bytes on
 PLAN_BYTES = 3  # of the first layer that a layer more takes
+_STEPS = 8  # of layers changed a little, at most
 _PRICES = np.geomspace(1e-3, 10, 50)  # dB for a byte of each packet
 
 
@@ -51,20 +54,31 @@ def protect(worth: Worth, survival: Floats, carried: int, plan: Plan) -> Protect
         carried: bytes of pieces in a packet.
         plan: of the stream; its layers do not count.
     """
-    stretches = _Stretches(hull(worth), survival, plan.parts)
+    stretches, count = _Stretches(hull(worth), survival, plan.parts), len(survival) - 1
     best: Protection | None = None
     tried: set[tuple[Layer, ...]] = set()
-    for price in _PRICES:
-        layers = _fit(stretches.at(float(price)), carried, plan, len(survival) - 1)
+
+    def look(layers: tuple[Layer, ...] | None) -> bool:
+        """Take layers if more can be expected of them than of the best so far; return whether it is so."""
+        nonlocal best
         if layers is None or layers in tried:
-            continue
+            return False
         tried.add(layers)
         found = Plan(plan.size, plan.crc, layers, 0, plan.parts, plan.label)
         if not found.is_legal():
-            continue
+            return False
         value = expected(worth, survival, found)
-        if best is None or value > best.expected:
-            best = Protection(found, value)
+        if best is not None and value <= best.expected:
+            return False
+        best = Protection(found, value)
+        return True
+
+    for price in _PRICES:
+        look(_fit(stretches.at(float(price)), carried, plan, count))
+    for _ in range(_STEPS if best else 0):  # what the rounding to whole bytes and packets lost
+        near = list(_near(best.plan.layers, carried, plan, count))
+        if sum(look(layers) for layers in near) == 0:
+            break
     return best
 
 
@@ -113,10 +127,8 @@ class _Stretches:
         return [(self._points[b][0] - self._points[a][0], best(a, b)[0]) for a, b in pairwise(edges)]
 
 
-def _fit(
-    stretches: list[tuple[int, int]], carried: int, plan: Plan, count: int
-) -> tuple[Layer, ...] | None:
-    """Return layers whose pieces fill a packet; the last one takes what the others leave. None if that is too little."""
+def _fit(stretches: list[tuple[int, int]], carried: int, plan: Plan, count: int) -> tuple[Layer, ...] | None:
+    """Return layers whose pieces fill a packet, the last one with what the others leave; None if that is too little."""
     stretches = [(size, need) for size, need in stretches if size]
     for number in range(len(stretches), 0, -1):  # a layer too narrow for a byte of each packet joins the next
         layers = _fit_so_many(stretches[:number], carried, plan, count)
@@ -128,28 +140,43 @@ def _fit(
 def _fit_so_many(
     stretches: list[tuple[int, int]], carried: int, plan: Plan, count: int
 ) -> tuple[Layer, ...] | None:
-    blank = [Layer(1, 1)] * len(stretches)
-    head = len(Plan(plan.size, plan.crc, tuple(blank), 0, plan.parts, plan.label).to_bytes()) + len(stretches)
-    if len(stretches) == 1:
-        return _last([], carried, head, plan, count)
     layers: list[Layer] = []
-    left = carried
     for number, (size, need) in enumerate(stretches[:-1]):
-        size = -(-size // plan.parts) + (0 if number else head)
+        size = -(-size // plan.parts) + (0 if number else _head(plan, len(stretches)))
         width = max(round(size / need), 1)
         if not number:
             width = next((w for w in WIDTHS if w * need >= size), WIDTHS[-1])
             need = min(max(-(-size // width), 1), count)
-        if width >= left:
-            return None
         layers.append(Layer(max(need, layers[-1].needed if layers else 1), width))
-        left -= width
-    return _last(layers, left, head, plan, count)
+    return _filled(layers, carried, plan, count)
 
 
-def _last(
-    layers: list[Layer], width: int, head: int, plan: Plan, count: int
-) -> tuple[Layer, ...] | None:
-    there = sum(layer.needed * layer.width for layer in layers) - head
-    needed = max(-(-(-(-plan.size // plan.parts) - there) // width), layers[-1].needed if layers else 1)
-    return (*layers, Layer(needed, width)) if needed <= count else None
+def _near(
+    layers: tuple[Layer, ...], carried: int, plan: Plan, count: int
+) -> Iterator[tuple[Layer, ...] | None]:
+    """Yield layers that differ a little."""
+    for number, layer in enumerate(layers[:-1]):
+        at = WIDTHS.index(layer.width) if not number else 0
+        widths = (
+            WIDTHS[max(at - 1, 0) : at + 2] if not number else [layer.width + step for step in (-4, -1, 1, 4)]
+        )
+        changed = [Layer(layer.needed, width) for width in widths]
+        changed += [Layer(layer.needed + step, layer.width) for step in (-1, 1)]
+        for other in changed:
+            yield _filled([*layers[:number], other, *layers[number + 1 : -1]], carried, plan, count)
+
+
+def _filled(layers: list[Layer], carried: int, plan: Plan, count: int) -> tuple[Layer, ...] | None:
+    """Return layers with a last one for what is left of packets and stream; None if that is too little."""
+    left = carried - sum(layer.width for layer in layers)
+    if left < 1:
+        return None
+    there = sum(layer.needed * layer.width for layer in layers) - _head(plan, len(layers) + 1)
+    needed = max(-(-(-(-plan.size // plan.parts) - there) // left), layers[-1].needed if layers else 1)
+    return (*layers, Layer(needed, left)) if needed <= count else None
+
+
+def _head(plan: Plan, layers: int) -> int:
+    """Return the bytes of a plan with so many layers, at most."""
+    blank = Plan(plan.size, plan.crc, (Layer(1, 1),) * layers, 0, plan.parts, plan.label)
+    return len(blank.to_bytes()) + max(layers - 2, 0)

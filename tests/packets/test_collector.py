@@ -11,6 +11,7 @@ import pytest
 from tests.packets.conftest import Make
 
 from heliograph.packets import collector as collectors
+from heliograph.packets.arriving import PACKET_COST
 from heliograph.packets.collector import Collector
 from heliograph.packets.packet import WHOLE, Packet, read, write
 from heliograph.packets.packetizer import Packetizer
@@ -28,9 +29,11 @@ def test_each_layer_with_its_packets_and_no_sooner(packetizer: Make) -> None:
     spans, stream = made.plan.spans, stream_of(made)
     places = draw.sample(range(20, 255), 20)  # parity alone: nothing is there as it is
     for count, place in enumerate(places, 1):
-        told = collector.take(made.packet(place))
+        assert collector.take(made.packet(place))
         layers = sum(count >= needed for needed, _ in LAYERS)
-        assert told == ((7, 0) if count in (4, 10, 20) else None)
+        assert collector.better() == ([(7, 0)] if count in (4, 10, 20) else [])
+        lacks = [needed - count for needed, _ in LAYERS if needed > count]
+        assert list(collector.lacking()) == [(7, 0, lack) for lack in lacks[:1]]
         found = collector.best((7, 0))
         if not layers:
             assert found is None
@@ -100,7 +103,7 @@ def test_two_parts(packetizer: Make) -> None:
     assert found.stream == stream
     collector.finish((7, 40))
     assert collector.names() == []
-    assert collector.take(packets[25][1]) is None
+    assert not collector.take(packets[25][1])
 
 
 def test_pictures_and_devices_mixed_twice_and_in_any_order(packetizer: Make) -> None:
@@ -149,10 +152,19 @@ def test_what_was_finished_is_nothing_new(packetizer: Make) -> None:
     for place in range(20):
         collector.take(made.packet(place))
     collector.finish((7, 0))
-    assert collector._held == 0
-    assert collector.take(made.packet(30)) is None
+    assert collector.held == 0
+    assert not collector.take(made.packet(30))
     assert collector.best((7, 0)) is None
     assert len(collector._arriving) == 0
+
+
+def test_what_is_held_can_be_written_down(packetizer: Make) -> None:
+    made, collector = packetizer(*LAYERS, key=KEY), Collector(KEY)
+    sent = [made.packet(place) for place in (3, 200, 7)]
+    assert all(collector.take(packet) for packet in sent)
+    assert not collector.take(sent[1])
+    assert list(collector.packets()) == sent
+    assert collector.held == 3 * (68 + PACKET_COST)
 
 
 def test_keys(packetizer: Make) -> None:
@@ -188,7 +200,7 @@ def test_a_plan_that_is_none_costs_its_packets(packetizer: Make) -> None:
     collector, draw = Collector(), random.Random(6)
     for place in range(9):
         collector.take(write(Packet(1, 1, 9, place, 9, draw.randbytes(60))))
-    assert (collector.refused, len(collector._arriving), collector._held) == (1, 0, 0)
+    assert (collector.refused, len(collector._arriving), collector.held) == (1, 0, 0)
 
 
 def test_a_flood_of_pictures_that_never_come_is_bounded(
@@ -202,7 +214,7 @@ def test_a_flood_of_pictures_that_never_come_is_bounded(
         width = draw.choice((9, WHOLE))
         flood = Packet(draw.randrange(65536), number, width, draw.randrange(255), 255, draw.randbytes(1390))
         collector.take(write(flood))
-        most = max(most, collector._held)
+        most = max(most, collector.held)
         if number % 100 == 0:  # a second one before 121 others fill the memory
             collector.take(packets[number // 100 % 20])
     assert most <= 200_000
@@ -230,5 +242,5 @@ def test_many_small_pictures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("take", [lambda data: data[:-1], lambda data: b"", lambda data: data + b"\0"])
 def test_what_is_no_packet(packetizer: Make, take: Callable[[bytes], bytes]) -> None:
     collector = Collector()
-    assert collector.take(take(packetizer(*LAYERS).packet(0))) is None
+    assert not collector.take(take(packetizer(*LAYERS).packet(0)))
     assert collector.refused == 1

@@ -55,10 +55,10 @@ def by_equations(source: bytes, place: int) -> int:
             if row != column:
                 factor = rows[row][column]
                 rows[row] = [a ^ times(factor, b) for a, b in zip(rows[row], rows[column], strict=True)]
-    value = 0
-    for degree, row in enumerate(rows):
-        value ^= times(row[-1], power(points[place], degree))
-    return value
+    found = 0
+    for degree, solved in enumerate(rows):
+        found ^= times(solved[-1], power(points[place], degree))
+    return found
 
 
 @BOTH
@@ -202,10 +202,26 @@ def test_the_c_is_c99_and_clean_under_sanitizers(tmp_path: Path) -> None:
     source = (CSRC / "erasure.c").read_text(encoding="utf-8")
     assert set(re.findall(r"#include\s+(\S+)", source)) == {'"erasure.h"', "<string.h>"}
     (tmp_path / "program.c").write_text(PROGRAM)
-    core = [compiler, "-std=c99", "-O1", f"-I{CSRC}", "-c", CSRC / "erasure.c", "-o", tmp_path / "core.o"]
+    core: list[str | Path] = [
+        compiler,
+        "-std=c99",
+        "-O1",
+        f"-I{CSRC}",
+        "-c",
+        CSRC / "erasure.c",
+        "-o",
+        tmp_path / "core.o",
+    ]
     strict = ["-Wall", "-Wextra", "-Wconversion", "-Wsign-conversion", "-pedantic", "-Werror"]
     checks = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
     subprocess.run([*core, *strict, *checks], check=True)
-    whole = [compiler, "-std=c99", f"-I{CSRC}", *checks, tmp_path / "program.c", tmp_path / "core.o"]
+    whole: list[str | Path] = [
+        compiler,
+        "-std=c99",
+        f"-I{CSRC}",
+        *checks,
+        tmp_path / "program.c",
+        tmp_path / "core.o",
+    ]
     subprocess.run([*whole, "-o", tmp_path / "program"], check=True)
     assert subprocess.run([tmp_path / "program"]).returncode == 0

@@ -147,7 +147,7 @@ def test_the_stream_that_fits_packets(shipped: Codec, photo: np.ndarray, count: 
 
 def test_numbers_rise_over_restarts_and_lost_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = numbers.EPOCH + 4000.0
-    monkeypatch.setattr(numbers.time, "time", lambda: clock)
+    monkeypatch.setattr("time.time", lambda: clock)
     path = tmp_path / "numbers"
     first = PictureNumbers(path)
     assert [first.take(), first.take(3), first.take()] == [1000, 1001, 1004]

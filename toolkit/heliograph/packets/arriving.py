@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from heliograph.packets import plan as plans
 from heliograph.packets.erasure import rebuild
 from heliograph.packets.packet import WHOLE, WIDTHS, Packet
@@ -60,6 +62,11 @@ class Arriving:
             self._layers.append(data)
             at += layer.width
         return True
+
+    def packets(self, device: int, number: int) -> Iterator[Packet]:
+        """Yield the packets that have come."""
+        for place, pieces in self._pieces.items():
+            yield Packet(device, number, self._code, place, self._needed, pieces)
 
     @property
     def layers(self) -> int:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from crc32c import crc32c
 
 from heliograph.packets.arriving import Arriving
-from heliograph.packets.packet import read
+from heliograph.packets.packet import read, write
 
 MOST_HELD = 32 << 20  # bytes of memory for packets
 MOST_ARRIVING = 1024  # parts of pictures
@@ -26,7 +27,7 @@ class Arrived:
 
     Attributes:
         stream: its first bytes, that is a stream that is cut, or all of it.
-        size: bytes of the whole stream.
+        size, crc: bytes of the whole stream, and its CRC-32C.
         label: as in `Plan`.
         layers, of_layers: how many are there in full.
         missing: packets that give the next layer, of the part that lacks the most; 0 if all is there.
@@ -36,6 +37,7 @@ class Arrived:
     picture: int
     stream: bytes = field(repr=False)
     size: int
+    crc: int
     label: str
     layers: int
     of_layers: int
@@ -63,37 +65,62 @@ class Collector:
         self._arriving: OrderedDict[_Set, Arriving] = OrderedDict()
         self._parts: dict[Name, set[_Set]] = {}  # of a picture
         self._done: OrderedDict[Name, None] = OrderedDict()
+        self._better: dict[Name, None] = {}
         self._held = 0
         self.refused = 0
 
-    def take(self, data: bytes) -> Name | None:
-        """Take a packet; return the picture of which, with it, a part has a layer more."""
+    def take(self, data: bytes) -> bool:
+        """Take a packet; return whether it is a new one of a picture that may come."""
         packet = read(data, self._key)
         if packet is None:
             self.refused += 1
-            return None
+            return False
         if (packet.device, packet.picture) in self._done:
-            return None
+            return False
         together = (packet.device, packet.picture, packet.needed, packet.width_code, len(data))
         arriving = self._arriving.get(together)
         if arriving is None:
             arriving = self._arriving[together] = Arriving(packet)
         cost, layers = arriving.cost, arriving.layers
         if not arriving.take(packet):
-            return None
+            return False
         self._held += arriving.cost - cost
         self._make_room(together)
         if arriving.plan is not None and arriving.missing > 0:
-            return None
+            return True
         if not arriving.rebuild():
             self._drop(together)
             self.refused += 1
-            return None
-        if arriving.plan is None:
-            return None
-        name = (packet.device, packet.picture - arriving.plan.part)
-        self._parts.setdefault(name, set()).add(together)
-        return name if arriving.layers > layers else None
+            return False
+        if arriving.plan is not None:
+            name = (packet.device, packet.picture - arriving.plan.part)
+            self._parts.setdefault(name, set()).add(together)
+            if arriving.layers > layers:
+                self._better[name] = None
+        return True
+
+    def better(self) -> list[Name]:
+        """Return the pictures of which a part has a layer more since the last call."""
+        names = [name for name in self._better if name in self._parts]
+        self._better.clear()
+        return names
+
+    def lacking(self) -> Iterator[tuple[int, int, int]]:
+        """Yield device, number and missing packets of each part that is not all there, the oldest first."""
+        for (device, number, *_), arriving in self._arriving.items():
+            if arriving.missing > 0:
+                yield device, number, arriving.missing
+
+    def packets(self) -> Iterator[bytes]:
+        """Yield all packets that are held."""
+        for (device, number, *_), arriving in self._arriving.items():
+            for packet in arriving.packets(device, number):
+                yield write(packet, self._key)
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that packets take."""
+        return self._held
 
     def best(self, name: Name) -> Arrived | None:
         """Return what is there of a picture; None if that is not even its first byte.
@@ -154,7 +181,7 @@ class Collector:
         lacking = [one.missing for one in group if one.layers == layers] or [0]
         if len(by_part) < plan.parts:
             lacking.append(plan.layers[0].needed)
-        return Arrived(*name, stream, plan.size, plan.label, layers, len(plan.layers), max(lacking))
+        return Arrived(*name, stream, plan.size, plan.crc, plan.label, layers, len(plan.layers), max(lacking))
 
     def _make_room(self, newest: _Set) -> None:
         while self._held > MOST_HELD or len(self._arriving) > MOST_ARRIVING:

@@ -41,13 +41,13 @@ def collect(files: Iterable[Path], key: bytes | None = None) -> tuple[list[Arriv
     whole: list[Arrived] = []
     for file in files:
         try:
-            name = collector.take(read_regular(file, MOST_BYTES))
+            collector.take(read_regular(file, MOST_BYTES))
         except OSError:
             unread += 1
-            continue
-        if name is not None and (arrived := collector.best(name)) is not None and arrived.is_whole:
-            whole.append(arrived)
-            collector.finish(name)  # so that any number of pictures fits the memory
+        for name in collector.better():
+            if (arrived := collector.best(name)) is not None and arrived.is_whole:
+                whole.append(arrived)
+                collector.finish(name)  # so that any number of pictures fits the memory
     rest = [arrived for name in collector.names() if (arrived := collector.best(name)) is not None]
     found = sorted((*whole, *rest), key=lambda arrived: (arrived.device, arrived.picture))
     return found, unread + collector.refused

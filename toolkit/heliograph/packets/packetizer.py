@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from heliograph.packets.erasure import rebuild
 from heliograph.packets.packet import WHOLE, WIDTHS, Packet, write
 from heliograph.packets.plan import Plan, last_number
@@ -14,6 +16,9 @@ class Packetizer:
         plan: see `protection`; of part 0.
         device, picture: numbers, see `Packet`; with several parts the numbers that follow are used too.
         key: 32 bytes, or None.
+
+    Attributes:
+        digest: SHA-256 of the stream.
     """
 
     def __init__(
@@ -24,6 +29,7 @@ class Packetizer:
         last_number(picture, plan)
         self.plan, self.device, self.picture = plan, device, picture
         self._stream, self._key = stream, key
+        self.digest = hashlib.sha256(stream).digest()
         first = plan.layers[0].width
         self._width_code = WHOLE if len(plan.layers) == 1 else WIDTHS.index(first)
 

@@ -12,7 +12,7 @@ from heliograph.packets.packet import PICTURES, WHOLE, WIDTHS
 MOST_LAYERS = 16
 MOST_PARTS = 255
 MOST_STREAM = 1 << 26
-MOST_LABEL = 64
+MOST_LABEL = 160
 _PARTS, _LABEL, _RESERVED = 1 << 4, 1 << 5, 0xC0
 _CRC = struct.Struct("<I")
 
@@ -35,7 +35,7 @@ class Plan:
         layers: 1 to 16, from the most protected one; no `needed` is below the one before it.
         part, parts: which of how many that a stream of more than 255 packets has; part n takes the n-th number from the
             picture's.
-        label: ASCII that says which stream it is, at most 64 characters; or nothing.
+        label: ASCII that says which stream it is, at most 160 characters; or nothing.
     """
 
     size: int

@@ -75,7 +75,9 @@ def protect(worth: Worth, survival: Floats, carried: int, plan: Plan) -> Protect
 
     for price in _PRICES:
         look(_fit(stretches.at(float(price)), carried, plan, count))
-    for _ in range(_STEPS if best else 0):  # what the rounding to whole bytes and packets lost
+    for _ in range(_STEPS):  # what the rounding to whole bytes and packets lost
+        if best is None:
+            break
         near = list(_near(best.plan.layers, carried, plan, count))
         if sum(look(layers) for layers in near) == 0:
             break

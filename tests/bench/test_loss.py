@@ -55,7 +55,7 @@ def test_tables(
     )
     out = capsys.readouterr().out
     assert out.startswith(
-        "packets of 51 bytes, 28 to 28 a picture, 2 bits per pixel, planned for 10%; streams of "
+        "packets of 51 bytes, 29 to 29 a picture, 2 bits per pixel, planned for 10%; streams of "
     )
     none, most = (float(text) for text in re.findall(r"lost, bursts of 1: +([\d.]+) dB", out))
     assert none > most

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -102,31 +102,33 @@ class _Stretches:
     """Which stretches of a stream shall be layers, at a price for each byte of all packets."""
 
     def __init__(self, points: list[tuple[int, float]], survival: Floats, parts: int) -> None:
-        self._points, self._parts = points, parts
-        self._likely = survival[1:] ** parts
-        self._share = 1 / np.arange(1, len(survival)) / parts
+        self._points = points
+        self._pairs = list(combinations(range(len(points)), 2))
+        self._gains = np.array([points[b][1] - points[a][1] for a, b in self._pairs])[:, None] * (
+            survival[1:] ** parts
+        )
+        self._costs = np.array([points[b][0] - points[a][0] for a, b in self._pairs])[:, None] / (
+            np.arange(1, len(survival)) * parts
+        )
 
     def at(self, price: float) -> list[tuple[int, int]]:
         """Return bytes and packets needed of at most MOST stretches, neighbours joined where that loses the least."""
-        known: dict[tuple[int, int], tuple[int, float]] = {}
-
-        def best(start: int, end: int) -> tuple[int, float]:
-            if (start, end) not in known:
-                (a, low), (b, high) = self._points[start], self._points[end]
-                value = self._likely * (high - low) - self._share * (price * (b - a))
-                need = int(np.argmax(value))
-                known[start, end] = need + 1, float(value[need])
-            return known[start, end]
-
+        values = self._gains - price * self._costs
+        needs = np.argmax(values, axis=1)
+        best = values[np.arange(len(needs)), needs]
+        known = {
+            pair: (need, value)
+            for pair, need, value in zip(self._pairs, (needs + 1).tolist(), best.tolist(), strict=True)
+        }
         edges = list(range(len(self._points)))
         while len(edges) > 2:
             triples = list(zip(edges, edges[1:], edges[2:], strict=False))
-            lost = [best(a, b)[1] + best(b, c)[1] - best(a, c)[1] for a, b, c in triples]
+            lost = [known[a, b][1] + known[b, c][1] - known[a, c][1] for a, b, c in triples]
             least = int(np.argmin(lost))
-            if len(edges) - 1 <= MOST and lost[least] > price * PLAN_BYTES / best(0, edges[1])[0]:
+            if len(edges) - 1 <= MOST and lost[least] > price * PLAN_BYTES / known[0, edges[1]][0]:
                 break
             del edges[least + 1]
-        return [(self._points[b][0] - self._points[a][0], best(a, b)[0]) for a, b in pairwise(edges)]
+        return [(self._points[b][0] - self._points[a][0], known[a, b][0]) for a, b in pairwise(edges)]
 
 
 def _fit(stretches: list[tuple[int, int]], carried: int, plan: Plan, count: int) -> tuple[Layer, ...] | None:

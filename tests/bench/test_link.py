@@ -67,4 +67,4 @@ def test_parts_with_processes_print_their_figures(
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["nonsense"])
-    assert "choose from goodput, survival, cpu, others" in capsys.readouterr().err
+    assert "choose from goodput, survival, memory, cpu, others" in capsys.readouterr().err

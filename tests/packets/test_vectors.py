@@ -12,7 +12,7 @@ import pytest
 from tests.packets import make_vectors
 
 import heliograph
-from heliograph.packets import packet, word
+from heliograph.packets import collector, numbers, packet, plan, word
 from heliograph.packets.collector import Collector
 
 PAGE = Path(heliograph.__file__).with_name("PACKETS.md").read_text(encoding="utf-8")
@@ -50,6 +50,15 @@ def test_the_example_on_the_page(vectors: Any) -> None:
     starts = [bytes.fromhex(text)[8:9].hex() for text in first[:5]]
     assert f"`{' '.join(starts[:4])}`" in PAGE
     assert f"`{starts[4]}`" in PAGE
+
+
+def test_the_numbers_on_the_page() -> None:
+    assert f"`w[0]` is {', '.join(map(str, packet.WIDTHS))} for `W` 0 to {packet.WHOLE - 1}" in PAGE
+    assert f"| 1 to {plan.MOST_LABEL} |" in PAGE
+    assert f"{packet.LEAST_BYTES} to {packet.MOST_BYTES} bytes" in PAGE
+    assert f"Ours holds {collector.MOST_HELD >> 20} MiB and {collector.MOST_ARRIVING} parts" in PAGE
+    assert f'"{packet.KEY_PURPOSE}"' in PAGE
+    assert f"in units of {numbers.SECONDS} seconds" in PAGE
 
 
 def test_checks_by_hand(vectors: Any) -> None:

@@ -27,6 +27,7 @@ PACKET_BYTES = 256
 LOSSES = Losses(0.1)
 KEPT = 16  # pictures that were sent, of which more packets can be had
 KEPT_BYTES = 8 << 20
+MOST_PIXELS = 4_000_000  # of a picture whose beginnings are decoded to see what they are worth
 SPARE = 2  # times the packets of a picture that go at most, if there is nothing else to send
 
 
@@ -187,9 +188,10 @@ class OneWaySender(Listener):
         return _Sending(name, Packetizer(data, plan, self._number, number, key=self._key), count)
 
     def _codec_of(self, data: bytes) -> Codec | None:
-        """Return the codec whose values say what a stream's beginning is worth, if it is here and refers to nothing."""
+        """Return the codec whose values say what a stream's beginning is worth, if that is soon found."""
         try:
             header = container.open(data).header
-            return None if header.reference else self._registry.by_id(header.codec_id)
+            is_quick = not header.reference and header.width * header.height <= MOST_PIXELS
+            return self._registry.by_id(header.codec_id) if is_quick else None
         except HeliographError:
             return None

@@ -47,6 +47,9 @@ def test_survival_is_that_of_all_guesses() -> None:
     assert np.allclose(likely[1], sum(weight * (1 - share**2) for weight, share in each))
     assert np.allclose(likely[2], sum(weight * (1 - share) ** 2 for weight, share in each))
     assert np.allclose(Losses(0.0).survival(3), 1)
+    # Of two parts both fare as the guess that holds.
+    both = Losses(0.1).survival(2, 2)
+    assert np.allclose(both[2], sum(weight * (1 - share) ** 4 for weight, share in each))
 
 
 @pytest.mark.parametrize(
@@ -131,17 +134,21 @@ def photo_stream(shipped: Codec, photo: np.ndarray) -> bytes:
     return Encoder(shipped).encode(photo, Rate(max_bytes=6000))
 
 
-@pytest.mark.parametrize(("count", "carried"), [(1, 330), (3, 330), (40, 41), (20, 246), (300, 14)])
+@pytest.mark.parametrize(
+    ("count", "carried"), [(1, 330), (3, 330), (40, 41), (20, 246), (300, 14), (320, 14)]
+)
 def test_the_stream_that_fits_packets(shipped: Codec, photo: np.ndarray, count: int, carried: int) -> None:
     packer = Encoder(shipped).packer(photo)
     began = time.process_time()
-    stream, plan = fit(
+    stream, plan, each = fit(
         lambda most: packer.pack(Rate(max_bytes=most)).data, shipped, count, carried, Losses(0.1)
     )
     assert time.process_time() - began < 10
     assert plan.is_legal()
     assert plan.size == len(stream) <= count * carried
-    assert plan.layers[-1].needed * plan.parts <= count
+    assert plan.layers[-1].needed <= each <= 255
+    assert each * plan.parts <= count
+    assert plan.parts == (1 if count <= 306 else 2)
     assert sum(layer.width for layer in plan.layers) == carried
 
 

@@ -107,9 +107,9 @@ def send(
 ) -> Sent:
     """Return a picture in so many packets at most."""
     codec, packer, room = encoder.codec, encoder.packer(picture), carried(packet_bytes, None)
-    stream, plan = fit(lambda most: packer.pack(Rate(max_bytes=most)).data, codec, count, room, planned)
+    stream, plan, each = fit(lambda most: packer.pack(Rate(max_bytes=most)).data, codec, count, room, planned)
     made = Packetizer(stream, plan, 1, 1)
-    packets = made.packets(count // plan.parts)
+    packets = made.packets(each)
     began = time.thread_time()
     for place in range(240, 250):
         made.packet(place)

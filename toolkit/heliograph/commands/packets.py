@@ -130,7 +130,7 @@ class PacketEncoder:
         """Write a picture's packets; return where they are and what they hold."""
         began = time.perf_counter()
         packer = self._encoder.packer(load_srgb(Path(task.source)))
-        stream, plan = fit(
+        stream, plan, each = fit(
             lambda most: packer.pack(Rate(max_bytes=most)).data,
             self._encoder.codec,
             self._count,
@@ -138,10 +138,8 @@ class PacketEncoder:
             self._losses,
         )
         number = self._numbers.take(plan.parts)
-        made = Packetizer(stream, plan, self._device, number, key=self._key).packets(
-            self._count // plan.parts
-        )
-        folder.write_packets(self._out, self._device, number, made)
+        made = Packetizer(stream, plan, self._device, number, key=self._key)
+        folder.write_packets(self._out, self._device, number, made.packets(each))
         target = self._out / f"{folder.stem(self._device, number)}-*{folder.SUFFIX}"
         return replace(task, target=target), batch.Result.of(stream, time.perf_counter() - began)
 

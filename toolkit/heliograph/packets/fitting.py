@@ -18,13 +18,14 @@ from heliograph.packets.worth import PER_DOUBLING, guess, worth
 _TRIAL = 0.65  # share of all packets' bytes that the first stream takes
 _STEPS = (0.08, 0.04, 0.02)  # of the search for the best share, each around the best of the last
 _SMALLER = 0.97  # the next stream that is tried where one has no room
+_SPARED = 1.2  # of 255 packets: a few left out cost less than a second part, whose loss is that of both
 _SURE = 0.97  # how likely all of a stream shall arrive
 
 
 def fit(
     encode: Callable[[int], bytes], codec: Codec, count: int, carried: int, losses: Losses, *, label: str = ""
-) -> tuple[bytes, Plan]:
-    """Return the stream and the plan with which so many packets give the best picture, as far as can be expected.
+) -> tuple[bytes, Plan, int]:
+    """Return the stream and plan from which most can be expected of so many packets, and how many each part has.
 
     A stream of a likely size shows what its beginnings are worth; how that grows with its size is much the same for all
     pictures. The stream of the best size is then planned for by its own worth.
@@ -40,9 +41,9 @@ def fit(
     """
     if not 1 <= count <= PLACES * MOST_PARTS:
         raise PacketError(f"{count} packets, expected 1 to {PLACES * MOST_PARTS}; give another number")
-    parts = -(-count // PLACES)
-    survival = losses.survival(count // parts)
-    room = parts * (count // parts) * carried
+    parts = math.ceil(count / (PLACES * _SPARED))
+    each = min(count // parts, PLACES)
+    survival, room = losses.survival(each, parts), parts * each * carried
     try:
         stream = encode(max(int(_TRIAL * room), 1))
     except PictureError:  # that there are none so small is no reason yet
@@ -54,7 +55,7 @@ def fit(
         plan = Plan(len(stream), crc32c(stream), (), 0, parts, label)
         found = protect(worth(stream, codec), survival, carried, plan)
         if found is not None:
-            return stream, found.plan
+            return stream, found.plan, each
         size = int(_SMALLER * len(stream))
     raise PacketError(
         f"{count} packets that carry {carried} bytes each have no room for a picture; allow more or larger ones"
@@ -100,7 +101,7 @@ def plan_for(
         for count in range(math.ceil(least / (1 - losses.share)), PLACES + 1):
             if losses.likely(count, least) ** parts < _SURE:
                 continue
-            if (found := protect(curve, losses.survival(count), carried, plan)) is not None:
+            if (found := protect(curve, losses.survival(count, parts), carried, plan)) is not None:
                 return found.plan, count
     raise PacketError(
         f"a stream of {len(stream)} bytes is too large for packets that carry {carried}; make them larger"

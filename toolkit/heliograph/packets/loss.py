@@ -36,12 +36,13 @@ class Losses:
         if not 1 <= self.burst <= 1000:
             raise PacketError(f"burst is {self.burst:g}, expected 1 to 1000 packets; give such as 5")
 
-    def survival(self, count: int) -> Floats:
-        """Return how likely it is that at least k of so many packets arrive, float [count + 1] by k."""
-        arriving = np.zeros(count + 1)
-        for times, weight in _GUESSES:
-            arriving += weight * arrivals(count, min(times * self.share, MOST_LOSS), self.burst)
-        return np.asarray(np.cumsum(arriving[::-1])[::-1])
+    def survival(self, count: int, parts: int = 1) -> Floats:
+        """Return how likely it is that at least k of so many packets arrive, of each part; float [count + 1] by k."""
+        likely = np.zeros(count + 1)
+        for times, weight in _GUESSES:  # of which one holds for all parts
+            arriving = arrivals(count, min(times * self.share, MOST_LOSS), self.burst)
+            likely += weight * np.minimum(np.cumsum(arriving[::-1])[::-1], 1) ** parts
+        return likely
 
     def likely(self, count: int, least: int) -> float:
         """Return how likely it is that so many packets at least arrive if the share is just this one."""

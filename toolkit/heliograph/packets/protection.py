@@ -50,7 +50,7 @@ def protect(worth: Worth, survival: Floats, carried: int, plan: Plan) -> Protect
 
     Args:
         worth: up to all of the stream.
-        survival: float [n + 1], how likely it is that at least k of the n packets of a part arrive.
+        survival: float [n + 1], how likely it is that at least k of the n packets of each part arrive.
         carried: bytes of pieces in a packet.
         plan: of the stream; its layers do not count.
     """
@@ -90,7 +90,7 @@ def expected(worth: Worth, survival: Floats, plan: Plan) -> float:
     ends = np.interp([end for _, end in plan.spans], sizes, gains)
     value = gains[0]
     for before, after, layer in zip([gains[0], *ends[:-1]], ends, plan.layers, strict=True):
-        value += (after - before) * survival[layer.needed] ** plan.parts
+        value += (after - before) * survival[layer.needed]
     return float(value)
 
 
@@ -104,8 +104,8 @@ class _Stretches:
     def __init__(self, points: list[tuple[int, float]], survival: Floats, parts: int) -> None:
         self._points = points
         self._pairs = list(combinations(range(len(points)), 2))
-        self._gains = np.array([points[b][1] - points[a][1] for a, b in self._pairs])[:, None] * (
-            survival[1:] ** parts
+        self._gains = (
+            np.array([points[b][1] - points[a][1] for a, b in self._pairs])[:, None] * (survival[1:])
         )
         self._costs = np.array([points[b][0] - points[a][0] for a, b in self._pairs])[:, None] / (
             np.arange(1, len(survival)) * parts

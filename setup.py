@@ -1,4 +1,4 @@
-"""The optional C extension; everything else about the package is in pyproject.toml."""
+"""The optional C extensions; everything else about the package is in pyproject.toml."""
 
 import sys
 import sysconfig
@@ -27,7 +27,14 @@ setup(
             py_limited_api=not FREE_THREADED,
             extra_compile_args=[] if sys.platform == "win32" else ["-O3"],  # a fifth faster than under -O2
             optional=True,  # without a compiler the numpy code does the same, slower
-        )
+        ),
+        Extension(
+            "heliograph._jpeg",
+            ["toolkit/heliograph/csrc/jpeg.c"],
+            py_limited_api=not FREE_THREADED,
+            extra_compile_args=[] if sys.platform == "win32" else ["-O3"],
+            optional=True,  # without it, what libjpeg warns of in a damaged file is not seen
+        ),
     ],
     cmdclass={"bdist_wheel": StableWheel},
 )

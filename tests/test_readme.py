@@ -62,6 +62,11 @@ def test_the_readme_is_short_and_has_blocks_to_run() -> None:
     assert {language for language, _ in BLOCKS["README.md"]} == {"sh", "python"}
 
 
+def test_the_readme_names_what_it_is_bad_at() -> None:
+    text = " ".join(TEXTS["README.md"].split())
+    assert "On text, line drawings, gratings and saturated colours JPEG is better" in text
+
+
 @each_page
 def test_scripts_and_commands_exist(page: str) -> None:
     for script in re.findall(r"scripts/([\w-]+(?:\.py)?)", TEXTS[page]):

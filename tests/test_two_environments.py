@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from heliograph.bench.link_processes import SimulatedLine, command_of, fill
 from heliograph.cli import main
 from heliograph.codec.codec import Codec
 from heliograph.codec.stream import decode_stream
+from heliograph.device.spool import Spool
 
 DEVICE = Path(__file__).resolve().parents[1] / ".venv-device/bin"
 
@@ -34,6 +36,18 @@ def run(command: Path, *arguments: object) -> str:
 def test_the_device_has_no_framework(device: Path) -> None:
     installed = {p["name"].lower() for p in json.loads(run(device / "pip", "list", "--format", "json"))}
     assert not installed & {"tensorflow", "keras", "jax", "torch", "scikit-image"}
+
+
+def test_the_device_can_send(device: Path, tmp_path: Path) -> None:
+    Spool(tmp_path / "spool")
+    (name,) = fill(tmp_path, 1, 3000, seed=1)
+    with SimulatedLine("--baud", "460800") as line:
+        receiving = subprocess.Popen(command_of("receive", line.ends[1], tmp_path), stdout=subprocess.DEVNULL)
+        spool = ["--spool", tmp_path / "spool", "--device", "river", "--once"]
+        sent = run(device / "heliograph", "send", "--port", line.ends[0], *spool)
+        receiving.terminate()
+        receiving.wait(20)
+    assert f"sent: name {name}" in sent
 
 
 def test_the_wheel_carries_codecs_and_no_checkpoints(device: Path) -> None:

@@ -46,7 +46,7 @@ def test_without_any_runtime_the_error_names_what_to_install(
     with pytest.raises(RuntimeUnavailableError) as caught:
         Encoder(codec)
     assert str(caught.value).startswith("no TFLite runtime can be loaded: ")
-    assert "pip install 'heliograph[device]'" in str(caught.value)
+    assert "pip install 'ai-edge-litert" in str(caught.value)
 
 
 def test_an_unknown_runtime_is_refused(codec: Codec) -> None:

@@ -71,7 +71,7 @@ def test_on_a_device_it_names_what_installs_the_rest() -> None:
     assert "device               encode, capture, preview: ok" in lines
     at = next(n for n, line in enumerate(lines) if line.startswith("server "))
     assert lines[at].endswith("on TensorFlow: lacks keras, tensorflow")
-    assert lines[at + 1] == "in the repository's folder: pip install '.[server]'"
+    assert lines[at + 1] == "pip install 'keras<4,>=3.15' 'tensorflow<2.22,>=2.21'"
     assert run_doctor(DEVICE, "--role", "device", "--quiet").returncode == 0
 
 

@@ -62,7 +62,7 @@ def test_what_is_missing_old_or_broken_is_named() -> None:
         "cobs 1.2.1 or later, not 1.2.0",
         "cryptography that works: no libssl",
     ]
-    assert found.install == "pip install '.[link]'"
+    assert found.install == "pip install 'pyserial>=3.5' 'cobs>=1.2.1' 'cryptography>=42'"
 
 
 def test_a_device_needs_a_runtime_that_runs() -> None:

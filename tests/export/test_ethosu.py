@@ -100,7 +100,7 @@ def test_utilisation_is_of_the_named_accelerator() -> None:
 def test_a_missing_vela_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     graph = read_graph(registry.open_codec("accelerator").encoder)
     with pytest.raises(
-        RuntimeUnavailableError, match=r"is not a program.*pip install 'heliograph\[export\]'"
+        RuntimeUnavailableError, match=r"is not a program.*pip install 'tflite>=2.18' .*'ethos-u-vela>=5.2'"
     ):
         compile_model(b"", graph, "ethos-u55-128", vela=str(tmp_path / "vela"))
 

@@ -80,7 +80,7 @@ def test_without_cobs_the_error_names_the_install_line(monkeypatch: pytest.Monke
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr("importlib.import_module", missing)
-    with pytest.raises(LinkError, match=r"pip install 'heliograph\[link\]'"):
+    with pytest.raises(LinkError, match=r"pip install .*'cobs>=1.2.1'"):
         FrameCoder()
 
 

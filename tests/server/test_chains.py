@@ -32,7 +32,9 @@ def run(
     shown: dict[str, Picture] = {}
     decoder = Decoder(codec, "preview")
     decoder.references = References(decoder.registry)
-    pipeline = Pipeline(decoder, lambda target, picture: shown.update({target: picture}), threads=threads)
+    pipeline = Pipeline(
+        decoder, lambda target, picture, told: shown.update({target: picture}), threads=threads
+    )
     tasks = [Task(folder / f"{number}.helio", str(number)) for number in order]
     outcomes = list(decode_chains(pipeline, tasks, decoder.references))
     assert len(outcomes) == len(order)

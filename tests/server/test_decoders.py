@@ -31,7 +31,8 @@ def test_without_keras_auto_is_the_preview(codec: Codec, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "heliograph.server.decoder", None)  # importing it fails
     assert isinstance(open_decoder("auto", codec), PreviewDecoder)
     with pytest.raises(
-        RuntimeUnavailableError, match=r"pip install 'heliograph\[server\]', or use --decoder preview"
+        RuntimeUnavailableError,
+        match=r"'tensorflow<2.22,>=2.21', or use --decoder preview",
     ):
         open_decoder("server", codec)
 

@@ -44,7 +44,7 @@ class Kept:
         self.pictures: dict[Path, npt.NDArray[np.uint8]] = {}
         self.delay = delay
 
-    def __call__(self, path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    def __call__(self, path: Path, picture: npt.NDArray[np.uint8], told: dict[str, str]) -> None:
         time.sleep(self.delay)
         if path.name == "full.png":
             raise OutputError("no room")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from heliograph.train.loop import Adam, Budget, learning_rate
+from heliograph.train.loop import FEWEST_STEPS, Adam, Budget, learning_rate, train
 
 
 def test_the_learning_rate_rises_stays_and_falls() -> None:
@@ -36,3 +39,42 @@ def test_a_scaled_layer_moves_by_its_share_of_the_learning_rate() -> None:
     model.train_on_batch(np.ones((8, 4)), np.ones((8, 2)))
     moved = [np.abs(a - b).max() for a, b in zip(model.get_weights(), before, strict=True)]
     assert np.allclose(moved, [0.1, 0.1, 0.001, 0.001], rtol=1e-3)
+
+
+class Shrinks(keras.Model):  # type: ignore[misc]
+    """A weight whose square is the loss."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+    def call(self, x: object) -> object:
+        y = self.dense(x)
+        self.add_loss(keras.ops.mean(y**2))
+        return y
+
+
+class Ones(keras.utils.PyDataset):  # type: ignore[misc]
+    """A supply that has no end."""
+
+    offset = 0
+
+    def __len__(self) -> int:
+        return 7
+
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32]]:
+        return (np.ones((2, 3), np.float32),)
+
+
+def test_few_minutes_are_some_steps_all_the_same_and_nothing_is_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Shrinks()
+    model(np.ones((2, 3), np.float32))
+    path = tmp_path / "qat.npz"
+    train(model, Ones(), path, budget=Budget(0.001), peak=0.01, resume=False)
+    rows = [row.split(",") for row in path.with_suffix(".csv").read_text(encoding="ascii").splitlines()]
+    assert rows[0] == ["step", "seconds", "learning_rate", "loss", "bpp", "psnr"]
+    assert int(rows[-1][0]) == FEWEST_STEPS
+    assert {tuple(row[4:]) for row in rows[1:]} == {("", "")}
+    assert "nan" not in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from heliograph.commands import train as command
 from heliograph.device.encoder import Encoder
 from heliograph.pictures import load_srgb
 from heliograph.server.decoder import ServerDecoder
+from heliograph.train import stages
 from heliograph.train.run import SHARES, Run
 from heliograph.train.stages import STAGES
 
@@ -76,3 +78,18 @@ def test_a_finished_run_is_a_codec_that_encodes_and_decodes(finished: Run, codec
     decoded = decode_stream(Encoder(codec).encode(picture, Rate(quality=90)), codec)
     shown = ServerDecoder(codec).decode(decoded)
     assert ((shown / 255 - picture / 255) ** 2).mean() < 0.002  # over 27 dB, a DCT's worth
+
+
+def test_too_few_minutes_are_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    run = Run(codec="accelerator", photos=tmp_path, folder=tmp_path / "run")
+    monkeypatch.setattr(stages, "STAGES", dict.fromkeys(stages.STAGES, lambda run, budget: time.sleep(0.05)))
+    stages.train(run, 3, say=told.append)
+    assert [line.split(",")[0] for line in told] == ["3 minutes show that training works"]
+    told.clear()
+    stages.train(run, 0.001, say=told.append)
+    assert told[1].startswith("this took 0.0 minutes and not 0.001: a trained stage takes 100 steps at least")
+    told.clear()
+    stages.train(run, 60, say=told.append)
+    stages.train(run, 3, steps=2, say=told.append)
+    assert told == []

@@ -114,8 +114,7 @@ def encode(
 
     from heliograph import opened
     from heliograph.codec.rate import Rate
-    from heliograph.pictures import load_srgb
-    from heliograph.srgb import to_srgb, upright
+    from heliograph.pictures import image_srgb, load_srgb
 
     rate = Rate(quality=quality, max_bytes=max_bytes, bpp=bpp)
     if isinstance(picture, str | Path):
@@ -123,7 +122,7 @@ def encode(
     elif isinstance(picture, np.ndarray):
         pixels = picture
     else:
-        pixels = to_srgb(upright(picture))
+        pixels = image_srgb(picture)
     return opened.encode(pixels, rate, codec)
 
 

@@ -12,14 +12,13 @@ import os
 import shutil
 import sys
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator
 
+from heliograph import forks
+
 LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-_lock = (
-    threading.RLock()
-)  # a descriptor belongs to all threads: two that exchange it would not both put it back
+_lock = forks.Lock()  # a descriptor belongs to all threads: two that exchange it would not both put it back
 
 
 def silence() -> None:
@@ -31,6 +30,11 @@ def silence() -> None:
 def show() -> None:
     """Want all of it."""
     os.environ[LEVEL] = "0"
+
+
+# A child that begins while a thread here has exchanged the descriptor would never get its own back.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.__enter__, after_in_parent=lambda: _lock.__exit__(None, None, None))
 
 
 @contextlib.contextmanager

@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As on standard error: a name that the terminal's encoding lacks is shown somehow, and stops nothing.
         sys.stdout.reconfigure(errors="backslashreplace")
+    console.show_logged()
     progress.be_quiet(parsed.quiet)
     (chatter.show if parsed.verbose else chatter.silence)()
     # Pillow's warning of honest 100 megapixels: the limit of a stream is checked before a pixel is decoded.

@@ -82,3 +82,8 @@ class SpoolBoundError(SpoolError):
 
 class CameraError(HeliographError):
     """A picture source cannot be opened, or gave no picture."""
+
+
+def cause(error: Exception) -> str:
+    """Return what another package's error says, and of which kind it is where its text alone tells little."""
+    return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"

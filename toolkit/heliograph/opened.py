@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Hashable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from heliograph import forks
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import Registry, open_codec
@@ -18,7 +18,7 @@ from heliograph.server.decoders import Decoder
 REGISTRY = Registry()  # of the decoders that were asked for without a codec of their own
 _encoders: dict[tuple[bytes, int], Encoder] = {}  # by codec and side of a slice
 _decoders: dict[Hashable, Decoder] = {}  # by kind and the hashes of a codec's files
-_encoding, _opening = threading.Lock(), threading.Lock()
+_encoding, _opening = forks.Lock(), forks.Lock()
 
 
 def encode(

@@ -34,7 +34,7 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
 from heliograph.errors import CodecError, RuntimeUnavailableError, StreamError
-from heliograph.srgb import to_srgb, upright
+from heliograph.pictures import image_srgb
 
 FORMAT = "HELIO"
 _FIRST_READ = 4096  # bytes; the header of an ordinary stream takes 32
@@ -167,7 +167,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = image.encoderinfo
     rate = Rate(options.get("quality"), options.get("max_bytes"), options.get("bpp"))
     slice_tiles = int(options.get("slice_tiles", 0))
-    picture, codec = to_srgb(upright(image)), options.get("codec", "accelerator")
+    picture, codec = image_srgb(image), options.get("codec", "accelerator")
     file.write(opened.encode(picture, rate, codec, slice_tiles=slice_tiles))
 
 

@@ -14,7 +14,13 @@ Picture = npt.NDArray[np.uint8]  # [H, W, 3], sRGB
 
 
 class CodecDecoder(Protocol):
-    """The decoder of one codec: a stream's integers to pixels, one picture or a batch of equal shape."""
+    """The decoder of one codec: a stream's integers to pixels, one picture or a batch of equal shape.
+
+    Attributes:
+        file: of the codec's folder, which holds its weights.
+    """
+
+    file: str
 
     def decode(self, decoded: Decoded) -> Picture:
         """Return the picture, uint8 [height, width, 3] sRGB."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from heliograph import forks
 from heliograph.codec import container
 from heliograph.codec.recent import Recent
 from heliograph.codec.registry import Registry
@@ -44,7 +44,7 @@ class StreamFolders:
         self._changed: list[int] = []  # when each folder had been changed last, as it was looked at
         self._ids: dict[Path, bytes | None] = {}  # None: cannot be decoded
         self._recent = Recent() if recent is None else recent
-        self._lock = threading.RLock()
+        self._lock = forks.Lock()
 
     def chain(self, data: bytes, name: str = "") -> list[bytes]:
         """Return the streams that a stream builds on, the oldest first, itself last.

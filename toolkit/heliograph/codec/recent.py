@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 
+from heliograph import forks
 from heliograph.codec.values import ReferencePicture
 
 MOST_BYTES = 64 << 20  # of values: a picture of two megapixels has three million
@@ -20,7 +20,7 @@ class Recent:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes, self._bytes = most_bytes, 0
         self._pictures: OrderedDict[bytes, ReferencePicture] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
 
     def add(self, picture: ReferencePicture) -> None:
         """Keep a picture."""

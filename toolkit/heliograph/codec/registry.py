@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from heliograph import forks
 from heliograph.codec.codec import MANIFEST, Codec
 from heliograph.errors import CodecError
 
@@ -48,7 +48,7 @@ class Registry:
 
     def __init__(self, added: Iterable[Codec] = ()) -> None:
         self._codecs = {codec.id: codec for codec in added}
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
 
     @property
     def known(self) -> list[Codec]:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from heliograph import progress
 from heliograph.codec import container, levels
+from heliograph.commands import standard
 from heliograph.commands.console import Console, report_error
-from heliograph.commands.inputs import Refused
+from heliograph.commands.inputs import Inputs, Refused
 from heliograph.errors import HeliographError
 from heliograph.server.pipeline import Task
 
@@ -46,9 +47,15 @@ def add_output_options(parser: argparse.ArgumentParser, suffix: str) -> None:
         "-o",
         "--out",
         metavar="OUT",
-        help=f"folder for the results, or a file for a single input; default: beside each input, as {suffix}",
+        help=f"folder for the results, or a file for a single input, or -: standard output; default: beside each "
+        f"input, as {suffix}",
     )
     parser.add_argument("-f", "--force", action="store_true", help="replace results that exist already")
+
+
+def goes_to_standard_output(inputs: Inputs) -> bool:
+    """Return whether the one result there is goes to standard output, so that words must not."""
+    return standard.is_standard(inputs.out) or (inputs.out is None and standard.HERE in inputs.paths)
 
 
 class Report:

@@ -1,4 +1,8 @@
-"""Fit a codec to the pictures of one's own cameras: contexts and tables; the encoder stays as it is."""
+"""Fit a codec to the pictures of one's own cameras: contexts and tables; the encoder stays as it is.
+
+The new codec has another id, so that devices and servers both need its files. What it brings is printed, measured on
+pictures held out, and may be nothing: on 18 pictures from drones it saved 0.3 %, on 12 ordinary photographs none.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,13 @@ from heliograph.codec.codec import MANIFEST
 from heliograph.codec.manifest import check_name
 from heliograph.commands.console import Console
 from heliograph.commands.quantities import above_zero, count, seed
-from heliograph.errors import OutputError, RuntimeUnavailableError
+from heliograph.errors import OutputError, RuntimeUnavailableError, cause
+from heliograph.extras import install
 
 NAME = "calibrate"
-HELP = "fit a codec's contexts and tables to a site's pictures"
+HELP = (
+    "fit a codec's contexts and tables to a site's pictures, and say what that saves: little, of few pictures"
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,9 +69,9 @@ def run(arguments: argparse.Namespace) -> int:
             calibration = importlib.import_module("heliograph.train.calibration")
             loop = importlib.import_module("heliograph.train.loop")
             curves = importlib.import_module("heliograph.measure.curves")
-    except ImportError as error:
+    except Exception as error:  # a package that does not fit its numpy raises anything
         raise RuntimeUnavailableError(
-            f"calibrating needs Keras, TensorFlow and SciPy ({error}): pip install 'heliograph[train,validate,device]'"
+            f"calibrating needs Keras, TensorFlow and SciPy ({cause(error)}): {install('train', 'validate', 'device')}"
         ) from error
     codec = registry.open_codec(arguments.codec)
     if (arguments.out / MANIFEST).exists():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -26,15 +27,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class Console:
-    """Where a command's words go: `as_json` for results as JSON, `is_quiet` for nothing that is not asked for."""
+    """Where a command's words go.
+
+    Attributes:
+        as_json: results as JSON.
+        is_quiet: nothing that is not asked for.
+        beside: results on standard error, as standard output has the data.
+    """
 
     as_json: bool = False
     is_quiet: bool = False
+    beside: bool = False
 
     @classmethod
-    def of(cls, arguments: argparse.Namespace) -> Console:
+    def of(cls, arguments: argparse.Namespace, *, beside: bool = False) -> Console:
         """Return what `add_options` asks for."""
-        return cls(arguments.json, arguments.quiet)
+        return cls(arguments.json, arguments.quiet, beside)
 
     def result(self, values: Mapping[str, object], lines: str | Iterable[str]) -> None:
         """Print a result: its values as one line of JSON, or as lines of text; names, paths and numbers.
@@ -43,9 +51,15 @@ class Console:
             OutputError: standard output takes no more.
         """
         if self.as_json:
-            _print(json.dumps(dict(values), default=str))
+            self._print(json.dumps(dict(values), default=str))
         elif not self.is_quiet:
-            _print(lines if isinstance(lines, str) else "\n".join(lines))
+            self._print(lines if isinstance(lines, str) else "\n".join(lines))
+
+    def _print(self, text: str) -> None:
+        if self.beside:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            _print(text)
 
     def note(self, text: str) -> None:
         """Print a line about how things go, on standard error."""
@@ -55,6 +69,21 @@ class Console:
     def warn(self, text: str) -> None:
         """Print a line about something that is not as it should be, on standard error, whatever was asked for."""
         print(f"heliograph: {text}", file=sys.stderr, flush=True)
+
+
+class Logged(logging.Handler):
+    """Prints what the package logs as `Console.warn` does; standard error is looked up anew each time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record."""
+        print(f"heliograph: {self.format(record)}", file=sys.stderr, flush=True)
+
+
+def show_logged() -> None:
+    """Print what the package logs from now on; once, however often this is called."""
+    logger = logging.getLogger("heliograph")
+    if not any(isinstance(handler, Logged) for handler in logger.handlers):
+        logger.addHandler(Logged(logging.WARNING))
 
 
 def _print(text: str) -> None:

@@ -1,28 +1,34 @@
-"""Decode .helio streams to PNG pictures, by the server's network or the small int8 preview decoder."""
+"""Decode .helio streams to PNG or JPEG pictures, by the server's network or the small int8 preview decoder."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from heliograph.codec import registry, tiles
-from heliograph.commands import batch
+from heliograph.commands import batch, standard
 from heliograph.commands.console import Console
 from heliograph.commands.inputs import STREAMS, SUFFIX, Inputs, listed
 from heliograph.commands.packets import Joined, add_key_option, has_packets, packet_key
 from heliograph.commands.quantities import megapixels
 from heliograph.device.runtime import RUNTIMES
 from heliograph.errors import OutputError, PacketError, StreamError
+from heliograph.files import write_where_told
+from heliograph.pictures import SUFFIXES, jpg, png
 from heliograph.server.chains import decode_chains
-from heliograph.server.decoders import ARRIVING_PIXELS, KINDS, Decoder
+from heliograph.server.decoders import ARRIVING_PIXELS, KINDS, MOST_BYTES, Decoder, read_stream
 from heliograph.server.pipeline import Outcome, Pipeline
 from heliograph.server.references import References
-from heliograph.server.watch import write_picture
 
 NAME = "decode"
 HELP = ".helio streams to pictures, on the host"
+JPEG, JPEG_QUALITY = {".jpg", ".jpeg"}, 95
 WORDS = ("decoded", "pictures", "decodes")
 
 
@@ -33,12 +39,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="STREAM",
         nargs="*",
         help=".helio streams, or folders of them: there, pictures that exist already are left out; or packets: "
-        "those that are there give the best picture of each that they are of",
+        "those that are there give the best picture of each that they are of; -: standard input",
     )
     parser.add_argument(
         "--list", metavar="FILE", help="streams are named in the lines of FILE, or of standard input: -"
     )
     batch.add_output_options(parser, ".png")
+    parser.add_argument(
+        "--jpeg",
+        nargs="?",
+        type=int,
+        choices=range(1, 101),
+        const=JPEG_QUALITY,
+        metavar="Q",
+        help=f"JPEG files of quality Q instead of PNG ({JPEG_QUALITY}); for a single picture -o NAME.jpg does it too",
+    )
     add_decoder_options(parser)
     add_key_option(parser)
     parser.add_argument(
@@ -118,18 +133,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Decode every stream; return the exit code."""
     if arguments.engine == "ray":
         return _run_on_cluster(arguments)
-    paths = [Path(name) for name in arguments.streams]
+    paths = [standard.path(name) for name in arguments.streams]
     packets = [path for path in paths if has_packets(path)]
     code = _run_on_packets(arguments, packets) if packets else 0
     streams = [path for path in paths if path not in packets or _has_streams(path)]
     if packets and not streams and arguments.list is None:
         return code
-    inputs = Inputs(STREAMS, streams, arguments.out, ".png", listed=arguments.list, force=arguments.force)
+    suffix = ".png" if arguments.jpeg is None else ".jpg"
+    inputs = Inputs(STREAMS, streams, arguments.out, suffix, listed=arguments.list, force=arguments.force)
     tasks = inputs.tasks()
+    _check_suffix(inputs, arguments)
     decoder = make_decoder(arguments, are_chosen=not inputs.is_lazy)
     decoder.references = references = References(decoder.registry, arguments.memory)
-    pipeline = Pipeline(decoder, write_picture, partial=arguments.partial, threads=arguments.threads)
-    console = Console.of(arguments)
+    write = functools.partial(_write, quality=arguments.jpeg)
+    pipeline = Pipeline(decoder, write, partial=arguments.partial, read=_read, threads=arguments.threads)
+    console = Console.of(arguments, beside=batch.goes_to_standard_output(inputs))
     report = batch.Report(console, inputs.count, lambda: inputs.skipped, is_many=inputs.is_many, words=WORDS)
     return max(code, _tell(report, decode_chains(pipeline, report.sound(tasks), references)))
 
@@ -152,9 +170,40 @@ def _run_on_packets(arguments: argparse.Namespace, paths: list[Path]) -> int:
             "decode again when more are there"
         )
     decoder = make_decoder(arguments)
-    pipeline = Pipeline(decoder, write_picture, partial=True, read=joined.read, threads=arguments.threads)
+    write = functools.partial(_write, quality=None)
+    pipeline = Pipeline(decoder, write, partial=True, read=joined.read, threads=arguments.threads)
     report = batch.Report(console, joined.__len__, lambda: 0, is_many=len(joined) > 1, words=WORDS)
     return _tell(report, pipeline.run(report.sound(joined.tasks())), joined.note)
+
+
+def _check_suffix(inputs: Inputs, arguments: argparse.Namespace) -> None:
+    """Refuse a name that says another kind of file than is written."""
+    if inputs.is_many or inputs.out is None or inputs.out.endswith("/") or os.path.isdir(inputs.out):  # noqa: PTH112 - of a name that is too long pathlib raises
+        return
+    suffix = Path(inputs.out).suffix.lower()
+    if suffix in (*SUFFIXES - JPEG - {".png"}, SUFFIX):
+        raise OutputError(
+            f"{inputs.out} says {suffix}, and pictures are written as .png or .jpg; give such a name"
+        )
+    if suffix == ".png" and arguments.jpeg is not None:
+        raise OutputError(f"{inputs.out} says PNG, and --jpeg asks for JPEG; leave one out")
+
+
+def _read(source: Path | str) -> bytes:
+    return standard.read(MOST_BYTES) if standard.is_standard(source) else read_stream(Path(source))
+
+
+def _write(
+    target: Path | str, picture: npt.NDArray[np.uint8], told: dict[str, str], *, quality: int | None
+) -> None:
+    """Write a picture as its name says, or as --jpeg does."""
+    if quality is None and Path(target).suffix.lower() in JPEG:
+        quality = JPEG_QUALITY
+    data = png(picture, told) if quality is None else jpg(picture, quality, told)
+    if standard.is_standard(target):
+        standard.write(data)
+    else:
+        write_where_told(Path(target), data)
 
 
 def _run_on_cluster(arguments: argparse.Namespace) -> int:
@@ -164,6 +213,8 @@ def _run_on_cluster(arguments: argparse.Namespace) -> int:
         raise StreamError(
             "--engine ray takes streams that refer to no others; decode with --memory and no engine"
         )
+    if arguments.jpeg is not None:
+        raise OutputError("--engine ray writes PNG files; leave --jpeg out")
     if arguments.out is None:
         raise OutputError("--engine ray needs a folder or URL for the pictures: -o OUT")
     sources = [*arguments.streams, *(listed(arguments.list) if arguments.list else ())]

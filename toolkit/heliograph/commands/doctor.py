@@ -52,7 +52,7 @@ def lines(facts: dict[str, Any]) -> list[str]:
         state = "ok" if role["works"] else f"lacks {', '.join(role['missing'])}"
         out.append(_row(name, f"{ROLES[name].what}: {state}"))
         if role["install"]:
-            out.append(_row("", f"in the repository's folder: {role['install']}"))
+            out.append(_row("", role["install"]))
     out += ["", "this installation"]
     slow = "not built: entropy coding is 20 times slower; install a C compiler and install heliograph again"
     out.append(_row("C core", "built" if facts["core"] else slow))

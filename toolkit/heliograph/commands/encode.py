@@ -9,12 +9,13 @@ import argparse
 import time
 from pathlib import Path
 
-from heliograph.commands import batch, encoding, packets
+from heliograph.commands import batch, encoding, packets, standard
 from heliograph.commands.console import Console
 from heliograph.commands.inputs import SUFFIX, Inputs, Kind
 from heliograph.errors import HeliographError, OutputError, PictureError
 from heliograph.files import write_where_told
-from heliograph.pictures import SUFFIXES, load_srgb
+from heliograph.pictures import SUFFIXES, load_srgb, read_srgb
+from heliograph.server.decoders import MOST_BYTES
 from heliograph.server.pipeline import Task
 from heliograph.validate import digests
 
@@ -29,8 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "pictures",
         metavar="PICTURE",
         nargs="+",
-        type=Path,
-        help="JPEG, PNG, TIFF, WebP, AVIF ..., or folders of them: there, what has a stream already is left out",
+        type=standard.path,
+        help="JPEG, PNG, TIFF, WebP, AVIF ..., or folders of them: there, what has a stream already is left out; "
+        "-: standard input",
     )
     batch.add_output_options(parser, SUFFIX)
     encoding.add_options(parser)
@@ -55,6 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     packets.check_options(arguments)
     inputs = Inputs(PICTURES, arguments.pictures, arguments.out, SUFFIX, force=arguments.force)
     tasks = inputs.tasks()
+    beside = batch.goes_to_standard_output(inputs)
+    if beside and arguments.with_digest:
+        raise OutputError("--with-digest writes a file beside the stream; give a file with -o")
     encoder, rate = encoding.make_encoder(arguments), encoding.rate(arguments)
     memory = encoding.make_memory(arguments, encoder.codec, arguments.memory) if arguments.memory else None
     in_packets = packets.PacketEncoder(arguments, encoder) if arguments.packets else None
@@ -63,11 +68,17 @@ def run(arguments: argparse.Namespace) -> int:
         if in_packets:
             return in_packets.encode(task)
         began, target = time.perf_counter(), Path(task.target)
-        picture = load_srgb(Path(task.source))
+        if standard.is_standard(task.source):
+            picture = read_srgb(standard.read(MOST_BYTES), "standard input")
+        else:
+            picture = load_srgb(Path(task.source))
         height, width = picture.shape[:2]
         packed = encoder.pack(picture, rate, memory.candidates(width, height) if memory else ())
         data = packed.data
-        write_where_told(target, data)
+        if standard.is_standard(target):
+            standard.write(data)
+        else:
+            write_where_told(target, data)
         if memory:  # only now: nothing may refer to a stream that nobody has
             memory.add(data, packed.as_reference())
         if arguments.with_digest:
@@ -75,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         return task, batch.Result.of(data, time.perf_counter() - began)
 
     report = batch.Report(
-        Console.of(arguments),
+        Console.of(arguments, beside=beside),
         inputs.count,
         lambda: inputs.skipped,
         is_many=inputs.is_many,

@@ -8,8 +8,9 @@ from pathlib import Path
 from heliograph.codec import chain, registry
 from heliograph.codec.codec import MANIFEST, PREVIEW, SERVER, Codec
 from heliograph.codec.description import describe
+from heliograph.commands import standard
 from heliograph.commands.console import Console
-from heliograph.server.decoders import read_stream
+from heliograph.server.decoders import MOST_BYTES, read_stream
 
 NAME = "info"
 HELP = "describe a stream or a codec"
@@ -20,13 +21,15 @@ Described = tuple[dict[str, object], list[tuple[str, str]]]  # values for progra
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "file", metavar="FILE", help="a .helio stream, a codec's folder, or a shipped codec's name"
+        "file",
+        metavar="FILE",
+        help="a .helio stream (-: standard input), a codec's folder, or a shipped codec's name",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the description; return the exit code."""
-    path = Path(arguments.file)
+    path = standard.path(arguments.file)
     if path.name == MANIFEST and path.is_file():
         path = path.parent
     if path.is_dir() or (arguments.file in registry.shipped() and not path.exists()):
@@ -38,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _stream(path: Path) -> Described:
-    data = read_stream(path)
+    data = standard.read(MOST_BYTES) if standard.is_standard(path) else read_stream(path)
     stream = chain.open(data)
     stream.check_whole()
     told = describe(stream)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from heliograph.commands import standard
 from heliograph.errors import HeliographError, OutputError, StreamError
 from heliograph.server.pipeline import Task
 
@@ -49,6 +50,8 @@ class Inputs:
     after its input: photo.helio. Inputs that differ in nothing but their suffix keep it: photo.jpg.helio and
     photo.png.helio. Results of a folder keep their place in it.
 
+    An input "-" is standard input, and its result standard output if OUT is not given; OUT may be "-" too.
+
     Of folders and lists a result that is there is left and counted in `skipped`, unless `force` is set, so that the
     same command goes on where it was interrupted. Of inputs given one by one it is an error.
 
@@ -85,6 +88,10 @@ class Inputs:
         """
         if not self.paths and self.listed is None:
             raise self.kind.error(f"no {self.kind.word}s: give files, a folder, or --list FILE")
+        if self.is_many and (standard.is_standard(self.out) or standard.HERE in self.paths):
+            raise OutputError(
+                "standard input and output take one picture; give one, or files and a folder with -o"
+            )
         if self.is_many and self.out is not None and Path(self.out).is_file():
             raise OutputError(f"{self.out} is a file, expected a folder for many results; give one with -o")
         return self._checked()
@@ -93,6 +100,8 @@ class Inputs:
         """Return how many inputs there are, for a progress bar; None if that cannot be known."""
         if self.listed == "-":
             return None
+        if standard.HERE in self.paths:
+            return 1
         named = 0 if self.listed is None else sum(1 for _ in listed(self.listed))
         return named + sum(
             sum(1 for _ in self._walk(path)) if os.path.isdir(path) else 1 for path in self.paths
@@ -108,6 +117,9 @@ class Inputs:
                 yield pair
                 continue
             source, target = pair
+            if standard.is_standard(target):
+                yield Task(source, target)
+                continue
             place = hash(os.path.abspath(target))
             problem = ""
             if place in taken:
@@ -138,7 +150,10 @@ class Inputs:
 
     def _pairs(self) -> Iterator[tuple[Path, Path] | Refused]:
         """Yield every input and its result, or why it has none."""
-        out = None if self.out is None else Path(self.out)
+        out = None if self.out is None else standard.path(self.out)
+        if standard.HERE in self.paths and (out is None or str(self.out).endswith("/") or os.path.isdir(out)):
+            yield standard.HERE, standard.HERE if out is None else out / f"stdin{self.suffix}"
+            return
         is_folder = out is not None and (
             self.is_many or str(self.out).endswith(("/", os.sep)) or os.path.isdir(out)
         )

@@ -19,7 +19,8 @@ from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.commands import chains
 from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError
+from heliograph.errors import OutputError, PictureError, RuntimeUnavailableError, cause
+from heliograph.extras import install
 from heliograph.files import write_where_told
 from heliograph.pictures import load_srgb, png
 from heliograph.server.decoders import open_decoder
@@ -52,10 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         maps = importlib.import_module("heliograph.validate.maps")
         metrics = importlib.import_module("heliograph.measure.metrics")
-    except ImportError as error:
-        raise RuntimeUnavailableError(
-            f"inspecting needs {error}: pip install 'heliograph[validate]'"
-        ) from error
+    except Exception as error:  # a package that does not fit its numpy raises anything
+        raise RuntimeUnavailableError(f"inspecting needs {cause(error)}: {install('validate')}") from error
     targets = _targets(arguments)
     codecs = registry.Registry([registry.open_codec(arguments.codec)] if arguments.codec else [])
     stream = chain.open(chains.read(arguments.stream, arguments.memory, codecs))

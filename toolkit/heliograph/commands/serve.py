@@ -15,6 +15,7 @@ from urllib.parse import quote
 from heliograph.commands.console import Console
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.errors import OutputError, RuntimeUnavailableError
+from heliograph.extras import install
 from heliograph.server.decoders import KINDS
 
 NAME = "serve"
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         page: Any = importlib.import_module("heliograph.server.page")
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"the page needs starlette and uvicorn ({error}): pip install 'heliograph[serve]'"
+            f"the page needs starlette and uvicorn ({error}): {install('serve')}"
         ) from error
     from heliograph.server.live import Live
 

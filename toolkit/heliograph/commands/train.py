@@ -12,7 +12,8 @@ from heliograph.codec import registry
 from heliograph.codec.codec import MANIFEST, Codec
 from heliograph.commands.console import Console
 from heliograph.commands.quantities import above_zero, count, seed
-from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError
+from heliograph.errors import OutputError, RuntimeUnavailableError, TrainingError, cause
+from heliograph.extras import install
 from heliograph.samples import copy_samples
 
 NAME = "train"
@@ -50,7 +51,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR", help="folder of the run: checkpoints and codec"
     )
     parser.add_argument(
-        "--minutes", type=above_zero, default=60.0, metavar="N", help="wall clock of all stages (%(default)g)"
+        "--minutes",
+        type=above_zero,
+        default=60.0,
+        metavar="N",
+        help="wall clock of the trained stages; other work adds some minutes (%(default)g)",
     )
     parser.add_argument(
         "--steps", type=count, metavar="N", help="of each stage, instead of --minutes: repeatable by the seed"
@@ -88,9 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
             known = importlib.import_module("heliograph.train.networks").ENCODERS
             decoder = importlib.import_module("heliograph.server.decoder")
             decoders = importlib.import_module("heliograph.server.network").DECODERS
-    except ImportError as error:
+    except Exception as error:  # a framework that does not fit its numpy, protobuf or driver raises anything
         raise RuntimeUnavailableError(
-            f"training needs Keras and TensorFlow ({error}): pip install 'heliograph[train]'"
+            f"training needs Keras and TensorFlow ({cause(error)}): {install('train')}"
         ) from error
     finished = Codec(Path(arguments.codec)) if (Path(arguments.codec) / MANIFEST).is_file() else None
     if finished is None and arguments.codec not in known:
@@ -132,6 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
                 steps=arguments.steps,
                 stop_after=arguments.stop_after,
                 begin=begin,
+                say=console.note,
             )
     except loop.Paused as pause:
         console.result(

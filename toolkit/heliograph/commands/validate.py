@@ -19,7 +19,8 @@ from heliograph.commands.console import Console
 from heliograph.commands.encoding import add_memory_options
 from heliograph.commands.quantities import count
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import RuntimeUnavailableError
+from heliograph.errors import RuntimeUnavailableError, cause
+from heliograph.extras import install
 from heliograph.files import write_where_told
 from heliograph.pictures import list_pictures, load_srgb
 from heliograph.samples import sample_pictures
@@ -115,14 +116,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Examine a codec; return the exit code: 1 where a requirement is missed or a stream is not as recorded."""
+    """Examine a codec; return the exit code: 1 where a requirement is missed, a stream is another, a part failed."""
     console = Console.of(arguments)
     try:
         harness = importlib.import_module("heliograph.validate.harness")
         page = importlib.import_module("heliograph.validate.page")
-    except ImportError as error:
+    except Exception as error:  # a package that does not fit its numpy raises anything
         raise RuntimeUnavailableError(
-            f"measuring needs SciPy ({error}): pip install 'heliograph[validate]'"
+            f"measuring needs SciPy ({cause(error)}): {install('validate')}"
         ) from error
     gate = importlib.import_module("heliograph.validate.gate")
     cache = importlib.import_module("heliograph.measure.cache")
@@ -160,7 +161,7 @@ def run(arguments: argparse.Namespace) -> int:
     for line in missed:
         console.warn(f"missed: {line}")
     failed = report.figures.get("streams", {}).get("failed", 0)
-    return EXIT_MISSED if missed or failed else 0
+    return EXIT_MISSED if missed or failed or "failed" in report.figures else 0
 
 
 def _pictures(arguments: argparse.Namespace) -> tuple[list[str], list[npt.NDArray[np.uint8]]]:
@@ -261,6 +262,7 @@ def lines(figures: dict[str, Any]) -> list[str]:
     """Return the main figures as lines of text."""
     codec = figures["codec"]
     out = [f"codec {codec['name']} ({codec['id']}), {len(figures['pictures'])} pictures, {codec['runtime']}"]
+    out += importlib.import_module("heliograph.validate.verdict").judge(figures).lines()
     if "rate_distortion" in figures:
         out += _curve_lines(figures["rate_distortion"])
         out += importlib.import_module("heliograph.validate.picture_by_picture").lines(figures)

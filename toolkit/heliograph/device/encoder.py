@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from heliograph import forks
 from heliograph.codec import levels, tiles
 from heliograph.codec.codec import Codec
 from heliograph.codec.memory import Memory
@@ -80,6 +81,8 @@ class LatentEncoder:
 class Encoder(LatentEncoder):
     """A codec's encoder on a runtime: pictures to streams; see `Model` for its arguments, and both for errors.
 
+    Safe in several threads.
+
     Args:
         codec: see `open_codec`.
         slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
@@ -107,6 +110,7 @@ class Encoder(LatentEncoder):
         self.codec, self.slice_tiles, self.layered = codec, slice_tiles, layered
         self.strength = 0 if fast else STRENGTH
         self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory
+        self._remembering = forks.Lock()
 
     def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
         """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
@@ -145,8 +149,9 @@ class Encoder(LatentEncoder):
         if self.memory is None:
             return self.pack(picture, rate).data
         height, width = picture.shape[:2]
-        packed = self.pack(picture, rate, self.memory.candidates(width, height))
-        self.memory.add(packed.data, packed.as_reference())
+        with self._remembering:  # pictures come one after the other, and each may refer to those before
+            packed = self.pack(picture, rate, self.memory.candidates(width, height))
+            self.memory.add(packed.data, packed.as_reference())
         return packed.data
 
     def _packers(

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from heliograph.extras import install
+
 
 @dataclass(frozen=True)
 class Package:
@@ -83,11 +85,6 @@ class Fitness:
         return not self.missing
 
 
-def install_line(role: str) -> str:
-    """Return the command that installs what a role needs."""
-    return f"pip install '.[{role}]'"
-
-
 def is_older(version: str, oldest: str) -> bool:
     """Return whether a version is before another, by their numbers."""
     got, wanted = ([int(n) for n in re.findall(r"\d+", text)[:3]] for text in (version, oldest))
@@ -117,4 +114,4 @@ def fitness(
             missing.append(f"{package.name} {package.oldest} or later, not {version}")
         elif package.name in problems:
             missing.append(f"{package.name} that works: {problems[package.name]}")
-    return Fitness(missing, install_line(role) if missing else "")
+    return Fitness(missing, install(role) if missing else "")

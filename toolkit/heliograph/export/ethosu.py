@@ -13,8 +13,9 @@ from heliograph.errors import ExportError
 from heliograph.export.findings import Finding
 from heliograph.export.graph import Graph
 from heliograph.export.tools import last_line, need_tool, run_tool
+from heliograph.extras import install
 
-INSTALL = "pip install 'heliograph[export]', or name it with --vela"
+INSTALL = f"{install('export')}, or name it with --vela"
 LEAST_UTILISATION = 0.5
 GATE = "ethos-u55-128"  # where the least utilisation is required
 FEW_PIECES = 4  # commands that a layer may become; 2x2/2 and 3x3 layers become one or two

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from heliograph.errors import CodecError, RuntimeUnavailableError
+from heliograph.extras import install
 
 # Options of an operation that its rules look at, by schema table. A table that is not here has none that matter.
 _OPTIONS = {
@@ -164,7 +165,7 @@ def _schema() -> Any:
         import tflite
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"reading .tflite files needs the package tflite ({error}): pip install 'heliograph[export]'"
+            f"reading .tflite files needs the package tflite ({error}): {install('export')}"
         ) from error
     return tflite
 

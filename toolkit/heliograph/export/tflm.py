@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from heliograph.errors import ExportError, RuntimeUnavailableError
 from heliograph.export.graph import Graph
+from heliograph.extras import install
 
-INSTALL = "pip install 'heliograph[export]' on x86-64 Linux"
+INSTALL = f"{install('export')} on x86-64 Linux"
 # Operations by their method of MicroMutableOpResolver, where it is not the name in words.
 _METHODS = {
     "CONV_2D": "AddConv2D",

@@ -11,6 +11,7 @@ import threading
 from typing import Any
 
 from heliograph.errors import LinkError
+from heliograph.extras import install
 
 DEFAULT_BAUD = 115200
 BITS_PER_BYTE = 10  # 8N1: a start and a stop bit
@@ -44,30 +45,30 @@ class Port:
         try:
             self._serial = importlib.import_module("serial")
         except ImportError as error:
-            raise LinkError(f"a port needs pySerial ({error}): pip install 'heliograph[link]'") from error
+            raise LinkError(f"a port needs pySerial ({error}): {install('link')}") from error
         self.url = url
         try:
-            self._port: Any = self._serial.serial_for_url(
-                url, baudrate=baud, timeout=0, write_timeout=0, rtscts=hardware_flow, exclusive=True
-            )
-        except (self._serial.SerialException, OSError, ValueError) as error:
+            self._port: Any = self._open(baud, hardware_flow=hardware_flow)
+        except Exception as error:  # pySerial lets termios.error and whatever else a driver causes through
             raise LinkError(f"cannot open port {url}: {self._reason(error)}") from error
         self._stopping = threading.Event()
         self._pipe: tuple[int, int] | None = None
         self._lost = ""
         try:
             self._fd: int = self._port.fileno()
-        except (
-            AttributeError,
-            OSError,
-            ValueError,
-        ):  # rfc2217://, loop://: bytes come through a thread and a pipe
+        except Exception:  # rfc2217://, loop://: bytes come through a thread and a pipe
             self._pipe = os.pipe()
             self._fd = self._pipe[0]
             os.set_blocking(self._fd, False)
             self._port.write_timeout = None  # their writes take all at once, or fail with a timeout of 0
             self._thread = threading.Thread(target=self._pump, daemon=True)
             self._thread.start()
+
+    def _open(self, baud: int, *, hardware_flow: bool) -> Any:
+        options: dict[str, Any] = {"baudrate": baud, "timeout": 0, "rtscts": hardware_flow}
+        if not self.url.lower().startswith("rfc2217:"):  # which knows neither, and refuses to open with them
+            options |= {"write_timeout": 0, "exclusive": True}
+        return self._serial.serial_for_url(self.url, **options)
 
     def wait(self, seconds: float, *, to_write: bool, wake: int | None = None) -> None:
         """Wait until bytes have come, can be written, `wake` (a file descriptor) is readable, or time is over."""
@@ -88,7 +89,7 @@ class Port:
             with contextlib.suppress(BlockingIOError):
                 if data := os.read(self._fd, _READ):
                     return data
-        except (self._serial.SerialException, OSError, ValueError, TypeError) as error:
+        except Exception as error:  # as at the opening
             raise self._lost_error(error) from error
         if self._lost:
             raise LinkError(self._lost)
@@ -103,7 +104,7 @@ class Port:
             return int(self._port.write(data))
         except self._serial.SerialTimeoutException:
             return 0
-        except (self._serial.SerialException, OSError, ValueError, TypeError) as error:
+        except Exception as error:  # as at the opening
             raise self._lost_error(error) from error
 
     def close(self) -> None:

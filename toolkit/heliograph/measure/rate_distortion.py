@@ -70,6 +70,10 @@ def measure_baseline(name: str, picture: Picture, quality: int, perceptual: bool
     return row
 
 
+class BaselineError(Exception):
+    """Another codec failed on a picture: its curve cannot be drawn, and all others can."""
+
+
 class Gathered:
     """Rows in the order asked for, kept in the cache as they come, so that an interrupted run loses little."""
 
@@ -94,7 +98,10 @@ class Gathered:
         """Take what is done from the front, or with `wait` everything."""
         while self._pending and (wait or self._pending[0][2].done()):
             quality, key, future = self._pending.popleft()
-            row = future.result()
+            try:
+                row = future.result()
+            except Exception as error:  # whatever a library makes of a picture
+                raise BaselineError(f"at {quality}: {type(error).__name__}: {error}") from error
             if key:
                 self._cache.put(key, row)
             self.rows[quality].append(row)
@@ -115,7 +122,11 @@ def baseline_rows(
     advance: Advance = lambda: None,
     perceptual: bool = False,
 ) -> Rows:
-    """Encode and decode pictures with a baseline at its list of qualities; one row a picture."""
+    """Encode and decode pictures with a baseline at its list of qualities; one row a picture.
+
+    Raises:
+        BaselineError: it failed on one of them.
+    """
     if pool is None:
         with ThreadPoolExecutor(2) as threads:  # Pillow's codecs release the interpreter's lock
             return baseline_rows(name, pictures, pool=threads, cache=cache, advance=advance)

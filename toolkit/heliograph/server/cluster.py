@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.errors import OutputError, RuntimeUnavailableError, StreamError
+from heliograph.extras import install
 from heliograph.files import write_whole
 from heliograph.pictures import png
 from heliograph.server.decoders import Decoder
@@ -33,7 +34,7 @@ def load(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise RuntimeUnavailableError(
-            f"--engine ray needs Ray and fsspec ({error}): pip install 'heliograph[cluster]'"
+            f"--engine ray needs Ray and fsspec ({error}): {install('cluster')}"
         ) from error
 
 
@@ -46,10 +47,10 @@ def read_place(place: Any) -> bytes:
         raise StreamError(f"cannot read {place}: {type(error).__name__}: {error}; check the place") from error
 
 
-def write_place(place: Any, picture: npt.NDArray[np.uint8]) -> None:
+def write_place(place: Any, picture: npt.NDArray[np.uint8], told: Mapping[str, str] | None = None) -> None:
     """Write a picture as PNG to a path or URL, whole or not at all; OutputError if that fails."""
     system, path = load("fsspec").core.url_to_fs(str(place))
-    data = png(picture)
+    data = png(picture, told)
     try:
         if "file" in np.atleast_1d(system.protocol):
             Path(path).parent.mkdir(parents=True, exist_ok=True)

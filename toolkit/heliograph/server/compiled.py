@@ -36,13 +36,15 @@ def compiles_shapes() -> bool:
 
 
 def build_at(precision: str, build: Any) -> keras.Model:
-    """Return what `build()` makes under a Keras dtype policy."""
-    before = keras.config.dtype_policy()
+    """Return what `build()` makes under a Keras dtype policy, its channels last whatever ~/.keras/keras.json says."""
+    before, order = keras.config.dtype_policy(), keras.config.image_data_format()
     keras.config.set_dtype_policy(precision)
+    keras.config.set_image_data_format("channels_last")
     try:
         return build()
     finally:
         keras.config.set_dtype_policy(before)
+        keras.config.set_image_data_format(order)
 
 
 class Compiled:

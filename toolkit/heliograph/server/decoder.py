@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from heliograph.codec.levels import QUALITIES
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE, Place, in_pixels, places
 from heliograph.codec.values import Values
-from heliograph.errors import CodecError
+from heliograph.errors import CodecError, RuntimeUnavailableError
 from heliograph.server.arrays import read_arrays
 from heliograph.server.compiled import Compiled, build_at, compiles_shapes, on_gpu
 from heliograph.server.network import DecoderSpec, build_decoder, decoder_parameters, reach
@@ -101,9 +102,21 @@ class ServerDecoder:
 
     Raises:
         CodecError: the codec has no server decoder, or it does not fit the manifest.
+        RuntimeUnavailableError: in a forked child of a process that has made one.
     """
 
+    file = SERVER
+    _process: int | None = (
+        None  # where the first was made: what Keras runs on does not live on in a forked child
+    )
+
     def __init__(self, codec: Codec, *, padded: bool | None = None) -> None:
+        if ServerDecoder._process not in (None, os.getpid()):
+            raise RuntimeUnavailableError(
+                "the server decoder was used before this process was forked, and its threads are not here; start "
+                'children with multiprocessing.get_context("spawn"), or use --decoder preview'
+            )
+        ServerDecoder._process = os.getpid()
         spec = decoder_spec(codec)
         self.codec = codec
         self.is_padded = compiles_shapes() if padded is None else padded

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import importlib
-import threading
+import os
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from heliograph import chatter
+from heliograph import chatter, forks
 from heliograph.codec import chain, container
 from heliograph.codec.codec import SERVER, Codec
 from heliograph.codec.decoder import CodecDecoder
 from heliograph.codec.registry import Registry, open_codec
 from heliograph.codec.stream import Decoded, decode_stream
-from heliograph.errors import RuntimeUnavailableError, StreamError
+from heliograph.errors import HeliographError, RuntimeUnavailableError, StreamError, cause
+from heliograph.extras import install
 from heliograph.files import read_regular
+from heliograph.server.origin import told
 from heliograph.server.preview import PreviewDecoder
 from heliograph.server.references import References
 
@@ -52,10 +54,13 @@ def open_decoder(kind: str, codec: Codec, *, runtime: str | None = None, threads
             with chatter.held():
                 made: CodecDecoder = importlib.import_module("heliograph.server.decoder").ServerDecoder(codec)
             return made
-        except ImportError as error:
+        except HeliographError as error:
+            if kind == "server" or not isinstance(error, RuntimeUnavailableError):
+                raise
+        except Exception as error:  # one that does not fit its numpy, protobuf or driver raises anything
             if kind == "server":
                 raise RuntimeUnavailableError(
-                    f"the server decoder needs Keras and a backend ({error}): pip install 'heliograph[server]', "
+                    f"the server decoder needs Keras and a backend ({cause(error)}): {install('server')}, "
                     "or use --decoder preview"
                 ) from error
     return PreviewDecoder(codec, runtime=runtime, threads=threads)
@@ -99,8 +104,8 @@ class Decoder:
         if isinstance(memory, str | Path):
             memory = References(self.registry, Path(memory))
         self.references: References | None = memory
-        self._decoders: dict[bytes, tuple[Codec, CodecDecoder]] = {}
-        self._lock = threading.RLock()
+        self._decoders: dict[tuple[bytes, int], tuple[Codec, CodecDecoder]] = {}  # by codec and process
+        self._lock = forks.Lock()
 
     def decode(self, data: bytes, *, partial: bool = False) -> npt.NDArray[np.uint8]:
         """Return the picture of a stream or of a chain file, uint8 [height, width, 3] sRGB.
@@ -137,11 +142,16 @@ class Decoder:
     def of_codec(self, codec: Codec) -> CodecDecoder:
         """Return the decoder of a codec; see `open_decoder` for the errors."""
         with self._lock:
-            known, decoder = self._decoders.get(codec.id, (None, None))
+            key = codec.id, os.getpid()
+            known, decoder = self._decoders.get(key, (None, None))
             if decoder is None or known is not codec:
                 decoder = open_decoder(self.kind, codec, runtime=self.runtime, threads=self.threads)
-                self._decoders[codec.id] = codec, decoder
+                self._decoders[key] = codec, decoder
             return decoder
+
+    def told(self, decoded: Decoded) -> dict[str, str]:
+        """Return what the picture of integers says of itself; see `origin.told`."""
+        return told(decoded, self.of_codec(decoded.codec))
 
     def pixels(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of integers, uint8 [height, width, 3] sRGB."""

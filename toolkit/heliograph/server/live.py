@@ -16,7 +16,7 @@ from typing import Any
 from crc32c import crc32c
 from PIL import Image
 
-from heliograph.codec import container
+from heliograph.codec import container, levels
 from heliograph.codec.pack import alone_bytes
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, ReferenceMissing
@@ -158,7 +158,10 @@ class Live:
             HeliographError: it cannot be decoded, or is larger than the decoder's `max_pixels`.
         """
         stream = self.inbox.find(device, name)
-        return None if stream is None else png(self._decoder.pixels(self._decoded(stream)))
+        if stream is None:
+            return None
+        decoded = self._decoded(stream)
+        return png(self._decoder.pixels(decoded), self._decoder.told(decoded))
 
     def step(self) -> bool:
         """Look once and decode one picture that changed; return whether there was one."""
@@ -263,7 +266,8 @@ class Live:
             shown.view, shown.values = view, values
             shown.reference, shown.is_missing, shown.alone = referred, is_missing, alone
             if decoded is not None:
-                shown.width, shown.height, shown.quality = decoded.width, decoded.height, decoded.quality
+                shown.width, shown.height = decoded.width, decoded.height
+                shown.quality = levels.to_quality(decoded.level)
             device = self._devices[stream.device]
             (device.failed.add if error and stream.is_whole else device.failed.discard)(stream.name)
             shown.serial = self._next()

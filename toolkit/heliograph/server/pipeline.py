@@ -91,7 +91,8 @@ class Pipeline:
 
     Args:
         decoder: of the streams' codecs.
-        write: keeps a picture at a path, in several threads at once; raises HeliographError if it cannot.
+        write: keeps a picture and what it says of itself at a path, in several threads at once; raises
+            HeliographError if it cannot.
         partial: decode what is there of cut and damaged streams.
         read: returns the bytes of a stream.
         threads: of readers, and as many of writers; None: as many as CPU cores.
@@ -101,7 +102,7 @@ class Pipeline:
     def __init__(
         self,
         decoder: Decoder,
-        write: Callable[[Any, Picture], None],
+        write: Callable[[Any, Picture, dict[str, str]], None],
         *,
         partial: bool = False,
         read: Callable[[Any], bytes] = read_stream,
@@ -164,7 +165,7 @@ class Pipeline:
         began = time.perf_counter()
         decoded = read.decoded
         try:
-            self._store(read.task.target, picture)
+            self._store(read.task.target, picture, self._decoder.told(decoded))
         except (HeliographError, MemoryError) as error:
             return Outcome(read.task, _told(error, read.task), seconds=read.seconds + share)
         finally:

@@ -19,6 +19,8 @@ from heliograph.errors import CodecError
 class PreviewDecoder:
     """A codec's int8 preview decoder on a TFLite runtime; see `device.runtime.Model` for the errors."""
 
+    file = PREVIEW
+
     def __init__(self, codec: Codec, *, runtime: str | None = None, threads: int = 1) -> None:
         self.codec = codec
         self._model = Model(codec.read(PREVIEW), runtime=runtime, threads=threads)

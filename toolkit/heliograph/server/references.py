@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from heliograph import forks
 from heliograph.codec import chain, container
 from heliograph.codec.folder import StreamFolders
 from heliograph.codec.recent import Recent
@@ -42,7 +42,7 @@ class References:
         self._catalogues: dict[Path, Catalogue] = {}
         self._files: dict[bytes, str] = {}  # of pictures that were decoded, to decode them again
         self._news: deque[bytes] = deque()
-        self._lock = threading.Lock()
+        self._lock = forks.Lock()
 
     def of(
         self, stream: container.Stream, file: Path | str | None = None

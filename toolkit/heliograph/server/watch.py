@@ -9,7 +9,7 @@ streams are not made again, so a watch that was ended goes on.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,6 +131,8 @@ class Watch:
         return self.pictures / stream.device / Path(stream.name).with_suffix(".partial.png")
 
 
-def write_picture(target: Path, picture: npt.NDArray[np.uint8]) -> None:
-    """Write a picture as PNG; see `write_where_told`, also for the errors."""
-    write_where_told(target, png(picture))
+def write_picture(
+    target: Path, picture: npt.NDArray[np.uint8], told: Mapping[str, str] | None = None
+) -> None:
+    """Write a picture as PNG, with what it says of itself; see `write_where_told`, also for the errors."""
+    write_where_told(target, png(picture, told))

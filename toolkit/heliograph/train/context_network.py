@@ -277,7 +277,8 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         )
         padded = ops.pad(_feature(mixed), ((0, 0), (1, 1), (1, 1), (0, 0)))
         scale = _scale(net["look"])
-        looked = ops.conv(padded, _rounded(net["look"], scale), padding="valid") + net["look_bias"]
+        look = _rounded(net["look"], scale)
+        looked = ops.conv(padded, look, padding="valid", data_format="channels_last") + net["look_bias"]
         of_level = scale * 16.0 / LEVEL_UNIT
         levels = _rounded(net["level"], of_level) * inputs["level"] / LEVEL_UNIT
         if self.refers:

@@ -19,11 +19,14 @@ from heliograph.train import checkpoint
 from heliograph.train.data import Supply
 
 CHECKPOINT_SECONDS = 60.0
+FEWEST_STEPS = 100  # of a budget in minutes, of which the first step's compilation may take all
 
 
 @dataclass(frozen=True)
 class Budget:
     """How long a stage trains: `steps` when given (repeatable by a seed), else `minutes` of wall clock.
+
+    However few the minutes, it takes FEWEST_STEPS.
 
     At `deadline`, in seconds of time.monotonic(), it stops wherever it is, to be resumed.
     """
@@ -47,7 +50,8 @@ class Paused(Exception):
 
 
 def set_precision() -> None:
-    """Compute in bfloat16 where there is a GPU; what needs float32 says so itself."""
+    """Compute in bfloat16 where there is a GPU; what needs float32 says so itself. Channels are last everywhere."""
+    keras.config.set_image_data_format("channels_last")  # whatever ~/.keras/keras.json says
     keras.config.set_dtype_policy("mixed_bfloat16" if on_gpu() else "float32")
 
 
@@ -103,7 +107,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     def progress(self) -> float:
         if self.budget.steps is not None:
             return min(1.0, self.step / max(1, self.budget.steps))
-        return min(1.0, self.seconds / max(1e-9, self.budget.minutes * 60))
+        return min(1.0, self.seconds / max(1e-9, self.budget.minutes * 60), self.step / FEWEST_STEPS)
 
     @property
     def late(self) -> bool:
@@ -131,15 +135,17 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         mean = {k: float(np.mean(v)) for k, v in self.sums.items()}
         self.sums.clear()
         rate = learning_rate(self.progress, self.peak)
-        row = [mean.get(k, float("nan")) for k in ("loss", "bpp", "psnr")]
-        self.writer.writerow([self.step, round(self.seconds, 1), f"{rate:.3g}", *(f"{v:.4f}" for v in row)])
+        row = [f"{mean[k]:.4f}" if k in mean else "" for k in ("loss", "bpp", "psnr")]
+        self.writer.writerow([self.step, round(self.seconds, 1), f"{rate:.3g}", *row])
         self.log.flush()
         progress = max(self.progress, 1e-6)
         left = self.seconds * (1 - progress) / progress
         self.bar.n = int(100 * progress)
-        self.bar.set_postfix_str(
-            f"loss {row[0]:.4f} bpp {row[1]:.3f} PSNR {row[2]:.2f} dB step {self.step} left {left / 60:.0f} min"
-        )
+        told = [f"loss {mean['loss']:.4f}"] if "loss" in mean else []
+        told += [f"bpp {mean['bpp']:.3f}"] if "bpp" in mean else []  # which not every stage has
+        told += [f"PSNR {mean['psnr']:.2f} dB"] if "psnr" in mean else []
+        told += [f"step {self.step}", f"left {left:.0f} s" if left < 90 else f"left {left / 60:.0f} min"]
+        self.bar.set_postfix_str(" ".join(told))
 
     def save(self) -> None:
         self.report() if self.sums else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from heliograph.codec.codec import Codec
 from heliograph.errors import TrainingError
 from heliograph.train.assembly import assemble
-from heliograph.train.loop import Budget, set_precision
+from heliograph.train.loop import FEWEST_STEPS, Budget, set_precision
 from heliograph.train.run import SHARES, Run
 from heliograph.train.stage1_float import train_float
 from heliograph.train.stage2_qat import train_qat
@@ -19,6 +19,8 @@ from heliograph.train.stage4_tables import fit_tables
 from heliograph.train.stage5_decoder import train_decoder
 from heliograph.train.stage6_preview import train_preview
 from heliograph.train.start import write_start
+
+LEAST_MINUTES = 30.0  # below, most stages end before they have learnt anything
 
 STAGES: dict[str, Callable[[Run, Budget], object]] = {
     "float": train_float,
@@ -38,6 +40,7 @@ def train(
     steps: int | None = None,
     stop_after: float = math.inf,
     begin: Codec | None = None,
+    say: Callable[[str], object] = lambda line: None,
 ) -> Path | None:
     """Run all stages, or one; return the codec folder once everything it needs is there.
 
@@ -49,6 +52,7 @@ def train(
         stop_after: minutes after which this call stops wherever it is, for a resumed one to go on.
         begin: a finished codec to begin at instead of the DCT, unless the run has begun. Its encoder is trained
             on with its roundings in place: there is no stage `float`, whose minutes `qat` has too.
+        say: is told that the minutes are too few, or were not kept.
 
     Raises:
         Paused: `stop_after` minutes are over and a stage is not.
@@ -58,9 +62,15 @@ def train(
     if stage is not None and stage not in STAGES:
         raise TrainingError(f"no stage {stage!r}: choose from {', '.join(SHARES)}")
     set_precision()
-    deadline = time.monotonic() + stop_after * 60
+    began = time.monotonic()
+    deadline = began + stop_after * 60
     if begin is not None and not run.begins_at_codec:
         write_start(begin, run)
+    if steps is None and minutes < LEAST_MINUTES and stage is None:
+        say(
+            f"{minutes:g} minutes show that training works, and make no codec to use: that takes hundreds; they take "
+            "longer, too, as some work has no share in them"
+        )
     shares = run.shares()
     if stage is not None:
         if stage not in shares:
@@ -72,4 +82,11 @@ def train(
     for name, share in shares.items():
         if not (run.resume and run.is_done(name)):
             STAGES[name](run, Budget(minutes * share, steps, deadline))
-    return assemble(run) if run.is_complete else None
+    folder = assemble(run) if run.is_complete else None
+    took = (time.monotonic() - began) / 60
+    if steps is None and took > 1.2 * minutes:
+        say(
+            f"this took {took:.1f} minutes and not {minutes:g}: a trained stage takes {FEWEST_STEPS} steps at least, "
+            "and what is not trained (ranges, tables, conversions) takes its time besides"
+        )
+    return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -104,7 +105,8 @@ def sheet(subject: Subject, name: str, picture: Picture, quality: int) -> Sheet:
         panels.append(Panel(decoder, label, "image/webp", webp(shown), caption))
     for baseline in COMPARED:
         if BASELINES[baseline].installed:
-            panels.append(_baseline(baseline, picture, len(data)))
+            with contextlib.suppress(Exception):  # one that fails on this picture; the curves say which
+                panels.append(_baseline(baseline, picture, len(data)))
     assert first is not None
     title = f"{name}, quality {quality}, {bpp:.2f} bits per pixel"
     return Sheet(title, width, height, panels, map_panels(subject, data, decoded, picture, first))

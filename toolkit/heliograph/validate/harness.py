@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from heliograph import progress
 from heliograph.codec.codec import Codec
+from heliograph.errors import HeliographError
 from heliograph.measure import environment, rate_distortion
 from heliograph.measure.baselines import BASELINES, JPEG_VARIANTS
 from heliograph.measure.cache import Cache, picture_hash
@@ -122,21 +123,26 @@ def measure_curves(
                 advance=bar.update,
                 perceptual=settings.perceptual,
             )
+        left_out: dict[str, str] = {}
         for name in settings.against:
-            series[name] = rate_distortion.baseline_rows(
-                name,
-                pictures,
-                pool=pool,
-                cache=cache,
-                advance=bar.update,
-                perceptual=settings.perceptual,
-            )
+            try:
+                series[name] = rate_distortion.baseline_rows(
+                    name,
+                    pictures,
+                    pool=pool,
+                    cache=cache,
+                    advance=bar.update,
+                    perceptual=settings.perceptual,
+                )
+            except rate_distortion.BaselineError as error:
+                left_out[name] = str(error)
     if "jpeg" in series:
         series |= rate_distortion.jpeg_variants(series["jpeg"])
     return {
         "anchor": rate_distortion.ANCHOR,
         "labels": {n: text for n, text in labels(subject.decoders).items() if n in series},
-        "libraries": {n: BASELINES[n].version for n in settings.against},
+        "libraries": {n: BASELINES[n].version for n in settings.against if n in series},
+        "left_out": left_out,
         "curves": {
             n: {str(q): row for q, row in rate_distortion.means(rows).items()} for n, rows in series.items()
         },
@@ -221,12 +227,21 @@ def validate(
     }
     sheets: list[Sheet] = []
 
+    failed: dict[str, str] = {}
+
     def timed(name: str, work: Callable[[], Any]) -> Any:
+        """Return what a part found, or None: hours of the others are not lost because one fails."""
         start = time.perf_counter()
         say(name)
-        result = work()
-        seconds[name] = round(time.perf_counter() - start, 2)
-        return result
+        try:
+            return work()
+        except HeliographError:
+            raise
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+            return None
+        finally:
+            seconds[name] = round(time.perf_counter() - start, 2)
 
     with closing(Cache(cache_path)) as cache:
         if streams is not None:
@@ -241,11 +256,14 @@ def validate(
             if "robustness" in settings.parts:
                 figures["robustness"] = timed("robustness", lambda: _robustness(subject, pictures, cache))
             if "maps" in settings.parts:
-                sheets = timed("maps", lambda: _sheets(subject, names, pictures, settings, cache))
+                sheets = timed("maps", lambda: _sheets(subject, names, pictures, settings, cache)) or []
         if settings.sites is not None:
             of = settings.sites
             figures["sites"] = timed("sites", lambda: sites.measure(subject, found, of, cache))
         figures["cache"] = {"hits": cache.hits, "misses": cache.misses}
+    figures = {name: part for name, part in figures.items() if part is not None}
+    if failed:
+        figures["failed"] = failed
     seconds["all"] = round(time.perf_counter() - began, 2)
     figures["seconds"] = seconds
     return Report(figures, sheets)

@@ -7,10 +7,18 @@ from html import escape
 from typing import Any
 
 from heliograph.validate.tables import number, table
+from heliograph.validate.verdict import judge
 
 
 def verdict(figures: dict[str, Any]) -> Iterator[str]:
-    """Yield what the gate says."""
+    """Yield what it comes to, the worst cases, and what the gate says."""
+    found = judge(figures)
+    yield f'<p id="verdict" class="{"good" if found.passes else "bad"}">{escape(found.text)}</p>'
+    yield from (f"<p>{escape(line)}</p>" for line in found.reasons if not line.startswith("missed: "))
+    if found.worst:
+        yield '<p>Worst cases:</p><ul id="worst">'
+        yield from (f"<li>{escape(line)}</li>" for line in found.worst)
+        yield "</ul>"
     gate = figures.get("gate")
     if gate is None:
         return

@@ -18,6 +18,7 @@ from heliograph.codec import tiles
 from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import HeliographError, RuntimeUnavailableError
+from heliograph.extras import install
 from heliograph.measure.environment import version
 from heliograph.measure.runner import Latents, Layers, Picture, Runner, Tile, tiled
 
@@ -196,6 +197,6 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
         )
     if not runners:
         raise RuntimeUnavailableError(
-            "parity needs a TFLite runtime: pip install 'heliograph[device]', or leave the part out"
+            f"parity needs a TFLite runtime: {install('device')}, or leave the part out"
         )
     return runners

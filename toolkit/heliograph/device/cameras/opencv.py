@@ -10,8 +10,9 @@ import numpy as np
 
 from heliograph.device.cameras.camera import Camera, EndOfPictures, Picture
 from heliograph.errors import CameraError, RuntimeUnavailableError
+from heliograph.extras import install
 
-INSTALL = "pip install 'heliograph[opencv]', or on Debian: sudo apt install -y python3-opencv"
+INSTALL = f"{install('opencv')}, or on Debian: sudo apt install -y python3-opencv"
 WAITING = 5  # frames that V4L2 buffers may hold from before a picture was asked for: OpenCV has four
 
 

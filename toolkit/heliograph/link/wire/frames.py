@@ -10,6 +10,7 @@ from typing import Any
 from crc32c import crc32c
 
 from heliograph.errors import LinkError
+from heliograph.extras import install
 
 DELIMITER = b"\0"
 MAX_BODY = 2048  # bytes of a frame without its CRC
@@ -31,9 +32,7 @@ def _load_cobs() -> Any:
     try:
         return importlib.import_module("cobs.cobs")
     except ImportError as error:
-        raise LinkError(
-            f"the link needs the package cobs ({error}): pip install 'heliograph[link]'"
-        ) from error
+        raise LinkError(f"the link needs the package cobs ({error}): {install('link')}") from error
 
 
 class FrameCoder:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.errors import LinkError
+from heliograph.extras import install
 from heliograph.files import sync_folder
 
 KEY_BYTES = 32
@@ -95,7 +96,7 @@ class Seal:
             module = importlib.import_module("cryptography.hazmat.primitives.ciphers.aead")
         except ImportError as error:
             raise LinkError(
-                f"--key-file needs the package cryptography ({error}): pip install 'heliograph[link]'"
+                f"--key-file needs the package cryptography ({error}): {install('link')}"
             ) from error
         self._aead: Any = module.ChaCha20Poly1305(key)
 

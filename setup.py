@@ -22,8 +22,8 @@ setup(
     ext_modules=[
         Extension(
             "heliograph._core",
-            ["toolkit/heliograph/csrc/python.c", "toolkit/heliograph/csrc/heliograph.c"],
-            depends=["toolkit/heliograph/csrc/heliograph.h"],
+            [f"toolkit/heliograph/csrc/{name}.c" for name in ("python", "heliograph", "erasure")],
+            depends=["toolkit/heliograph/csrc/heliograph.h", "toolkit/heliograph/csrc/erasure.h"],
             py_limited_api=not FREE_THREADED,
             extra_compile_args=[] if sys.platform == "win32" else ["-O3"],  # a fifth faster than under -O2
             optional=True,  # without a compiler the numpy code does the same, slower

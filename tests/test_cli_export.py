@@ -115,6 +115,8 @@ def test_tflm_is_all_in_c(codec_folder: Path, tmp_path: Path, capsys: pytest.Cap
     assert export(codec_folder, "tflm", out) == 0
     names = {path.name for path in out.iterdir()}
     assert names >= {
+        "erasure.c",
+        "erasure.h",
         "heliograph.c",
         "heliograph.h",
         "picture.c",

@@ -152,6 +152,24 @@ def test_one_way(folder: Path, is_keyed: bool) -> None:
     assert Spool(folder / "spool").names() == []
 
 
+def test_two_receivers_of_one_device_add_up(folder: Path, tmp_path: Path) -> None:
+    """The same packets on two lines, each of which loses about two of five."""
+    streams = fill(folder, 3, 4000, seed=2)
+    (folder / "spool/.next-picture").write_text("200000000\n")
+    shutil.copytree(folder / "spool", folder / "other/spool")
+    bad = ["--baud", "460800", "--burst", "0.0015"]
+    options = ["--one-way", "--baud", "460800"]
+    with SimulatedLine(*bad, "--seed", "1") as first, SimulatedLine(*bad, "--seed", "2") as second:
+        receiving = Receiving(first.ends[1], folder, *options, "--port", second.ends[1])
+        time.sleep(2.5)
+        for line, place in ((first, folder), (second, folder / "other")):
+            assert send(line.ends[0], place, *options, "--loss", "0.3").returncode == 0
+        time.sleep(1.5)
+        code, _, errors = receiving.end()
+    assert (code, errors) == (0, "")
+    assert received(folder) == streams
+
+
 def test_signals_end_it_at_once_and_nothing_is_lost(folder: Path) -> None:
     streams = fill(folder, 3, 12000, seed=1)
     with SimulatedLine("--baud", "115200") as line:
@@ -181,6 +199,11 @@ def test_signals_end_it_at_once_and_nothing_is_lost(folder: Path) -> None:
     [
         (["send"], "--port and --spool missing"),
         (["receive", "--port", "x"], "--out missing"),
+        (
+            ["receive", "--port", "x", "--port", "y", "--out", "{}"],
+            "several ports add up with --one-way only",
+        ),
+        (["send", "--port", "x", "--spool", "{}", "--one-way", "--packet-bytes", "9"], "packets of 9 bytes"),
         (["send", "--port", "x", "--spool", "/does/not/exist"], "spool /does/not/exist is not a folder"),
         (["send", "--port", "/dev/none", "--spool", "{}", "--once"], "cannot open port /dev/none: "),
         (["send", "--port", "x", "--spool", "{}", "--device", "../x"], "device name '../x' cannot be used"),

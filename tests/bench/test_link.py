@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 pytest.importorskip("cobs")
 
-from heliograph.bench import link, link_one_way
+from heliograph.bench import link
 from heliograph.bench.link import KEY, goodput, main
-from heliograph.bench.link_one_way import what_arrives
 from heliograph.bench.link_processes import survive, time_ours
-from heliograph.codec.codec import Codec
 from heliograph.link.simulate.line import Faults
-from heliograph.server.preview import PreviewDecoder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -36,29 +30,6 @@ def test_goodput_of_bad_lines() -> None:
     assert goodput(115200, Faults(write_loss=0.1)) >= 0.80
     assert goodput(115200, delay=0.2) >= 0.90
     assert goodput(115200, key=KEY) >= 0.92
-
-
-def test_one_way_without_loss_and_with_all_lost() -> None:
-    data = (GOLDEN / "slices.helio").read_bytes()
-    assert what_arrives(data, 0.0, 1) == data
-    assert what_arrives(data, 1.0, 1) == b""
-    assert 0 < len(what_arrives(data, 0.3, 2)) <= len(data)
-
-
-def test_lost_frames_cost_db(codec: Codec, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> None:
-    none, some, everything = link_one_way.measure(
-        codec,
-        [paint(300, 200)],
-        PreviewDecoder(codec).decode,
-        max_bytes=1500,
-        slice_tiles=1,
-        losses=(0.0, 0.3, 1.0),
-        seeds=2,
-    )
-    assert (none.whole, none.nothing) == (1, 0)
-    assert some.psnr >= some.worst
-    assert some.whole < 1
-    assert (everything.whole, everything.nothing) == (0, 1)
 
 
 def test_goodput_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,4 +67,4 @@ def test_parts_with_processes_print_their_figures(
 def test_an_unknown_part_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["nonsense"])
-    assert "choose from goodput, survival, one-way, cpu, others" in capsys.readouterr().err
+    assert "choose from goodput, survival, memory, cpu, others" in capsys.readouterr().err

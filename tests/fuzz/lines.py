@@ -11,16 +11,16 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from tests.fuzz.havoc import change_bytes, change_number
 from tests.link.conftest import name_of, stream_of
 
-from heliograph.link.one_way import bodies
-from heliograph.link.one_way.bodies import STREAM_BYTES, Description, Piece
-from heliograph.link.one_way.frames import FrameWriter
+from heliograph.link.one_way.frames import PACKET, label_of, packet_key
+from heliograph.link.one_way.journal import NAME as JOURNAL
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.simulate.spool import MemorySpool
 from heliograph.link.transfer.receiver import Receiver
@@ -42,6 +42,12 @@ from heliograph.link.wire.messages import (
 from heliograph.link.wire.names import is_device, is_stream
 from heliograph.link.wire.proofs import PROOF_BYTES
 from heliograph.link.wire.session import Initiator, Responder
+from heliograph.packets import packet
+from heliograph.packets import plan as plans
+from heliograph.packets.fitting import plan_for
+from heliograph.packets.loss import Losses
+from heliograph.packets.packet import carried, device_number
+from heliograph.packets.packetizer import Packetizer
 
 KEY = bytes(range(32))
 STREAMS = [stream_of(n, sizes) for n, sizes in enumerate([(40, 70), (300, 0, 9), (2500, 900)])]
@@ -97,17 +103,18 @@ def downward(rng: random.Random) -> Message:
     return Reject(number, rng.randint(1, 4))
 
 
-def one_way_body(rng: random.Random) -> Description | Piece:
-    """Return what a one-way sender may say."""
-    data = rng.choice(STREAMS)
-    digest = hashlib.sha256(data).digest()
-    if rng.random() < 0.4:
-        return Description(rng.choice(NAMES), "cam", len(data), digest, data[: rng.choice((0, 20, 1500))])
-    runs = []
-    for _ in range(rng.randint(1, 3)):
-        start = rng.choice((0, rng.randrange(len(data))))
-        runs.append((start, data[start : start + rng.choice((1, 50, 500))]))
-    return Piece(digest[:STREAM_BYTES], tuple(runs))
+def packetizers(key: bytes | None) -> list[Packetizer]:
+    """Return what makes the packets of each stream, under names that it may have."""
+    made = []
+    for number, data in enumerate(STREAMS):
+        label = label_of("cam", NAMES[number % len(NAMES)])
+        plan, _ = plan_for(data, None, carried(64, key), Losses(0.1), label=label)
+        made.append(Packetizer(data, plan, device_number("cam"), 10 * number, key=key))
+    return made
+
+
+PACKETS = [one.packet(place) for one in packetizers(None) for place in (0, 1, 254)]
+PLANS = [one.plan.to_bytes().ljust(300, b"\0") for one in packetizers(None)]
 
 
 def frames(folder: Path) -> Callable[[random.Random], None]:
@@ -134,17 +141,21 @@ def frames(folder: Path) -> Callable[[random.Random], None]:
 
 
 def said(folder: Path) -> Callable[[random.Random], None]:
-    """Fuzz messages and one-way bodies: what is parsed is written as the same bytes."""
+    """Fuzz messages and packets: what is parsed is written as the same bytes."""
 
     def once(rng: random.Random) -> None:
-        made = rng.choice((upward, downward, one_way_body))(rng)
-        parse: Callable[[bytes], object]
-        parse = bodies.parse if isinstance(made, Description | Piece) else messages.parse
+        made = rng.choice((upward, downward))(rng)
         data = made.to_bytes()
-        assert parse(data) == made
+        assert messages.parse(data) == made
         data = change_bytes(data, rng)
-        again = parse(data)
-        assert again is None or cast("Message", again).to_bytes() == data
+        again = messages.parse(data)
+        assert again is None or again.to_bytes() == data
+        told = change_bytes(rng.choice(PACKETS), rng)
+        read = packet.read(told)
+        assert read is None or packet.write(read) == told
+        head = change_bytes(rng.choice(PLANS), rng)
+        plan = plans.read(head, rng.randint(1, 255), rng.randrange(16), rng.choice((14, 54, 1390)))
+        assert plan is None or head.startswith(plan.to_bytes())
 
     return once
 
@@ -175,7 +186,7 @@ class Watched:
                 assert is_device(path.name)
                 continue
             name = path.name.removesuffix(".partial").removesuffix(".state")
-            assert is_stream(name) or name in (".received", ".one-way-counters"), path
+            assert is_stream(name) or name in (".received", JOURNAL), path
             if is_stream(path.name):
                 self._whole.setdefault(path, path.read_bytes())
         for path, data in self._whole.items():
@@ -244,29 +255,44 @@ def receivers(folder: Path) -> Callable[[random.Random], None]:
     return once
 
 
+def receive(receiver: OneWayReceiver, now: float, data: bytes) -> None:
+    """Give a receiver bytes."""
+    receiver.receive(data, now)
+
+
 def one_way_receivers(folder: Path) -> Callable[[random.Random], None]:
-    """Fuzz a one-way receiver with a hostile sender."""
+    """Fuzz a one-way receiver with a hostile sender, who has the key if there is one."""
     coder = FrameCoder()
-    counter = folder / "counter"
+    senders = {key: packetizers(packet_key(key)) for key in (None, KEY)}
 
     def once(rng: random.Random) -> None:
         with place_of(folder) as place:
-            store, watched = Store(place), Watched(place)
+            watched = Watched(place)
             key, now = rng.choice((None, KEY)), 0.0
-            receiver, writer = OneWayReceiver(store, key=key), FrameWriter("cam", key, counter)
-            for _ in range(rng.randint(1, 24)):
-                body = one_way_body(rng).to_bytes()
-                if rng.random() < 0.5:
-                    body = change_bytes(body, rng)[:1900]
-                frame = writer.write(body)
+            store = Store(place)
+            receiver = OneWayReceiver(store, key=key, asks=rng.random() < 0.5)
+            for _ in range(rng.randint(1, 60)):
+                data = rng.choice(senders[key]).packet(rng.randrange(255))
+                if rng.random() < 0.2:
+                    changed = packet.read(data, packet_key(key))
+                    assert changed is not None
+                    pieces = change_bytes(changed.pieces, rng)[:1384].ljust(14, b"\0")
+                    changed = replace(
+                        changed, pieces=pieces, place=rng.randrange(256), needed=rng.randint(1, 12)
+                    )
+                    data = packet.write(changed, packet_key(key))
                 if rng.random() < 0.05:
-                    inner = coder.decode(frame[:-1])
-                    assert isinstance(inner, bytes)
-                    frame = coder.encode(change_bytes(inner, rng)[:MAX_BODY] or b"\1")
+                    data = change_bytes(data, rng)[: MAX_BODY - 1]
                 watched.frames += 1
-                put(frame, lambda piece, now=now: receiver.receive(piece, now), rng)  # type: ignore[misc]
+                frame = coder.encode(bytes([PACKET]) + data)
+                put(frame, partial(receive, receiver, now), rng)
                 now += rng.choice((0.0, 0.1, 1.0))
-                assert receiver.send(now) == b""
+                assert len(receiver.send(now)) <= 21  # a word with a tag
+                if rng.random() < 0.02:
+                    receiver.close()
+                    store.close()
+                    store = Store(place)
+                    receiver = OneWayReceiver(store, key=key)
             receiver.take_events()
             watched.look()
             receiver.close()

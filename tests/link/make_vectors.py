@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from crc32c import crc32c
+
 from heliograph.link.one_way import frames as one_way
-from heliograph.link.one_way.bodies import Description, Piece
 from heliograph.link.wire import keys, messages, proofs, session
 from heliograph.link.wire.frames import MAX_BODY, FrameCoder
 from heliograph.link.wire.messages import (
@@ -27,6 +28,9 @@ from heliograph.link.wire.messages import (
     Reject,
     Want,
 )
+from heliograph.packets import packet, word
+from heliograph.packets.packetizer import Packetizer
+from heliograph.packets.plan import Layer, Plan
 
 KEY, SENDER, RECEIVER = bytes(range(32)), bytes(range(16, 32)), bytes(range(48, 64))
 DEVICE, SESSION, NAME = "river-1", 0x1234, "20260101T000000.000000Z-0badcafe.helio"
@@ -93,7 +97,6 @@ def build() -> dict[str, object]:
     bodies += [bytes([7]) * n for n in (249, 250, 251, MAX_BODY)]
     handshake = keys.derive(KEY, b"", "heliograph link 1 handshake")
     up, down = session.seals(KEY, SENDER + RECEIVER, DEVICE)
-    one_way_key = one_way.one_way_key(KEY)
     corrupt = [coder.encode(b"\x01\x02")[:-2], b"\x03" + coder.encode(b"\x01")[1:-1]]
     hellos = {}
     for mode, keyed in (("plain", False), ("keyed", True)):
@@ -103,10 +106,11 @@ def build() -> dict[str, object]:
     head = session.PACKET.pack(session.UP + 1, SESSION, 5)
     back = session.PACKET.pack(session.DOWN + 1, SESSION, 0)
     data, ack = MESSAGES["data"].to_bytes(), MESSAGES["acknowledge, one packet"].to_bytes()
-    source = one_way.source_of(DEVICE)
-    description = Description("a.helio", DEVICE, 9, DIGEST, b"HLO").to_bytes()
-    piece = Piece(DIGEST[:4], ((3, b"\x01\x02"), (7, b"\x00\x00"))).to_bytes()
-    numbered = bytes([one_way.KEYED]) + source + (1 << 40).to_bytes(6, "little") + piece
+    packet_key = one_way.packet_key(KEY)
+    plan = Plan(len(STREAM), crc32c(STREAM), (Layer(2, 40),), label=one_way.label_of(DEVICE, "a.helio"))
+    device = packet.device_number(DEVICE)
+    plain, keyed_ = (Packetizer(STREAM, plan, device, 812, key=key) for key in (None, packet_key))
+    asked = word.write(word.Word(812, 3), device)
     return {
         "frames": [{"body": body.hex(), "encoded": coder.encode(body).hex()} for body in bodies],
         "corrupt": ["01", "0501", "02ff", *(run.hex() for run in corrupt)],
@@ -134,13 +138,11 @@ def build() -> dict[str, object]:
                 "body": (back + down.close(0, ack, back)).hex(),
             },
         },
-        "beacons": {
-            "key": one_way_key.hex(),
-            "source": source.hex(),
-            "description": (bytes([one_way.PLAIN]) + source + description).hex(),
-            "piece": (bytes([one_way.PLAIN]) + source + piece).hex(),
-            "keyed_piece": (numbered + keys.tag(one_way_key, numbered)).hex(),
-            "keyed_piece_counter": 1 << 40,
+        "one_way": {
+            "key": (packet_key or b"").hex(),
+            "packets": [(bytes([one_way.PACKET]) + plain.packet(place)).hex() for place in (0, 5)],
+            "keyed_packet": (bytes([one_way.PACKET]) + keyed_.packet(5)).hex(),
+            "word": (bytes([one_way.WORD]) + asked).hex(),
         },
     }
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.link.hostile import Speaker
 
-from heliograph.link.one_way.arriving import MAX_HEADER
-from heliograph.link.one_way.bodies import Description, Piece
-from heliograph.link.one_way.frames import PLAIN, source_of
+from heliograph.link.one_way.frames import PACKET
+from heliograph.link.one_way.journal import NAME
 from heliograph.link.one_way.receiver import OneWayReceiver
-from heliograph.link.transfer.partial import MAX_RUNS, Partial
+from heliograph.link.transfer.partial import MAX_RUNS
 from heliograph.link.transfer.patience import LAST_PAUSE
 from heliograph.link.transfer.receiver import MAX_PENDING, Receiver
 from heliograph.link.transfer.store import Store
@@ -22,6 +22,7 @@ from heliograph.link.wire import messages
 from heliograph.link.wire.frames import FrameCoder
 from heliograph.link.wire.messages import Announce, Data, Have
 from heliograph.link.wire.proofs import proof_of, witness_of
+from heliograph.packets import collector, packet
 
 SIZE = 1 << 26
 DIGEST = hashlib.sha256(b"never to come").digest()
@@ -113,61 +114,20 @@ def test_memory_is_bounded_when_answers_wait_for_a_slow_way_back(tmp_path: Path)
         assert sum(len(data) for _, data in receiver._open[1].pending) <= MAX_PENDING + 1400
 
 
-def one_way(receiver: OneWayReceiver, *bodies: Description | Piece) -> None:
-    for body in bodies:
-        receiver.receive(FrameCoder().encode(bytes([PLAIN]) + source_of("cam") + body.to_bytes()), 0.0)
-
-
-def test_runs_of_one_byte_cost_no_more_than_their_bytes(
+def test_packets_of_pictures_that_never_come_take_bounded_memory_and_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written: list[int] = []
-    write = Partial.write
-
-    def noted(partial: Partial, offset: int, data: bytes) -> bool:
-        written.append(len(data))
-        return write(partial, offset, data)
-
-    monkeypatch.setattr(Partial, "write", noted)
-    receiver = OneWayReceiver(Store(tmp_path))
-    one_way(receiver, Description("a.helio", "cam", SIZE, DIGEST, b""))
+    monkeypatch.setattr(collector, "MOST_HELD", 100_000)
+    monkeypatch.setattr("heliograph.link.one_way.receiver.SLACK", 50_000)
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+    receiver, coder, draw = OneWayReceiver(Store(tmp_path)), FrameCoder(), random.Random(1)
     most = 0
-    for first in range(1, 30_000, 1200):  # every second byte, behind a hole at 0
-        runs = tuple((at, b"x") for at in range(first, first + 1200, 2))
-        one_way(receiver, Piece(DIGEST[:4], runs[:340]), Piece(DIGEST[:4], runs[340:]))
-        (arriving,) = receiver._open.values()
-        most = max(most, len(arriving._runs), len(arriving._there))
-        receiver.close()
-    assert most <= 2 * MAX_RUNS + 1
-    assert arriving.held_back <= MAX_RUNS
-    assert not written  # nothing serves a decoder before the hole is filled
-
-
-def test_what_is_held_back_is_joined_and_bounded(tmp_path: Path) -> None:
-    receiver = OneWayReceiver(Store(tmp_path))
-    whole = bytes(n % 251 for n in range(40_000))
-    digest = hashlib.sha256(whole).digest()
-    one_way(receiver, Description("a.helio", "cam", len(whole), digest, b""))
-    for first in range(1, len(whole), 400):
-        runs = tuple((at, whole[at : at + 1]) for at in range(first, min(first + 400, len(whole))))
-        one_way(receiver, Piece(digest[:4], runs))
-    (arriving,) = receiver._open.values()
-    assert len(arriving._runs) <= 2 * MAX_RUNS + 400
-    receiver.close()
-    assert len(arriving._runs) == 1
-    assert arriving.held_back == len(whole) - 1
-    one_way(receiver, Piece(digest[:4], ((0, whole[:300]),)))
-    receiver.close()
-    assert (tmp_path / "cam/a.helio").read_bytes() == whole
-
-
-def test_the_header_of_a_growing_stream_is_not_read_for_ever(tmp_path: Path, reads: list[int]) -> None:
-    """Bytes that begin as a header that never ends: only their first are looked at."""
-    receiver = OneWayReceiver(Store(tmp_path))
-    one_way(receiver, Description("a.helio", "cam", SIZE, DIGEST, b"HLO\x01" + bytes(8) + b"\xff\x3f"))
-    for at in range(14, 200_000, 4000):
-        for start in range(at, at + 4000, 2000):
-            one_way(receiver, Piece(DIGEST[:4], ((start, b"\x7f" * 2000),)))
-        receiver.close()
-    assert max(reads) <= MAX_HEADER
-    assert len(reads) <= MAX_HEADER // 4000 + 1
+    for number in range(1500):
+        made = packet.Packet(draw.randrange(65536), number, packet.WHOLE, 0, 200, draw.randbytes(1000))
+        receiver.receive(coder.encode(bytes([PACKET]) + packet.write(made)), 0.0)
+        if number % 20 == 0:
+            receiver.close()
+            most = max(most, sum(path.stat().st_size for path in tmp_path.rglob("*")))
+    assert receiver._collector.held <= 100_000
+    assert 100_000 < most <= 2 * 100_000 + 50_000 + 20 * 1100
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]

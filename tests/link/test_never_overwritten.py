@@ -5,18 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 from tests.link.hostile import Speaker
+from tests.link.one_way_frames import frames_of
 
 from heliograph.errors import NotNowError
-from heliograph.link.one_way.bodies import Description, Piece
-from heliograph.link.one_way.frames import PLAIN, source_of
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.store import Shelf, Store
-from heliograph.link.wire.frames import FrameCoder
 from heliograph.link.wire.messages import Announce, Data, Done
 from heliograph.link.wire.names import apart, is_stream
 
@@ -106,10 +105,12 @@ def test_one_way_too(tmp_path: Path, whole_files: Callable[[Path], dict[str, byt
     third, thinner = b"a third picture", b"a third"
     named = f"20260101T000000.000000Z-{sha(third).hex()[:8]}.helio"
     receiver = OneWayReceiver(Store(tmp_path))
-    for name, data in (("a.helio", FIRST), ("a.helio", SECOND), (named, third), (named, thinner)):
-        for _ in range(2):
-            body = Description(name, "cam", len(data), sha(data), data).to_bytes()
-            receiver.receive(FrameCoder().encode(bytes([PLAIN]) + source_of("cam") + body), 0.0)
+    for number, (name, data) in enumerate(
+        (("a.helio", FIRST), ("a.helio", SECOND), (named, third), (named, thinner))
+    ):
+        for again in range(2):
+            for frame in frames_of("cam", name, data, 2 * number + again):
+                receiver.receive(frame, 0.0)
             receiver.close()
     # The name says that the third is the picture itself: a thinner one of it adds nothing.
     assert whole_files(tmp_path / "cam") == {"a.helio": FIRST, apart_of(SECOND): SECOND, named: third}
@@ -120,18 +121,15 @@ def test_two_pictures_of_one_name_arrive_one_way_at_once(
     tmp_path: Path, whole_files: Callable[[Path], dict[str, bytes]], is_on_disk: bool
 ) -> None:
     receiver = OneWayReceiver(Store(tmp_path))
-
-    def hear(body: Description | Piece) -> None:
-        receiver.receive(FrameCoder().encode(bytes([PLAIN]) + source_of("cam") + body.to_bytes()), 0.0)
-
-    for _ in range(2):
-        for data in (FIRST, SECOND):
-            hear(Description("a.helio", "cam", len(data), sha(data), data[:4]))
+    first, second = FIRST * 20, SECOND * 20
+    both = [frames_of("cam", "a.helio", data, number) for number, data in enumerate((first, second))]
+    for pair in zip_longest(*both, fillvalue=b""):
+        for frame in pair:
+            receiver.receive(frame, 0.0)
             if is_on_disk:
                 receiver.close()
-    for data in (FIRST, SECOND):
-        hear(Piece(sha(data)[:4], ((4, data[4:]),)))
-        receiver.close()
-        hear(Description("a.helio", "cam", len(data), sha(data), data[:4]))
-        receiver.close()
-    assert whole_files(tmp_path / "cam") == {"a.helio": FIRST, apart_of(SECOND): SECOND}
+    receiver.close()
+    found = whole_files(tmp_path / "cam")
+    assert sorted(found.values()) == sorted((first, second))
+    assert "a.helio" in found
+    assert not list(tmp_path.glob("cam/*.partial"))

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from tests.link.hostile import Speaker
+from tests.link.one_way_frames import frames_of
 
-from heliograph.link.one_way.bodies import Description
-from heliograph.link.one_way.frames import PLAIN, source_of
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.one_way.sender import OneWaySender
 from heliograph.link.simulate.line import Line, run
@@ -22,8 +21,8 @@ from heliograph.link.transfer.quota import Quotas
 from heliograph.link.transfer.receiver import Receiver
 from heliograph.link.transfer.sender import Sender
 from heliograph.link.transfer.store import Store
-from heliograph.link.wire.frames import FrameCoder
 from heliograph.link.wire.messages import REJECTED_NOW, Announce, Data, Done, Have, Reject
+from heliograph.packets.numbers import PictureNumbers
 
 Make = Callable[..., Any]
 BLOCK = 4096  # bytes that a file system gives at once
@@ -80,10 +79,10 @@ def test_a_folder_that_was_made_beforehand_keeps_its_place(tmp_path: Path) -> No
 def test_one_way_devices_too(tmp_path: Path) -> None:
     receiver = OneWayReceiver(Store(tmp_path, Quotas(devices=3)))
     for n in range(50):
-        body = Description("a.helio", f"cam-{n}", len(WHOLE), DIGEST, WHOLE[:100]).to_bytes()
-        receiver.receive(FrameCoder().encode(bytes([PLAIN]) + source_of(f"cam-{n}") + body), float(n))
+        for frame in frames_of(f"cam-{n}", "a.helio", WHOLE[:900], n):
+            receiver.receive(frame, float(n))
         receiver.close()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cam-0", "cam-1", "cam-2"]
+    assert sorted(path.name for path in tmp_path.glob("cam*")) == ["cam-0", "cam-1", "cam-2"]
 
 
 def test_a_device_has_its_quota_and_others_have_theirs(tmp_path: Path, clock: list[float]) -> None:
@@ -221,7 +220,8 @@ def test_one_way_what_comes_while_the_disk_is_full_waits(
     pytest.importorskip("cryptography")
     spool = make_spool(3)
     sent = dict(spool.streams)
-    sender = OneWaySender(spool, "cam", key=key, counter_file=tmp_path / "counter", rate=1e9)
+    numbers = PictureNumbers(tmp_path / "numbers")
+    sender = OneWaySender(spool, "cam", numbers=numbers, key=key, rate=1e9, spares=False)
     receiver = OneWayReceiver(Store(tmp_path / "out"), key=key)
     sync = os.fsync
 
@@ -231,7 +231,9 @@ def test_one_way_what_comes_while_the_disk_is_full_waits(
     now = 0.0
     while not sender.is_empty:
         now += 0.1
-        receiver.receive(sender.send(now), now)
+        monkeypatch.setattr("os.fsync", sync)  # the sender has a disk of its own
+        frame = sender.send(now)
+        receiver.receive(frame, now)
         monkeypatch.setattr("os.fsync", full if now < 2 else sync)
         receiver.send(now)
     assert now > 2
@@ -253,10 +255,10 @@ def test_what_a_device_or_a_picture_is_called_may_be_there_already(tmp_path: Pat
         assert put(Speaker(receiver, device), 1, name)[-1] == Reject(1, REJECTED_NOW)
     assert isinstance(put(Speaker(receiver), 1, "c.helio")[-1], Done)
     one_way = OneWayReceiver(Store(tmp_path))
-    body = Description("a.helio", "notes", len(WHOLE), DIGEST, WHOLE[:100]).to_bytes()
-    one_way.receive(FrameCoder().encode(bytes([PLAIN]) + source_of("notes") + body), 0.0)
+    for frame in frames_of("notes", "a.helio", WHOLE[:100], 1):
+        one_way.receive(frame, 0.0)
     one_way.close()
-    assert [event.what for event in one_way.take_events()] == ["arriving", "full"]
+    assert [event.what for event in one_way.take_events()] == ["full"]
     assert (tmp_path / "notes").read_bytes() == b"mine"
 
 

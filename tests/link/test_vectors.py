@@ -84,17 +84,17 @@ def test_a_proof_is_the_standard_s_hmac_of_the_nonce(vectors: Any) -> None:
 
 
 def test_one_way(vectors: Any, tmp_path: Path) -> None:
-    given_ = vectors["beacons"]
+    given_ = vectors["one_way"]
     coder = FrameCoder()
     receiver = OneWayReceiver(Store(tmp_path))
-    for name in ("description", "piece"):
-        receiver.receive(coder.encode(bytes.fromhex(given_[name])), 0.0)
+    for text in given_["packets"]:
+        receiver.receive(coder.encode(bytes.fromhex(text)), 0.0)
     receiver.close()
-    found = (tmp_path / "river-1/a.helio.partial").read_bytes()
-    assert found == b"HLO\x01\x02"  # one slice or unknown: up to the first hole
-    frame = bytes.fromhex(given_["keyed_piece"])
-    assert keys.is_tag(bytes.fromhex(given_["key"]), frame[:-16], frame[-16:])
-    assert int.from_bytes(frame[5:11], "little") == given_["keyed_piece_counter"]
+    assert (tmp_path / "river-1/a.helio").read_bytes() == make_vectors.STREAM
+    keyed, key = bytes.fromhex(given_["keyed_packet"]), bytes.fromhex(given_["key"])
+    assert key == keys.derive(make_vectors.KEY, b"", "heliograph packets 1")
+    assert keyed[-8:] == hmac.new(key, keyed[1:-8], "sha256").digest()[:8]
+    assert given_["word"] == "21" + "2c03000003" + given_["word"][-2:]
 
 
 def test_the_page_s_example() -> None:

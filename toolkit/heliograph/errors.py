@@ -19,6 +19,10 @@ class StreamError(HeliographError):
     """A .helio stream is malformed, cut, corrupt, or for another codec."""
 
 
+class PacketError(HeliographError):
+    """Packets cannot be made as asked: their size, number or key, or a picture that they cannot carry."""
+
+
 class ReferenceMissing(StreamError):
     """A stream refers to a picture whose values are not here; with them it would decode.
 

@@ -1,8 +1,8 @@
-"""The figures of the link, each from a run: goodput on bad lines, survival, one-way PSNR, CPU, XMODEM and ZMODEM.
+"""The figures of the link, each from a run: goodput on bad lines, survival, CPU, XMODEM and ZMODEM.
 
     python -m heliograph.bench.link [PART...]
 
-Parts: goodput (virtual time, repeatable), survival, memory, one-way, cpu, others (real processes on pseudo-terminals;
+Parts: goodput (virtual time, repeatable), survival, memory, cpu, others (real processes on pseudo-terminals;
 sz, rz, sx, rx of the package lrzsz where they are installed). Goodput is bytes of pictures times 10 bits over baud
 times seconds, to the last confirmation; in virtual time from before the handshake, of processes from after it.
 """
@@ -107,43 +107,6 @@ def show_memory() -> None:
     )
 
 
-def show_one_way(decoder: str) -> None:
-    from heliograph.bench.link_one_way import measure
-    from heliograph.codec import registry
-    from heliograph.pictures import load_srgb
-    from heliograph.samples import sample_pictures
-
-    codec = registry.open_codec("accelerator")
-    pictures = [load_srgb(path)[:768, :1024] for path in sample_pictures(colour_only=True)]
-    if decoder == "preview":
-        from heliograph.server.preview import PreviewDecoder
-
-        decode = PreviewDecoder(codec).decode
-    else:
-        from heliograph.server.decoder import ServerDecoder
-
-        decode = ServerDecoder(codec).decode
-    print(
-        f"one way, {len(pictures)} pictures of at most 1024x768, 16000 bytes each, {decoder} decoder, RGB PSNR"
-    )
-    for slices in (1, 0):
-        losses = measure(
-            codec,
-            pictures,
-            decode,
-            max_bytes=16000,
-            slice_tiles=slices,
-            losses=(0.0, 0.05, 0.1, 0.2),
-            seeds=4,
-        )
-        for loss in losses:
-            print(
-                f"  --slices {slices}, {loss.lost:4.0%} of frames lost: mean {loss.psnr:5.2f} dB, worst "
-                f"{loss.worst:5.2f} dB, {loss.whole:4.0%} whole, {loss.nothing:.0%} nothing",
-                flush=True,
-            )
-
-
 def show_cpu() -> None:
     print(
         "CPU of the sender, share of a core, from the open session to the end (real process, pseudo-terminal)"
@@ -195,22 +158,18 @@ def show_others() -> None:
                 print(f"  {text:22s} {name:15s} failed after {transfer.seconds:.0f} s", flush=True)
 
 
-PARTS = ("goodput", "survival", "memory", "one-way", "cpu", "others")
+PARTS = ("goodput", "survival", "memory", "cpu", "others")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the parts asked for."""
     parser = argparse.ArgumentParser(prog="python -m heliograph.bench.link", description=__doc__)
     parser.add_argument("parts", metavar="PART", nargs="*", help=f"{', '.join(PARTS)}; default: all")
-    parser.add_argument(
-        "--decoder", choices=["server", "preview"], default="server", help="of one-way (%(default)s)"
-    )
     options = parser.parse_args(arguments)
     shows = {
         "goodput": show_goodput,
         "survival": show_survival,
         "memory": show_memory,
-        "one-way": lambda: show_one_way(options.decoder),
         "cpu": show_cpu,
         "others": show_others,
     }

@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ class Remembered:
         return self.right == self.made and not self.undecodable and not self.left
 
 
-def scene(number: int, ground: Picture) -> Picture:
+def scene(number: int, ground: npt.NDArray[np.floating[Any]]) -> Picture:
     """Return picture `number` of a camera: its light changes, its sensor is noisy, its number stands below."""
     rng = np.random.default_rng(number)
     light = 0.9 + 0.1 * np.sin(number / 12)

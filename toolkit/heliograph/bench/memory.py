@@ -104,7 +104,7 @@ def cost(codec: Codec, maps: Sequence[Map], quality: float) -> None:
     megapixels = sum(one.width * one.height for one in maps[1:]) / 1e6
     for with_reference in (False, True):
         encoding = decoding = 0.0
-        before = None
+        before: Reference | None = None
         for number, one in enumerate(maps):
             reference = before if with_reference else None
             rounding = int(coder.model.rounding[row_of(level)])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from heliograph.codec.coder import OUT_OF_RANGE, Coded, DecodedSlice, Reference, corrupt
 from heliograph.codec.entropy_model import EntropyModel
 
-CORE_INTERFACE = 4  # of the extension, see csrc/python.c: an editable install may lag behind its sources
+CORE_INTERFACE = 5  # of the extension, see csrc/python.c: an editable install may lag behind its sources
 _log = logging.getLogger(__name__)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,10 @@ from heliograph.codec import registry, tiles
 from heliograph.commands import batch, standard
 from heliograph.commands.console import Console
 from heliograph.commands.inputs import STREAMS, SUFFIX, Inputs, listed
+from heliograph.commands.packets import Joined, add_key_option, has_packets, packet_key
 from heliograph.commands.quantities import megapixels
 from heliograph.device.runtime import RUNTIMES
-from heliograph.errors import OutputError, StreamError
+from heliograph.errors import OutputError, PacketError, StreamError
 from heliograph.files import write_where_told
 from heliograph.pictures import SUFFIXES, jpg, png
 from heliograph.server.chains import decode_chains
@@ -37,7 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "streams",
         metavar="STREAM",
         nargs="*",
-        help=".helio streams, or folders of them: there, pictures that exist already are left out; -: standard input",
+        help=".helio streams, or folders of them: there, pictures that exist already are left out; or packets: "
+        "those that are there give the best picture of each that they are of; -: standard input",
     )
     parser.add_argument(
         "--list", metavar="FILE", help="streams are named in the lines of FILE, or of standard input: -"
@@ -53,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"JPEG files of quality Q instead of PNG ({JPEG_QUALITY}); for a single picture -o NAME.jpg does it too",
     )
     add_decoder_options(parser)
+    add_key_option(parser)
     parser.add_argument(
         "--partial",
         action="store_true",
@@ -130,7 +133,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Decode every stream; return the exit code."""
     if arguments.engine == "ray":
         return _run_on_cluster(arguments)
-    streams = [standard.path(name) for name in arguments.streams]
+    paths = [standard.path(name) for name in arguments.streams]
+    packets = [path for path in paths if has_packets(path)]
+    code = _run_on_packets(arguments, packets) if packets else 0
+    streams = [path for path in paths if path not in packets or _has_streams(path)]
+    if packets and not streams and arguments.list is None:
+        return code
     suffix = ".png" if arguments.jpeg is None else ".jpg"
     inputs = Inputs(STREAMS, streams, arguments.out, suffix, listed=arguments.list, force=arguments.force)
     tasks = inputs.tasks()
@@ -141,7 +149,31 @@ def run(arguments: argparse.Namespace) -> int:
     pipeline = Pipeline(decoder, write, partial=arguments.partial, read=_read, threads=arguments.threads)
     console = Console.of(arguments, beside=batch.goes_to_standard_output(inputs))
     report = batch.Report(console, inputs.count, lambda: inputs.skipped, is_many=inputs.is_many, words=WORDS)
-    return _tell(report, decode_chains(pipeline, report.sound(tasks), references))
+    return max(code, _tell(report, decode_chains(pipeline, report.sound(tasks), references)))
+
+
+def _has_streams(path: Path) -> bool:
+    return path.is_dir() and next(path.rglob(f"*{SUFFIX}"), None) is not None
+
+
+def _run_on_packets(arguments: argparse.Namespace, paths: list[Path]) -> int:
+    """Decode the best stream of each picture that packets are of; what is there already is made anew."""
+    joined = Joined(paths, arguments.out, packet_key(arguments.key_file))
+    console = Console.of(arguments)
+    if joined.refused:
+        console.warn(
+            f"{joined.refused} packets are damaged, of another key, or of no picture, and were left out"
+        )
+    if not len(joined):
+        raise PacketError(
+            f"no picture in the packets of {', '.join(map(str, paths))}: too few have come, or --key-file is another; "
+            "decode again when more are there"
+        )
+    decoder = make_decoder(arguments)
+    write = functools.partial(_write, quality=None)
+    pipeline = Pipeline(decoder, write, partial=True, read=joined.read, threads=arguments.threads)
+    report = batch.Report(console, joined.__len__, lambda: 0, is_many=len(joined) > 1, words=WORDS)
+    return _tell(report, pipeline.run(report.sound(joined.tasks())), joined.note)
 
 
 def _check_suffix(inputs: Inputs, arguments: argparse.Namespace) -> None:
@@ -202,7 +234,9 @@ def _run_on_cluster(arguments: argparse.Namespace) -> int:
     return _tell(report, cluster.run(tasks, settings, actors=arguments.actors, gpus=arguments.gpus))
 
 
-def _tell(report: batch.Report, outcomes: Iterable[Outcome]) -> int:
+def _tell(
+    report: batch.Report, outcomes: Iterable[Outcome], note: Callable[[Path | str], str] = lambda source: ""
+) -> int:
     with report:
         for outcome in outcomes:
             if outcome.error is not None:
@@ -211,5 +245,7 @@ def _tell(report: batch.Report, outcomes: Iterable[Outcome]) -> int:
             result = batch.Result(
                 outcome.width, outcome.height, outcome.stream_bytes, outcome.quality, outcome.seconds
             )
-            report.tell(outcome.task, result, loss=outcome.loss)
+            report.tell(
+                outcome.task, result, loss="; ".join(filter(None, [note(outcome.task.source), outcome.loss]))
+            )
     return report.finish()

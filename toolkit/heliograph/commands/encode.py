@@ -9,7 +9,7 @@ import argparse
 import time
 from pathlib import Path
 
-from heliograph.commands import batch, encoding, standard
+from heliograph.commands import batch, encoding, packets, standard
 from heliograph.commands.console import Console
 from heliograph.commands.inputs import SUFFIX, Inputs, Kind
 from heliograph.errors import HeliographError, OutputError, PictureError
@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "as if it had arrived; to decode it, what it refers to is needed",
     )
     encoding.add_memory_options(parser)
+    packets.add_options(parser)
     parser.add_argument(
         "--with-digest",
         action="store_true",
@@ -53,6 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Encode every picture; return the exit code."""
+    packets.check_options(arguments)
     inputs = Inputs(PICTURES, arguments.pictures, arguments.out, SUFFIX, force=arguments.force)
     tasks = inputs.tasks()
     beside = batch.goes_to_standard_output(inputs)
@@ -60,8 +62,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise OutputError("--with-digest writes a file beside the stream; give a file with -o")
     encoder, rate = encoding.make_encoder(arguments), encoding.rate(arguments)
     memory = encoding.make_memory(arguments, encoder.codec, arguments.memory) if arguments.memory else None
+    in_packets = packets.PacketEncoder(arguments, encoder) if arguments.packets else None
 
-    def encode(task: Task) -> batch.Result:
+    def encode(task: Task) -> tuple[Task, batch.Result]:
+        if in_packets:
+            return in_packets.encode(task)
         began, target = time.perf_counter(), Path(task.target)
         if standard.is_standard(task.source):
             picture = read_srgb(standard.read(MOST_BYTES), "standard input")
@@ -78,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
             memory.add(data, packed.as_reference())
         if arguments.with_digest:
             write_where_told(digests.beside(target), digests.record(data, encoder.codec, encoder.runtime))
-        return batch.Result.of(data, time.perf_counter() - began)
+        return task, batch.Result.of(data, time.perf_counter() - began)
 
     report = batch.Report(
         Console.of(arguments, beside=beside),
@@ -90,12 +95,12 @@ def run(arguments: argparse.Namespace) -> int:
     with report:
         for task in report.sound(tasks):
             try:
-                result = encode(task)
+                done, result = encode(task)
             except HeliographError as error:
                 report.fail(task.source, error)
             except MemoryError:
                 why = "not enough memory; use a machine with more, or a smaller picture"
                 report.fail(task.source, OutputError(f"{task.source}: {why}"))
             else:
-                report.tell(task, result)
+                report.tell(done, result)
     return report.finish()

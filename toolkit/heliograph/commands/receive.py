@@ -11,7 +11,8 @@ import argparse
 import contextlib
 import multiprocessing
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from heliograph.codec.registry import Registry
@@ -20,7 +21,7 @@ from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.commands.quantities import byte_count, count
 from heliograph.commands.send import add_link_options, required, teller
 from heliograph.errors import HeliographError, LinkError, OutputError
-from heliograph.link.drive import drive
+from heliograph.link.drive import End, drive
 from heliograph.link.events import Event
 from heliograph.link.one_way.receiver import OneWayReceiver
 from heliograph.link.port import Port
@@ -39,7 +40,12 @@ LOOK = 0.3  # seconds between two looks at a folder in which nothing is new
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_link_options(parser)
+    add_link_options(parser, are_many=True)
+    parser.add_argument(
+        "--ask",
+        action="store_true",
+        help="with --one-way, where the first port goes back too: say how many packets a picture lacks",
+    )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="the inbox: streams are kept as DIR/<device>/<name>"
     )
@@ -85,6 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
             raise LinkError(f"{arguments.watch} is not a folder; give the one that streams come into")
         return decode_what_comes(arguments)
     required(arguments, "port", "out")
+    if len(arguments.port) > 1 and not arguments.one_way:
+        raise LinkError(
+            "several ports add up with --one-way only; give one --port, or --one-way at both ends"
+        )
     if arguments.out.exists() and not (
         arguments.out.is_dir() and os.access(arguments.out, os.W_OK | os.X_OK)
     ):
@@ -95,24 +105,46 @@ def run(arguments: argparse.Namespace) -> int:
     store = Store(arguments.out, Quotas(arguments.device_quota, arguments.quota, arguments.max_devices))
     # Which picture a stream is knows who decodes it: the other process, whose catalogue is read here.
     lacks = None if arguments.pictures is None else Catalogue(arguments.out, Registry()).lacks
-    end = OneWayReceiver(store, key=key) if arguments.one_way else Receiver(store, key=key, lacks=lacks)
+    end: OneWayReceiver | Receiver
+    if arguments.one_way:
+        end = OneWayReceiver(store, key=key, asks=arguments.ask)
+    else:
+        end = Receiver(store, key=key, lacks=lacks)
     tell = teller(Console.of(arguments))
     with _decoding(arguments), Stop() as stop:
+        others: list[threading.Thread] = []
         try:
-            drive(
-                end,
-                lambda: Port(arguments.port, arguments.baud, hardware_flow=arguments.rtscts),
-                stop,
-                tell=tell,
-                is_over=lambda: False,
-                keep_trying=True,
-            )
+            if isinstance(end, OneWayReceiver):
+                others = [
+                    threading.Thread(target=_listen, args=(end.ear(), port, arguments, stop, tell))
+                    for port in arguments.port[1:]
+                ]
+            for other in others:
+                other.start()
+            _listen(end, arguments.port[0], arguments, stop, tell)
             end.close()
         finally:
+            stop.set()
+            for other in others:
+                other.join()
             for event in end.take_events():
                 tell(event)
             store.close()
     return 0
+
+
+def _listen(
+    end: End, port: str, arguments: argparse.Namespace, stop: Stop, tell: Callable[[Event], None]
+) -> None:
+    """Hear a port until the end."""
+    drive(
+        end,
+        lambda: Port(port, arguments.baud, hardware_flow=arguments.rtscts),
+        stop,
+        tell=tell,
+        is_over=lambda: False,
+        keep_trying=True,
+    )
 
 
 @contextlib.contextmanager

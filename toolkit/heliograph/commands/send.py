@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from heliograph.commands.console import Console
+from heliograph.commands.packets import PACKET_BYTES, add_loss_options, losses
 from heliograph.commands.quantities import count
 from heliograph.device.spool import Spool
 from heliograph.errors import LinkError
@@ -22,6 +23,8 @@ from heliograph.link.port import BITS_PER_BYTE, DEFAULT_BAUD, Port
 from heliograph.link.transfer.sender import Sender
 from heliograph.link.wire import keys, names, session
 from heliograph.link.wire.messages import REJECTED_NOW, REJECTIONS
+from heliograph.packets.folder import NUMBERS
+from heliograph.packets.numbers import PictureNumbers
 from heliograph.stop import Stop
 
 NAME = "send"
@@ -39,17 +42,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="under which the receiver keeps them (%(default)s)",
     )
     parser.add_argument("--once", action="store_true", help="end when the spool is empty, or at a failure")
+    add_loss_options(parser, more="with --one-way: ")
     parser.add_argument(
-        "--repeat", type=count, default=1, metavar="N", help="with --one-way: send each N times (%(default)s)"
+        "--no-spare",
+        action="store_true",
+        help="with --one-way: send nothing while no picture waits, instead of more packets of the newest ones",
     )
     parser.add_argument("--new-key", type=Path, metavar="FILE", help="make a key file and do nothing else")
 
 
-def add_link_options(parser: argparse.ArgumentParser) -> None:
+def add_link_options(parser: argparse.ArgumentParser, *, are_many: bool = False) -> None:
     """Add what both ends of a link have in common."""
     parser.add_argument(
         "--port",
         metavar="URL",
+        action="append" if are_many else "store",
         help="device path, socket://HOST:PORT, rfc2217://HOST:PORT or another pySerial URL",
     )
     parser.add_argument("--baud", type=count, default=DEFAULT_BAUD, metavar="N", help="(%(default)s)")
@@ -64,7 +71,7 @@ def add_link_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--one-way",
         action="store_true",
-        help="a line that only goes there: no acknowledgements, at both ends",
+        help="a line that only goes there: packets of which any few give a picture, at both ends",
     )
 
 
@@ -108,10 +115,12 @@ def run(arguments: argparse.Namespace) -> int:
         end = OneWaySender(
             spool,
             device,
+            numbers=PictureNumbers(arguments.spool / NUMBERS),
             key=key,
-            counter_file=arguments.spool / ".counter",
-            repeat=arguments.repeat,
+            losses=losses(arguments),
+            packet_bytes=arguments.packet_bytes or PACKET_BYTES,
             rate=arguments.baud / BITS_PER_BYTE,
+            spares=not (arguments.no_spare or arguments.once),
         )
     else:
         end = Sender(spool, device, key=key)

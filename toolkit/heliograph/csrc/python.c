@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "erasure.h"
 #include "heliograph.h"
 
 #define CAPSULE "heliograph._core.model"
@@ -247,6 +248,34 @@ static PyObject *core_segment_crc(PyObject *self, PyObject *args) {
     return PyLong_FromUnsignedLong(hg_segment_crc(header_crc, number, (const uint8_t *)data, (size_t)size));
 }
 
+static PyObject *core_rebuild(PyObject *self, PyObject *args) {
+    const char *places, *data, *wanted;
+    Py_ssize_t count, size, wanted_count, piece, i;
+    uint8_t weights[HG_MAX_PLACES];
+    PyObject *result;
+    char *out;
+    int is_right;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y#y#ny#", &places, &count, &data, &size, &piece, &wanted, &wanted_count)) return NULL;
+    is_right = count >= 1 && count <= HG_MAX_PLACES && piece >= 1 && piece <= PY_SSIZE_T_MAX / HG_MAX_PLACES &&
+               size <= count * piece && wanted_count <= HG_MAX_PLACES &&
+               hg_erasure_weigh((const uint8_t *)places, (uint32_t)count, weights);
+    for (i = 0; is_right && i < wanted_count; i++) is_right = (uint8_t)wanted[i] < HG_MAX_PLACES;
+    if (!is_right) {
+        PyErr_SetString(PyExc_ValueError, "a place, count or size is out of range, or a place is there twice");
+        return NULL;
+    }
+    result = PyBytes_FromStringAndSize(NULL, wanted_count * piece);
+    if (result == NULL) return NULL;
+    out = PyBytes_AsString(result);
+    Py_BEGIN_ALLOW_THREADS
+    for (i = 0; i < wanted_count; i++)
+        hg_erasure_piece((const uint8_t *)places, weights, (uint32_t)count, (const uint8_t *)data, (size_t)size,
+                         (size_t)piece, (uint8_t)wanted[i], (uint8_t *)out + i * piece);
+    Py_END_ALLOW_THREADS
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"parse", core_parse, METH_VARARGS,
      "parse(data): codec id, width, height, level, parts, side, slices, size, CRC, lengths, reference's id (empty: none),\n"
@@ -259,6 +288,8 @@ static PyMethodDef methods[] = {
     {"decode", core_decode, METH_VARARGS,
      "decode(model, segments, cut, rows, columns, level, merged, reference or None, its level): values, and how many\n"
      "flags and residuals of each layer were read."},
+    {"rebuild", core_rebuild, METH_VARARGS,
+     "rebuild(places, data, piece, wanted): the pieces at the wanted places, from those of `piece` bytes at `places`."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {
@@ -266,7 +297,7 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module && PyModule_AddIntConstant(module, "INTERFACE", 4) < 0) Py_CLEAR(module);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 5) < 0) Py_CLEAR(module);
     if (module == NULL) return NULL;
     corrupt_error = PyErr_NewException("heliograph._core.CorruptError", PyExc_ValueError, NULL);
     if (corrupt_error == NULL || PyModule_AddObjectRef(module, "CorruptError", corrupt_error) < 0) Py_CLEAR(module);

@@ -64,6 +64,7 @@ class Measured:
         ram: bytes of the encoder's arrays, without the caller's store and the network's arena.
         stack: most bytes of stack: seen, and by the compiler's call graph.
         instructions: of encoding; decode_instructions: by stream.
+        parity: instructions of a parity packet of 246 bytes from 75 packets, and of its weights once a picture.
         calibration: counted instructions of a loop that has two million.
     """
 
@@ -80,6 +81,7 @@ class Measured:
     stack_bound: int
     instructions: int
     decode_instructions: dict[str, int]
+    parity: tuple[int, int]
     calibration: int
 
 
@@ -164,11 +166,11 @@ def _gcc(folder: Path, board: Board, *arguments: str) -> None:
 
 def _compile(folder: Path, board: Board, count: int) -> None:
     room = f"-DHELIOGRAPH_MAX_TILES={max(count, 64)}"
-    for file in ("heliograph.c", "picture.c"):
+    for file in ("heliograph.c", "erasure.c", "picture.c"):
         _gcc(folder, board, room, "-c", file, "-fcallgraph-info=su")
     for file in ("codec.c", "measure.c", "startup.c"):
         _gcc(folder, board, room, "-c", file)
-    objects = [f"{file}.o" for file in ("heliograph", "picture", "codec", "measure", "startup")]
+    objects = [f"{file}.o" for file in ("heliograph", "erasure", "picture", "codec", "measure", "startup")]
     ends = ["-nostartfiles", "-T", "mps2.ld", "--specs=rdimon.specs", "-Wl,--gc-sections"]
     _gcc(folder, board, *objects, *ends, "-o", "measure.elf")
 
@@ -218,7 +220,12 @@ def _result(
     decoding = {
         m[1]: m for m in re.finditer(r"^decode (\S+) (\w+) (\d+) instructions", printed, re.MULTILINE)
     }
-    if calibration is None or (pixels and encoding is None) or set(decoding) != set(streams):
+    parity = re.search(r"^parity of 75 x 246 bytes (\d+) instructions and (\d+) once", printed, re.MULTILINE)
+    if (
+        calibration is None
+        or (pixels and (encoding is None or parity is None))
+        or set(decoding) != set(streams)
+    ):
         raise ExportError(
             f"the emulated program printed {printed.strip()!r}, expected its counts; report this"
         )
@@ -237,6 +244,7 @@ def _result(
         stack_bound=deepest(graphs, "hg_picture"),
         instructions=int(encoding[1]) if encoding else 0,
         decode_instructions={s: int(decoding[s][3]) for s in streams},
+        parity=(int(parity[1]), int(parity[2])) if parity else (0, 0),
         calibration=int(calibration[1]),
     )
 
@@ -265,6 +273,8 @@ def table(measured: Measured) -> list[tuple[str, str]]:
         ("stack by the compiler's call graph, bytes", str(m.stack_bound)),
         ("stream, bits per pixel", f"{8 * len(m.stream) / pixels:.3f}"),
         ("instructions per pixel, encoding", f"{m.instructions / pixels:.0f}"),
+        ("instructions, a parity packet of 246 bytes from 75 packets", str(m.parity[0])),
+        ("instructions, its weights, once a picture", str(m.parity[1])),
         *(
             (f"instructions per pixel, decoding {s}", f"{n / pixels:.0f}")
             for s, n in m.decode_instructions.items()

@@ -1,1 +1,1 @@
-"""Streams over a line that only goes there: what is lost is a blemish (LINK.md, section 6)."""
+"""Streams over a line that mostly only goes there, in packets of which any few give a picture (LINK.md, section 6)."""

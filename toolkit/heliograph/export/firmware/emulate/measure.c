@@ -1,6 +1,7 @@
 /* On an emulated Cortex-M: encode recorded latents, decode streams, and count instructions and stack on the way.
  *   job.txt: width height level, then streams to decode, one a line: its name, and that of the one it refers to, or -
  *   latents.bin -> encoded.helio; NAME -> NAME.values, int16 [rows][columns][C] in coding order */
+#include "erasure.h"
 #include "picture.h"
 #include "startup.h"
 
@@ -150,6 +151,23 @@ static void calibrate(void) {
     printf("calibrate 2000000 instructions counted %lu\n", (unsigned long)count);
 }
 
+/* Count what a parity packet takes: the weights once a picture, then each. */
+static int parity(uint32_t count, uint32_t piece) {
+    static uint8_t places[HG_MAX_PLACES], weights[HG_MAX_PLACES];
+    uint32_t i, once, each;
+    for (i = 0; i < count; i++) places[i] = (uint8_t)i;
+    for (i = 0; i < count * piece; i++) stream[i] = (uint8_t)(i * 7 + 1);
+    count_from_here();
+    if (!hg_erasure_weigh(places, count, weights)) return 1;
+    once = instructions_since();
+    count_from_here();
+    hg_erasure_piece(places, weights, count, stream, count * piece, piece, count, store);
+    each = instructions_since();
+    printf("parity of %lu x %lu bytes %lu instructions and %lu once\n", (unsigned long)count, (unsigned long)piece,
+           (unsigned long)each, (unsigned long)once);
+    return 0;
+}
+
 int main(void) {
     static hg_model model;
     unsigned width, height, level;
@@ -158,6 +176,7 @@ int main(void) {
     if (job == NULL || fscanf(job, "%u %u %u", &width, &height, &level) != 3) return 1;
     calibrate();
     if (width && encode(width, height, level)) return 2;
+    if (width && parity(75, 246)) return 5;
     if (hg_open(&model, heliograph_entropy, heliograph_entropy_size) != HG_OK) return 3;
     while (fscanf(job, "%63s %63s", name, reference) == 2)
         if (decode_file(&model, name, reference)) return 4;

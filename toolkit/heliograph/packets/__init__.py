@@ -1,0 +1,1 @@
+"""Packets of which any few give a picture, and each more a better one (PACKETS.md)."""

@@ -400,3 +400,10 @@ def test_a_count_that_was_begun_goes_on_through_failures(
     camera = Script(1, CameraError("unplugged"), CameraError("unplugged"), 2)
     CaptureLoop(camera, encode, Spool(tmp_path), every=0, count=2).run(stop)
     assert len(Spool(tmp_path).names()) == 2
+
+
+def test_more_pictures_that_a_count_waits_for_are_told_of_once(
+    tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes], caplog: Logs
+) -> None:
+    CaptureLoop(Script(1, None, None, 2, holds=True), encode, Spool(tmp_path), every=0, count=3).run(stop)
+    assert [r.getMessage() for r in caplog.records] == ["2 more pictures are waited for, for --count: "]

@@ -70,7 +70,7 @@ class CaptureLoop:
         self._camera, self._encode, self._spool = camera, encode, spool
         self._every, self._left, self._changes, self._report = every, count, changes, report
         self._began = 0.0
-        self._has_taken, self._trouble = False, ""
+        self._has_taken, self._has_told, self._trouble = False, False, ""
 
     def run(self, stop: Stop) -> None:
         """Run until a stop is requested, the count is reached, or the source is over.
@@ -138,6 +138,9 @@ class CaptureLoop:
         picture = self._camera.read()
         if picture is None:
             self._trouble = self._camera.trouble or self._trouble
+            if self._has_taken and self._left is not None and not self._has_told and not self._camera.is_busy:
+                self._has_told = True
+                _log.warning("%d more pictures are waited for, for --count: %s", self._left, self._trouble)
             return False
         if self._changes is not None and not self._changes.is_new(picture):
             self._camera.taken()

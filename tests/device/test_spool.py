@@ -245,7 +245,7 @@ def test_streams_from_before_the_clock_was_set_get_their_times(
     early = ["19700101T000100.000000Z", "19700101T000200.000000Z"]
     monkeypatch.setattr(module, "datetime", Clock([*early, "20261201T000300.000000Z"]))
     seconds = iter([60.0, 120.0, 180.0])
-    monkeypatch.setattr(times.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
     spool = Spool(tmp_path)
     for n in range(3):
         spool.add(bytes([n]))

@@ -16,6 +16,7 @@ from heliograph.device.cameras import memory as remembering
 from heliograph.device.cameras.folder import WatchedFolder
 from heliograph.device.cameras.memory import File, Memory
 from heliograph.errors import CameraError
+from heliograph.files import open_regular
 
 Logs = pytest.LogCaptureFixture
 
@@ -137,7 +138,8 @@ def test_a_file_that_is_renewed_all_the_time_is_taken_once_a_look(watched: Path,
 
     thread = threading.Thread(target=renew)
     thread.start()
-    camera, found = opened(watched), []
+    camera = opened(watched)
+    found: list[int] = []
     deadline = time.monotonic() + 30
     while len(found) < 3 and time.monotonic() < deadline:
         one = greys(camera)
@@ -220,12 +222,12 @@ def test_what_cannot_be_read_for_a_while_is_read_then(
 ) -> None:
     monkeypatch.setattr(module, "GIVE_UP", 0.0)
     put(watched / "a.png", 1)
-    real, is_there = module.open_regular, False
+    is_there = False
 
     def broken(path: Path) -> object:
         if not is_there:
             raise OSError(5, "Input/output error", str(path))
-        return real(path)
+        return open_regular(path)
 
     monkeypatch.setattr(module, "open_regular", broken)
     camera = opened(watched, tmp_path / "spool")

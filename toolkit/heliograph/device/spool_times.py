@@ -67,7 +67,7 @@ def is_synchronised() -> bool:
     """Return whether the system says that something, NTP as a rule, keeps its clock right."""
     asked = ctypes.create_string_buffer(512)  # a struct timex, and more: of zeros it changes nothing
     try:
-        return 0 <= ctypes.CDLL(None).adjtimex(asked) < _TIME_ERROR
+        return 0 <= int(ctypes.CDLL(None).adjtimex(asked)) < _TIME_ERROR
     except (OSError, AttributeError):
         return False
 
@@ -129,9 +129,10 @@ class Times:
         count = 0
         for name in reversed(self._added()):  # the newest first: whenever power fails, their order is kept
             given = _parse(name[:CHARACTERS])
-            if name[:CHARACTERS] in self._unset and given is not None and given + jump < _parse(now):
-                target = (given + jump).strftime(FORM) + name[CHARACTERS:]
-                (self._folder / name).rename(self._folder / target)
+            if given is None or name[:CHARACTERS] not in self._unset:
+                continue
+            if (moment := (given + jump).strftime(FORM)) < now:
+                (self._folder / name).rename(self._folder / (moment + name[CHARACTERS:]))
                 count += 1
         sync_folder(self._folder)
         self._unset.clear()

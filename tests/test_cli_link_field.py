@@ -107,6 +107,19 @@ def test_a_sender_that_stays_says_once_that_nobody_answers_and_goes_on(tmp_path:
     assert (tmp_path / "send.log").read_text().count("unanswered") == 1
 
 
+def test_a_sender_outlives_its_spool(tmp_path: Path, start: Start) -> None:
+    first = fill(tmp_path, 1, 3000, seed=1)
+    with SimulatedLine("--baud", "460800") as line:
+        start("receive", line.ends[1], tmp_path)
+        sender = start("send", line.ends[0], tmp_path)
+        wait_for(lambda: received(tmp_path) == first)
+        shutil.rmtree(tmp_path / "spool")  # on a stick that was pulled out
+        wait_for(lambda: "spool: reason cannot read the spool" in (tmp_path / "send.log").read_text())
+        second = fill(tmp_path, 2, 3000, seed=2)
+        wait_for(lambda: received(tmp_path) == first | second)
+        assert sender.poll() is None
+
+
 @pytest.mark.parametrize("what", [f"out/{DEVICE}", "out"])
 def test_a_receiver_outlives_its_folder(what: str, tmp_path: Path, start: Start) -> None:
     with SimulatedLine("--baud", "115200") as line:
@@ -231,7 +244,7 @@ def test_a_decoder_outlives_the_folders_too(
             name = spool.add(stream.read_bytes())
             made = (tmp_path / "pictures" / DEVICE / name).with_suffix(".png")
             wait_for(made.exists)
-            shutil.rmtree(tmp_path / removed)
+            shutil.rmtree(tmp_path / removed, ignore_errors=True)  # what is at work there may be quicker
         name = spool.add(stream.read_bytes())
         made = (tmp_path / "pictures" / DEVICE / name).with_suffix(".png")
         wait_for(made.exists)

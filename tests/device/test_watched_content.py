@@ -309,3 +309,49 @@ def test_a_full_disk_takes_no_note_and_the_next_note_has_both(tmp_path: Path, ca
     again = Memory(tmp_path / "spool/.taken")
     again.load()
     assert [again.is_done(name, 0) for name in "abcd"] == [True, True, True, False]
+
+
+def test_the_loop_has_its_turn_while_many_files_are_looked_into(
+    watched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [put(watched / f"{n}.png", n, age=9000 - n) for n in range(4)]
+    assert greys(opened(watched, tmp_path / "spool")) == [0, 1, 2, 3]
+    for path in paths:
+        os.utime(path, (1e9, 1e9))
+    put(watched / "new.png", 9)
+    monkeypatch.setattr(module, "AT_ONCE", -1.0)
+    camera = opened(watched, tmp_path / "spool")
+    for _ in range(4):
+        assert camera.read() is None
+        assert camera.is_busy
+    assert greys(camera) == [9]
+    assert not camera.is_busy
+
+
+def test_a_folder_is_not_looked_at_anew_for_each_picture(
+    watched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN", 600.0)
+    for n in range(50):
+        put(watched / f"{n:02}.png", n)
+    camera = opened(watched)
+    looks: list[float] = []
+    files = camera._listing.files
+
+    def look() -> list[File]:
+        looks.append(time.monotonic())
+        return files()
+
+    monkeypatch.setattr(camera._listing, "files", look)
+    assert len(greys(camera)) == 50
+    assert len(looks) == 2
+    (watched / "00.png").unlink()  # gone, or another, since the look
+    put(watched / "60.png", 60, age=200)
+    put(watched / "61.png", 61, age=100)
+    assert camera.read() is not None
+    camera.taken()
+    whole = put(watched / "61.png", 99).read_bytes()
+    (watched / "61.png").write_bytes(whole[:40])
+    assert camera.read() is None
+    (watched / "61.png").write_bytes(whole)
+    assert greys(camera) == [99]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from heliograph.errors import LinkError
+from heliograph.errors import LinkError, SpoolError
 from heliograph.link.events import Event
 from heliograph.stop import Stop
 
@@ -62,9 +62,11 @@ def drive(
     """Run an end until `is_over` or `stop`; events go to `tell`.
 
     Args:
-        keep_trying: open the port again for ever; else the first failure is raised.
+        keep_trying: open the port again for ever, also where a spool cannot be read for a while; else the first failure
+            is raised.
 
     Raises:
+        SpoolError: the spool cannot be read, and `keep_trying` is not set.
         LinkError: the port cannot be opened, was lost or takes no bytes, and `keep_trying` is not set.
     """
     retry, told = FIRST_RETRY, ""
@@ -78,12 +80,12 @@ def drive(
                 return
             finally:
                 port.close()
-        except LinkError as error:
+        except (LinkError, SpoolError) as error:
             if not keep_trying:
                 raise
             if str(error) != told:  # once, not every few seconds for a night
                 told = str(error)
-                tell(Event("port", {"reason": told}))
+                tell(Event("port" if isinstance(error, LinkError) else "spool", {"reason": told}))
         if time.monotonic() - began > LAST_RETRY:
             retry = FIRST_RETRY
         stop.wait(retry)

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,7 @@ GIVE_UP = 60.0  # seconds without a change after which a file that is no picture
 ATTEMPTS = 2  # of processes that ended with a picture in hand; then it is set aside
 ASIDE, LONGEST_ASIDE = 600.0, 86400.0  # seconds that it is set aside, doubled with each process more
 AT_ONCE = 10.0  # seconds in which files are looked into before the loop has its turn: it tells systemd that it lives
+AGAIN = 5.0  # seconds after which a folder is looked at again while pictures of the last look are taken
 _BLOCK = 1 << 20
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,8 @@ class WatchedFolder(Camera):
         self._pauses, self._aside = Pauses(), Pauses()  # of states of files, and of contents
         self._looked: dict[File, float] = {}  # monotonic time of the first look at each that waits
         self._moving: dict[str, tuple[int, str]] = {}  # size and digest of files that have not settled
+        self._began = 0.0  # of the look that goes on
+        self._going: Iterator[Picture] | None = None
         self._given: set[str] = set()  # names that gave a picture since `read` gave None
         self._harmless: set[str] = set()  # digests of what did not decode, and did no harm
         self._waits = False  # for a file that may settle soon
@@ -68,7 +72,7 @@ class WatchedFolder(Camera):
         """Read what was taken before, and set aside what ended processes; CameraError if there is no such folder."""
         if not self._folder.is_dir():
             raise CameraError(f"there is no folder {self._folder}: make it, or check its name")
-        self._last = None
+        self._last = self._going = None
         self._given.clear()
         self._memory.load()
         for digest, (name, times) in self._memory.killers(ATTEMPTS).items():
@@ -114,7 +118,22 @@ class WatchedFolder(Camera):
         return self._pauses.failed(file)
 
     def _next(self) -> Picture | None:
-        began, wall = time.monotonic(), time.time()
+        while True:
+            # The names of thousands are not read for each of them.
+            is_fresh = self._going is None or time.monotonic() - self._began > AGAIN
+            if is_fresh or self._going is None:
+                self._began, self._going = time.monotonic(), self._look()
+            picture = next(self._going, None)
+            if picture is not None:
+                return picture
+            self._going = None
+            if is_fresh or self.is_busy:
+                return None
+
+    def _look(self) -> Iterator[Picture]:
+        """Look once and yield the pictures that wait."""
+        began = now = self._began
+        wall = time.time()
         self.is_busy = self._waits = False
         there = self._listing.files()
         self._memory.tidy(there)
@@ -126,8 +145,6 @@ class WatchedFolder(Camera):
         for file in todo:
             if file.name in self._given or not self._pauses.is_due(file):
                 continue
-            if self.is_busy:
-                break
             # By the file's own time if that is sensible, else by how long it has been seen like this.
             is_still = max(began - self._looked[file], wall - file.modified / 1e9) >= SETTLE
             try:
@@ -139,9 +156,11 @@ class WatchedFolder(Camera):
                 continue
             if picture is not None:
                 self._given.add(file.name)
-                return picture
-            self.is_busy = time.monotonic() - began > AT_ONCE
-        return None
+                yield picture
+                now = time.monotonic()
+            elif time.monotonic() - now > AT_ONCE:
+                self.is_busy = True
+                return
 
     def _is_done(self, digest: str | None) -> bool:
         return digest is not None and self._memory.is_done(digest, self._max_pixels)
@@ -151,6 +170,12 @@ class WatchedFolder(Camera):
         self._moving.pop(file.name, None)
         path = self._folder / file.name
         with open_regular(path) as opened:
+            about = os.fstat(opened.fileno())
+            if (about.st_mtime_ns, about.st_size) != (
+                file.modified,
+                file.size,
+            ):  # since the folder was looked at
+                return None
             digest = _digest(opened)
         if self._is_done(digest):
             self._memory.know(digest, file)

@@ -182,6 +182,28 @@ def test_two_receivers_of_one_folder_live_both_and_the_second_takes_over(
     assert "Traceback" not in (tmp_path / "receive.log").read_text()
 
 
+def test_what_ends_one_of_several_ports_ends_the_receiver_with_a_line(
+    tmp_path: Path, start: Start, mount_disk: Callable[[int], Path]
+) -> None:
+    disk = mount_disk(1024)
+    fill(tmp_path, 2, 4000, seed=1)
+    with SimulatedLine("--baud", "460800") as line, SimulatedLine("--baud", "460800") as another:
+        options = ["--one-way", "--baud", "460800"]
+        receiver = start(
+            "receive", line.ends[1], tmp_path, "--port", another.ends[1], "--out", str(disk), *options
+        )
+        time.sleep(5)  # nobody waits for the receiver on such a line
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        start("send", another.ends[0], tmp_path, *options)
+        wait_for(lambda: receiver.poll() is not None)
+    assert receiver.returncode == 2
+    said = (tmp_path / "receive.log").read_text()
+    assert "Traceback" not in said
+    assert (
+        "Read-only file system; check the disk, then start heliograph receive again" in said.splitlines()[-1]
+    )
+
+
 SILENT = """
     import socket, subprocess, sys, time
     from heliograph.errors import LinkError

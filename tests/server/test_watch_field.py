@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from heliograph.codec.codec import Codec
@@ -42,10 +44,10 @@ def test_what_failed_is_tried_again_after_growing_pauses(
     arrive(tmp_path / "in", "cam", NAMES[0], data, [(0, len(data))])
     write, now, is_full = watching.write_picture, 0.0, True
 
-    def full(target: Path, picture: object) -> None:
+    def full(target: Path, picture: npt.NDArray[np.uint8], told: Mapping[str, str] | None = None) -> None:
         if is_full:
             raise OutputError("cannot write: No space left on device")
-        write(target, picture)  # type: ignore[arg-type]
+        write(target, picture, told)
 
     monkeypatch.setattr(watching, "write_picture", full)
     watch = Watch(tmp_path / "in", tmp_path / "out", Decoder(codec, "preview"))

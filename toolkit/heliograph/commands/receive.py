@@ -114,11 +114,19 @@ def run(arguments: argparse.Namespace) -> int:
     tell = teller(Console.of(arguments))
     with _decoding(arguments) as look, Stop(look) as stop:
         others: list[threading.Thread] = []
+        failed: list[HeliographError] = []
+
+        def hear(ear: End, port: str) -> None:
+            try:
+                _listen(ear, port, arguments, stop, tell)
+            except HeliographError as error:  # as on the first port: it ends the receiver, and is told
+                failed.append(error)
+                stop.set()
+
         try:
             if isinstance(end, OneWayReceiver):
                 others = [
-                    threading.Thread(target=_listen, args=(end.ear(), port, arguments, stop, tell))
-                    for port in arguments.port[1:]
+                    threading.Thread(target=hear, args=(end.ear(), port)) for port in arguments.port[1:]
                 ]
             for other in others:
                 other.start()
@@ -131,6 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
             for event in end.take_events():
                 tell(event)
             store.close()
+    if failed:
+        raise failed[0]
     return 0
 
 

@@ -407,3 +407,24 @@ def test_more_pictures_that_a_count_waits_for_are_told_of_once(
 ) -> None:
     CaptureLoop(Script(1, None, None, 2, holds=True), encode, Spool(tmp_path), every=0, count=3).run(stop)
     assert [r.getMessage() for r in caplog.records] == ["2 more pictures are waited for, for --count: "]
+
+
+def test_a_camera_of_which_nothing_can_be_kept_does_not_fill_the_log(
+    tmp_path: Path, stop: Stop, encoder: Encoder, caplog: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.device.capture.FIRST_DELAY", 0.1)
+    monkeypatch.setattr("heliograph.device.capture.PATIENCE", 0.6)
+    loop = CaptureLoop(
+        Script(*[1] * 999), lambda p: encoder.encode(p, Rate(max_bytes=5)), Spool(tmp_path), every=0, count=1
+    )
+    with pytest.raises(CameraError, match=r"so --count ends: a picture of 16x16 takes"):
+        loop.run(stop)
+    assert 2 <= caplog.text.count("a picture is left out: ") <= 5  # after 0, 0.1, 0.3, 0.6 s
+
+
+def test_a_source_that_has_nothing_is_not_asked_without_a_pause(
+    tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes]
+) -> None:
+    began = time.monotonic()
+    CaptureLoop(Script(None, None, 1, holds=True), encode, Spool(tmp_path), every=0).run(stop)
+    assert time.monotonic() - began >= 1.0

@@ -22,6 +22,7 @@ from heliograph.errors import (
 from heliograph.stop import Stop
 
 FIRST_DELAY, LAST_DELAY = 1.0, 60.0  # seconds before a failed capture is tried again, but never past a tick
+IDLE = 0.5  # seconds at least before a source that had nothing is asked again
 TRIES = 5  # of a picture that a source holds; then the next has its turn
 PATIENCE = 25.0  # seconds without a first picture after which one that was to end by itself gives up
 LOOK = 5.0  # at most between two attempts until then
@@ -70,7 +71,8 @@ class CaptureLoop:
         self._camera, self._encode, self._spool = camera, encode, spool
         self._every, self._left, self._changes, self._report = every, count, changes, report
         self._began = 0.0
-        self._has_taken, self._has_told, self._trouble = False, False, ""
+        self._has_taken = self._has_told = self._was_left = False
+        self._trouble = ""
 
     def run(self, stop: Stop) -> None:
         """Run until a stop is requested, the count is reached, or the source is over.
@@ -108,11 +110,16 @@ class CaptureLoop:
                         return
                     delay = min(2 * delay, LAST_DELAY)
                     continue
+                if self._was_left and not self._camera.holds_pictures:  # so will the next be, as a rule
+                    if stop.wait(self._patient(max(delay, schedule.until_next()))):
+                        return
+                    delay = min(2 * delay, LAST_DELAY)
+                    continue
                 delay = FIRST_DELAY
                 failures = 0 if took else failures
                 if self._left == 0 or ((took or self._camera.is_busy) and self._camera.holds_pictures):
                     continue
-                stop.wait(self._patient(schedule.until_next()))
+                stop.wait(self._patient(max(schedule.until_next(), 0.0 if took else IDLE)))
         finally:
             self._close()
 
@@ -134,7 +141,7 @@ class CaptureLoop:
 
     def _take(self) -> bool:
         """Take one picture; return whether there was one."""
-        began = time.perf_counter()
+        began, self._was_left = time.perf_counter(), False
         picture = self._camera.read()
         if picture is None:
             self._trouble = self._camera.trouble or self._trouble
@@ -167,7 +174,7 @@ class CaptureLoop:
 
     def _leave(self, why: str) -> None:
         """Go on with the next picture: this one would fail now too, and perhaps not later."""
-        self._trouble = why
+        self._trouble, self._was_left = why, True
         pause = self._camera.later()
         if pause is None:
             _log.warning("a picture is left out: %s", why)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from heliograph.cli import build_parser, main
 from heliograph.codec.thin import thin
@@ -69,8 +70,9 @@ def test_unchanged_pictures_are_skipped(
 ) -> None:
     watched = tmp_path / "in"
     watched.mkdir()
-    for name in ("a", "b"):
-        shutil.copy(photo, watched / f"{name}.png")
+    with Image.open(photo) as picture:
+        for level, name in enumerate(("a", "b")):  # two files that show the same
+            picture.save(watched / f"{name}.png", compress_level=1 + level)
     shutil.copy(Path(__file__).parents[1] / "README.md", watched / "no-picture.md")
     process = subprocess.Popen(
         [

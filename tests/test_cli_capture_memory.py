@@ -139,7 +139,7 @@ def test_without_a_memory_nothing_is_kept(tmp_path: Path, codec_folder: Path, li
         send(line.ends[0], tmp_path)
     receiving.send_signal(signal.SIGTERM)
     receiving.communicate(timeout=20)
-    assert [path.name for path in (tmp_path / "spool").iterdir()] == [".spool"]
+    assert sorted(path.name for path in (tmp_path / "spool").iterdir()) == [".capture", ".spool"]
 
 
 def test_the_unit_of_systemd_has_the_memory_s_options(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import ChangeDetector
 from heliograph.device.encoder import Encoder
 from heliograph.device.spool import Spool
-from heliograph.errors import CameraError, RuntimeUnavailableError, SpoolError
+from heliograph.errors import CameraError, PictureError, RuntimeUnavailableError, SpoolError
 from heliograph.stop import Stop
 
 Logs = pytest.LogCaptureFixture
@@ -202,7 +203,8 @@ def test_a_picture_larger_than_the_spool_may_be_does_not_stop_those_after_it(
 ) -> None:
     camera = Script(1, 2, holds=True)
     CaptureLoop(camera, encode, Spool(tmp_path, max_bytes=10), every=0).run(stop)
-    assert camera.calls == ["open", "taken", "taken", "close"]
+    assert camera.calls == ["open", "close"]  # a larger spool may take them: they are not done with
+    assert caplog.text.count("a picture is left out: ") == 2
     assert "a picture is left out: a stream of" in caplog.text
     assert "is more than the spool" in caplog.text
 
@@ -213,7 +215,7 @@ def test_a_picture_that_can_never_be_encoded_is_left_out(
     camera = Script(1, holds=True)
     loop = CaptureLoop(camera, lambda p: encoder.encode(p, Rate(max_bytes=5)), Spool(tmp_path), every=0)
     loop.run(stop)
-    assert camera.calls == ["open", "taken", "close"]
+    assert camera.calls == ["open", "close"]
     assert "a picture is left out: a picture of 16x16 takes" in caplog.text
 
 
@@ -323,5 +325,106 @@ def test_a_picture_that_takes_all_memory_is_left_out(tmp_path: Path, stop: Stop,
 
     camera = Script(1, holds=True)
     CaptureLoop(camera, encode, Spool(tmp_path), every=0).run(stop)
-    assert camera.calls == ["open", "taken", "close"]
+    assert camera.calls == ["open", "close"]
     assert "a picture is left out: not enough memory to encode 16x16 pixels" in caplog.text
+
+
+def test_what_could_not_be_kept_is_told_to_come_again(tmp_path: Path, stop: Stop, caplog: Logs) -> None:
+    class Patient(Script):
+        def later(self) -> float | None:
+            self.calls.append("later")
+            return 10.0
+
+    def encode(picture: Picture) -> bytes:
+        raise (
+            MemoryError
+            if picture[0, 0, 0] == 1
+            else PictureError("a picture of 16x16 takes at least 60 bytes")
+        )
+
+    camera = Patient(1, 2, holds=True)
+    CaptureLoop(camera, encode, Spool(tmp_path), every=0).run(stop)
+    assert camera.calls == ["open", "later", "later", "close"]
+    assert (
+        "a picture is left for later: not enough memory to encode 16x16 pixels; it is tried again in 10 s"
+        in caplog.text
+    )
+    assert "takes at least 60 bytes; it is tried again in 10 s" in caplog.text
+
+
+def test_a_picture_that_always_fails_lets_the_next_have_its_turn(
+    tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes]
+) -> None:
+    tried: list[int] = []
+
+    def fail(picture: Picture) -> bytes:
+        tried.append(int(picture[0, 0, 0]))
+        if tried[-1] == 30:
+            raise RuntimeError("Node number 3 failed to invoke")
+        return encode(picture)
+
+    (tmp_path / "in").mkdir()
+    for n, grey in enumerate((30, 200)):
+        Image.new("RGB", (16, 16), (grey,) * 3).save(tmp_path / f"in/{n}.png")
+        os.utime(tmp_path / f"in/{n}.png", (1e9 + n, 1e9 + n))
+    camera = make_camera(f"folder:{tmp_path}/in", memory=tmp_path / "spool")
+    CaptureLoop(camera, fail, Spool(tmp_path / "spool"), every=0, count=1).run(stop)
+    assert tried == [30] * 5 + [200]
+
+
+@pytest.mark.parametrize(
+    ("steps", "why"),
+    [
+        ([CameraError("there is no camera /dev/video9")] * 999, "there is no camera /dev/video9"),
+        ([None] * 9999, "the source gives no picture"),
+    ],
+)
+def test_a_count_that_cannot_be_reached_ends(
+    steps: list[int | Exception | None],
+    why: str,
+    tmp_path: Path,
+    stop: Stop,
+    encode: Callable[[Picture], bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("heliograph.device.capture.PATIENCE", 0.3)
+    loop = CaptureLoop(Script(*steps, holds=True), encode, Spool(tmp_path), every=600, count=1)
+    with pytest.raises(CameraError, match=f"nothing could be taken in 0.3 s, so --count ends: {why}"):
+        loop.run(stop)
+
+
+def test_a_count_that_was_begun_goes_on_through_failures(
+    tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.device.capture.PATIENCE", 0.0)
+    camera = Script(1, CameraError("unplugged"), CameraError("unplugged"), 2)
+    CaptureLoop(camera, encode, Spool(tmp_path), every=0, count=2).run(stop)
+    assert len(Spool(tmp_path).names()) == 2
+
+
+def test_more_pictures_that_a_count_waits_for_are_told_of_once(
+    tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes], caplog: Logs
+) -> None:
+    CaptureLoop(Script(1, None, None, 2, holds=True), encode, Spool(tmp_path), every=0, count=3).run(stop)
+    assert [r.getMessage() for r in caplog.records] == ["2 more pictures are waited for, for --count: "]
+
+
+def test_a_camera_of_which_nothing_can_be_kept_does_not_fill_the_log(
+    tmp_path: Path, stop: Stop, encoder: Encoder, caplog: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.device.capture.FIRST_DELAY", 0.1)
+    monkeypatch.setattr("heliograph.device.capture.PATIENCE", 0.6)
+    loop = CaptureLoop(
+        Script(*[1] * 999), lambda p: encoder.encode(p, Rate(max_bytes=5)), Spool(tmp_path), every=0, count=1
+    )
+    with pytest.raises(CameraError, match=r"so --count ends: a picture of 16x16 takes"):
+        loop.run(stop)
+    assert 2 <= caplog.text.count("a picture is left out: ") <= 5  # after 0, 0.1, 0.3, 0.6 s
+
+
+def test_a_source_that_has_nothing_is_not_asked_without_a_pause(
+    tmp_path: Path, stop: Stop, encode: Callable[[Picture], bytes]
+) -> None:
+    began = time.monotonic()
+    CaptureLoop(Script(None, None, 1, holds=True), encode, Spool(tmp_path), every=0).run(stop)
+    assert time.monotonic() - began >= 1.0

@@ -34,8 +34,8 @@ def test_a_capture_of_2_megapixels_stays_below_150_megabytes(rate: str, codec_fo
 
 
 def test_from_a_file_of_2_megapixels_too(codec_folder: Path, tmp_path: Path) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (1080, 1920, 3)).astype(np.uint8)
     for n in range(2):
+        noise = np.random.default_rng(n).integers(0, 256, (1080, 1920, 3)).astype(np.uint8)
         Image.fromarray(noise).save(tmp_path / f"{n}.jpg", quality=95)
     found = measure(f"folder:{tmp_path}", "--codec", str(codec_folder))
     assert isinstance(found["peak_megabytes"], float)

@@ -20,6 +20,7 @@ import pytest
 from heliograph.codec import container
 from heliograph.codec.thin import thin
 from heliograph.device import spool as module
+from heliograph.device import spool_times as times
 from heliograph.device.spool import Spool
 from heliograph.errors import SpoolError
 
@@ -119,6 +120,12 @@ class Clock:
     strptime = staticmethod(datetime.strptime)
 
 
+@pytest.fixture(autouse=True)
+def unsynchronised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing keeps the clock right, on whatever machine this runs."""
+    monkeypatch.setattr(times, "is_synchronised", lambda: False)
+
+
 def test_names_rise_when_the_clock_steps_back_even_over_a_restart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +196,72 @@ def test_a_power_cut_while_names_are_mended_keeps_their_order(
     spool.add(bytes([3]))
     assert [spool.read(n) for n in spool.names()] == [b"\0", b"\1", b"\2", b"\3"]
     assert all(n.startswith("20270101T00") for n in spool.names())
+
+
+def test_a_clock_set_back_by_less_than_a_year_is_believed_while_this_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ahead, now, later = "20270301T000000.000000Z", "20270101T000000.000000Z", "20270101T000500.000000Z"
+    monkeypatch.setattr(module, "datetime", Clock([ahead, now, later]))
+    spool = Spool(tmp_path)
+    for n in range(3):
+        spool.add(bytes([n]))
+    assert [n[:23] for n in spool.names()] == [now, "20270101T000000.000002Z", later]
+    assert [spool.read(n) for n in spool.names()] == [b"\0", b"\1", b"\2"]
+    (record,) = caplog.records
+    assert f"the clock was ahead, at {ahead}, and says {now} now" in record.getMessage()
+
+
+@pytest.mark.parametrize(("is_right", "expected"), [(True, "20270101"), (False, "20270301")])
+def test_after_a_restart_only_a_clock_that_is_kept_right_is_believed(
+    is_right: bool, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "datetime", Clock(["20270301T000000.000000Z", "20270101T000000.000000Z"]))
+    monkeypatch.setattr(times, "is_synchronised", lambda: is_right)
+    names = [Spool(tmp_path).add(bytes([n])) for n in range(2)]
+    assert names[1][:8] == expected
+    assert [Spool(tmp_path).read(n) for n in Spool(tmp_path).names()] == [b"\0", b"\1"]
+
+
+@pytest.mark.parametrize("clock", ["20380119T031407.000000Z", "20270601T000000.000000Z"])
+def test_an_empty_spool_goes_on_from_the_clock(
+    clock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [f"20261129T1{n}0000.000000Z" for n in range(3)]
+    monkeypatch.setattr(module, "datetime", Clock([clock, *now]))
+    spool = Spool(tmp_path)
+    spool.remove(spool.add(b"a"))
+    names = [Spool(tmp_path).add(b"b")[:23] for _ in range(3)]
+    assert names == ["20261129T100000.000001Z", *now[1:]]
+    (record,) = caplog.records
+    assert (
+        f"at {clock}, and says {now[0]} now: names go on there, 0 streams were renamed" in record.getMessage()
+    )
+
+
+def test_streams_from_before_the_clock_was_set_get_their_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    early = ["19700101T000100.000000Z", "19700101T000200.000000Z"]
+    monkeypatch.setattr(module, "datetime", Clock([*early, "20261201T000300.000000Z"]))
+    seconds = iter([60.0, 120.0, 180.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    spool = Spool(tmp_path)
+    for n in range(3):
+        spool.add(bytes([n]))
+    monkeypatch.undo()
+    assert [n[:23] for n in spool.names()] == [f"20261201T000{n}00.000000Z" for n in (1, 2, 3)]
+    assert [spool.read(n) for n in spool.names()] == [b"\0", b"\1", b"\2"]
+    (record,) = caplog.records
+    assert "2 streams were given their times" in record.getMessage()
+
+
+def test_the_system_is_asked_whether_it_keeps_the_clock_right(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = run_python("from heliograph.device.spool_times import is_synchronised as f; print(f())")
+    assert done.stdout in ("True\n", "False\n")
+    assert done.returncode == 0
 
 
 def test_a_clock_that_is_not_set_mends_nothing_and_is_told_once(

@@ -381,6 +381,34 @@ def test_hostile_messages_leave_no_trace(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_file_that_is_empty_yet_is_told_of_once_and_sent_when_it_is_filled(
+    tmp_path: Path, make_spool: Make
+) -> None:
+    spool = make_spool(2)
+    name, whole = min(spool.streams.items())
+    spool.streams[name] = b""
+    sender, receiver = Sender(spool, "cam"), Receiver(Store(tmp_path))
+
+    def fill(now: float) -> bool:
+        if now > 10 and spool.streams.get(name) == b"":
+            spool.streams[name] = whole
+        return False
+
+    run((sender, receiver), lines(115200, 1), until=30, is_over=fill)
+    told = [event.what for event in sender.take_events()]
+    assert (told.count("skipped"), told.count("sent")) == (1, 2)
+    assert not spool.streams
+
+
+def test_with_a_key_too_many_open_streams_are_waited_for(
+    tmp_path: Path, make_spool: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.link.transfer.receiver.MAX_OPEN", 1)
+    spool = make_spool(3, (3000, 2000, 3000))
+    run((Sender(spool, "cam", key=KEY), Receiver(Store(tmp_path), key=KEY)), lines(115200, 1), until=120)
+    assert not spool.streams
+
+
 def test_bytes_that_never_match_their_hash_are_given_up(tmp_path: Path, make_spool: Make) -> None:
     spool = make_spool(2)
     wrong = min(spool.streams)

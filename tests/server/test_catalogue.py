@@ -218,6 +218,18 @@ def test_a_damaged_candidate_is_tried_once_and_hides_no_other(
     assert [d for (d,) in rows(tmp_path, "damaged")] == [0, 1, 0]
 
 
+def test_a_candidate_whose_codec_is_not_here_yet_is_tried_when_the_catalogue_is_opened_again(
+    make: Make, tmp_path: Path, packed: list[Packed]
+) -> None:
+    put(tmp_path, 0, packed)
+    header, file = container.open(packed[1].data).header, put(tmp_path, 1, packed)
+    assert Catalogue(tmp_path / "in", Registry()).find(header, file) is None
+    assert rows(tmp_path, "damaged")[0] == (2,)
+    found = make().find(header, file)
+    assert found is not None
+    assert found.picture_id == ids(packed)[0]
+
+
 def test_where_nothing_can_be_written_it_is_kept_in_memory(
     make: Make, tmp_path: Path, packed: list[Packed], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -64,6 +64,10 @@ class NotNowError(OutputError):
     """A stream cannot be kept at present: the disk is full, a quota is used up, its folder is in use. Others may be."""
 
 
+class FolderLostError(NotNowError):
+    """A device's folder is in use by another receiver, or was removed: room made in it would not help."""
+
+
 class LinkError(HeliographError):
     """A port cannot be opened, the other end refuses, a key file is not usable, a package of the link is missing."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
 import logging
 import os
@@ -16,7 +17,8 @@ from heliograph.commands.console import Console
 from heliograph.commands.quantities import byte_count, count, duration, megapixels
 from heliograph.device import systemd
 from heliograph.device.acknowledged import Acknowledged
-from heliograph.device.cameras import MAX_PIXELS, SOURCES, Picture, make_camera, parse_size
+from heliograph.device.alone import alone_in_spool, alone_with_source
+from heliograph.device.cameras import MAX_PIXELS, SOURCES, Camera, Picture, make_camera, parse_size
 from heliograph.device.capture import Captured, CaptureLoop
 from heliograph.device.changes import THRESHOLD, ChangeDetector
 from heliograph.device.encoder import Encoder
@@ -135,7 +137,19 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.source, size=arguments.size, memory=arguments.spool, max_pixels=arguments.max_megapixels
     )
     encode = _LastingEncoder(arguments)
-    spool = Spool(arguments.spool, max_bytes=arguments.spool_bytes)
+    with contextlib.ExitStack() as alone:
+        kind, _, rest = arguments.source.partition(":")
+        if kind == "folder":
+            alone.enter_context(alone_with_source(Path(rest)))
+        spool = Spool(arguments.spool, max_bytes=arguments.spool_bytes)
+        alone.enter_context(alone_in_spool(arguments.spool))
+        _capture(arguments, console, camera, encode, spool)
+    return 0
+
+
+def _capture(
+    arguments: argparse.Namespace, console: Console, camera: Camera, encode: _LastingEncoder, spool: Spool
+) -> None:
     if not arguments.no_memory:
         encode.remember(arguments.spool)
     threshold = arguments.skip_unchanged
@@ -166,7 +180,6 @@ def run(arguments: argparse.Namespace) -> int:
             systemd.notify("STOPPING=1")
             if sender is not None:
                 sender.close()
-    return 0
 
 
 class _LastingEncoder:

@@ -18,6 +18,7 @@ from pathlib import Path
 from heliograph.codec.registry import Registry
 from heliograph.commands.console import Console, report_error
 from heliograph.commands.decode import add_decoder_options, make_decoder
+from heliograph.commands.decoding import DecodingProcess
 from heliograph.commands.quantities import byte_count, count
 from heliograph.commands.send import add_link_options, required, teller
 from heliograph.errors import HeliographError, LinkError, OutputError
@@ -111,13 +112,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         end = Receiver(store, key=key, lacks=lacks)
     tell = teller(Console.of(arguments))
-    with _decoding(arguments), Stop() as stop:
+    with _decoding(arguments) as look, Stop(look) as stop:
         others: list[threading.Thread] = []
+        failed: list[HeliographError] = []
+
+        def hear(ear: End, port: str) -> None:
+            try:
+                _listen(ear, port, arguments, stop, tell)
+            except HeliographError as error:  # as on the first port: it ends the receiver, and is told
+                failed.append(error)
+                stop.set()
+
         try:
             if isinstance(end, OneWayReceiver):
                 others = [
-                    threading.Thread(target=_listen, args=(end.ear(), port, arguments, stop, tell))
-                    for port in arguments.port[1:]
+                    threading.Thread(target=hear, args=(end.ear(), port)) for port in arguments.port[1:]
                 ]
             for other in others:
                 other.start()
@@ -130,6 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
             for event in end.take_events():
                 tell(event)
             store.close()
+    if failed:
+        raise failed[0]
     return 0
 
 
@@ -148,29 +159,26 @@ def _listen(
 
 
 @contextlib.contextmanager
-def _decoding(arguments: argparse.Namespace) -> Iterator[None]:
-    """Decode what is received in a process of its own, if that is wished."""
+def _decoding(arguments: argparse.Namespace) -> Iterator[Callable[[], None]]:
+    """Decode what is received in a process of its own, if that is wished; yields what keeps it running."""
     if arguments.pictures is None:
-        yield
+        yield lambda: None
         return
     make_decoder(arguments)  # a codec that is not there is an error now and not in the other process
     options = argparse.Namespace(**{**vars(arguments), "watch": arguments.out, "run": None})
-    process = multiprocessing.get_context("spawn").Process(
-        target=_decode_or_report, args=(options,), daemon=True
-    )
-    process.start()
+    process = DecodingProcess(_decode_or_report, options, teller(Console.of(arguments)))
     try:
-        yield
+        yield process.look
     finally:
-        process.terminate()
-        process.join()
+        process.close()
 
 
-def _decode_or_report(arguments: argparse.Namespace) -> None:
+def _decode_or_report(arguments: argparse.Namespace) -> int:
     try:
-        decode_what_comes(arguments)
+        return decode_what_comes(arguments)
     except HeliographError as error:  # the streams are still received
         report_error(error)
+        return 2
 
 
 def decode_what_comes(arguments: argparse.Namespace) -> int:
@@ -188,7 +196,8 @@ def decode_what_comes(arguments: argparse.Namespace) -> int:
                 stream, outcome = watched.stream, watched.outcome
                 told: dict[str, object] = {"device": stream.device, "name": stream.name}
                 if outcome.error is not None:
-                    tell(Event("undecoded", told | {"reason": str(outcome.error)}))
+                    again = {"again_in": watched.pause} if watched.pause else {}
+                    tell(Event("undecoded", told | {"reason": str(outcome.error)} | again))
                 else:
                     told |= {"width": outcome.width, "height": outcome.height, "bytes": stream.held}
                     told |= {"state": outcome.loss or "complete", "path": str(outcome.task.target)}

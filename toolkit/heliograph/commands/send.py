@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from heliograph.stop import Stop
 
 NAME = "send"
 HELP = "a spool over a serial link, on the device"
+ANSWER = 25.0  # seconds in which somebody answers
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -96,6 +98,29 @@ def teller(console: Console) -> Callable[[Event], None]:
     return tell
 
 
+def _unanswered(
+    end: Sender | OneWaySender, arguments: argparse.Namespace, tell: Callable[[Event], None]
+) -> Callable[[], None]:
+    """Return what says, when it is called again and again, that nobody answers; with --once as LinkError."""
+    since, has_told = time.monotonic(), False
+    reason = (
+        f"nobody has answered on {arguments.port} for {ANSWER:g} s; start heliograph receive at the other end, and "
+        "check the cable and --baud"
+    )
+
+    def look() -> None:
+        nonlocal since, has_told
+        if not isinstance(end, Sender) or end.is_connected:
+            since, has_told = time.monotonic(), False
+        elif time.monotonic() - since >= ANSWER and not has_told and not end.is_empty:
+            if arguments.once:
+                raise LinkError(f"{reason}; what waits is kept")
+            has_told = True
+            tell(Event("unanswered", {"reason": reason}))
+
+    return look
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Send until the end; return the exit code."""
     if arguments.new_key is not None:
@@ -135,7 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
         return bool(arguments.once and end.is_empty)
 
     tell, is_bare = teller(Console.of(arguments)), not spool.names()
-    with Stop() as stop:
+    with Stop(_unanswered(end, arguments, tell)) as stop:
         drive(
             end,
             lambda: Port(arguments.port, arguments.baud, hardware_flow=arguments.rtscts),

@@ -4,8 +4,9 @@ Order. A name begins with the UTC time at which its picture was added, so that s
 The time last given is kept in the file `.spool` and never goes back: where the clock stands at it or before
 (it was set back, or a board without a battery started after a power cut), the new name is one microsecond
 after it. Names are therefore unique and rise in the order of `add`; as times they are off while the clock is.
-Where the clock is set and a year or more behind that time, the clock was ahead then: the streams named so are renamed
-in their order to times from now on, and names go on there. The log tells of both.
+Where the clock is known to be right and that time is ahead of it, the clock was wrong then: the streams named so are
+renamed in their order to times from now on, and names go on there. Streams that were named by a clock that was not
+set get their times when it is. The log tells of each.
 Whatever else ends in `.helio` waits too, as files that `heliograph encode` wrote, in the order of names: after those
 that `add` named, unless a name begins with a lower digit. Write
 them under another name first and rename them, as encode does: half a stream would be sent.
@@ -51,7 +52,7 @@ from heliograph.errors import SpoolBoundError, SpoolError, StreamError
 from heliograph.files import make_folder, replace_whole, sync_folder
 
 SUFFIX = ".helio"
-_UNFINISHED = ".partial"
+_UNFINISHED = re.compile(r"\..*\.helio\.[0-9a-f]{8}\.partial")
 _LOCK = ".spool"
 _NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{8}\.helio")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
@@ -89,7 +90,7 @@ class Spool:
             make_folder(folder)
             with self._locked() as lock:
                 for entry in self._files():
-                    if entry.name.startswith(".") and entry.name.endswith(_UNFINISHED):
+                    if _UNFINISHED.fullmatch(entry.name):  # of a stream: others are written without this lock
                         Path(entry.path).unlink()
                 # The folder may know a later time than the file: it was copied, or the file was lost.
                 if (newest := self._times.newest()) > times.read_time(lock):

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from heliograph.errors import LinkError
+from heliograph.errors import LinkError, SpoolError
 from heliograph.link.events import Event
 from heliograph.stop import Stop
 
 FIRST_RETRY, LAST_RETRY = 0.5, 15.0  # seconds before a port is opened again, doubling
 LONGEST_WAIT = 1.0
+BLOCKED = 25.0  # seconds in which a line takes no byte, after which that is told
 
 
 class End(Protocol):
@@ -61,10 +62,12 @@ def drive(
     """Run an end until `is_over` or `stop`; events go to `tell`.
 
     Args:
-        keep_trying: open the port again for ever; else the first failure is raised.
+        keep_trying: open the port again for ever, also where a spool cannot be read for a while; else the first failure
+            is raised.
 
     Raises:
-        LinkError: the port cannot be opened or was lost, and `keep_trying` is not set.
+        SpoolError: the spool cannot be read, and `keep_trying` is not set.
+        LinkError: the port cannot be opened, was lost or takes no bytes, and `keep_trying` is not set.
     """
     retry, told = FIRST_RETRY, ""
     while not stop.is_set:
@@ -73,27 +76,54 @@ def drive(
             port = open_port()
             try:
                 end.disconnected(time.monotonic())
-                _pump(end, port, stop, tell, is_over)
+                _pump(end, port, stop, tell, is_over, _Blocked(tell, keep_trying=keep_trying))
                 return
             finally:
                 port.close()
-        except LinkError as error:
+        except (LinkError, SpoolError) as error:
             if not keep_trying:
                 raise
             if str(error) != told:  # once, not every few seconds for a night
                 told = str(error)
-                tell(Event("port", {"reason": told}))
+                tell(Event("port" if isinstance(error, LinkError) else "spool", {"reason": told}))
         if time.monotonic() - began > LAST_RETRY:
             retry = FIRST_RETRY
         stop.wait(retry)
         retry = min(2 * retry, LAST_RETRY)
 
 
+class _Blocked:
+    """Tells of a line that takes no bytes, once until it does, or gives up."""
+
+    def __init__(self, tell: Callable[[Event], None], *, keep_trying: bool) -> None:
+        self._tell, self._keep_trying = tell, keep_trying
+        self._moved, self._has_told = float("inf"), False
+
+    def look(self, now: float, *, is_waiting: bool) -> None:
+        """Note whether bytes wait of which the line took none."""
+        if not is_waiting:
+            self._moved, self._has_told = float("inf"), False
+            return
+        self._moved = min(self._moved, now)
+        if now - self._moved < BLOCKED or self._has_told:
+            return
+        reason = f"the line takes no bytes for {BLOCKED:g} s; check cable, flow control and the other end"
+        if not self._keep_trying:
+            raise LinkError(reason)
+        self._has_told = True
+        self._tell(Event("blocked", {"reason": reason}))
+
+
 def _pump(
-    end: End, port: OpenPort, stop: Stop, tell: Callable[[Event], None], is_over: Callable[[], bool]
+    end: End,
+    port: OpenPort,
+    stop: Stop,
+    tell: Callable[[Event], None],
+    is_over: Callable[[], bool],
+    blocked: _Blocked,
 ) -> None:
     rest = b""
-    while not stop.is_set:
+    while not stop.wait(0):
         now = time.monotonic()
         if data := port.read():
             end.receive(data, now)
@@ -102,6 +132,7 @@ def _pump(
             rest = rest[written:]
             if rest:
                 break
+        blocked.look(now, is_waiting=bool(rest) and not written)
         for event in end.take_events():
             tell(event)
         if not rest and is_over():

@@ -7,6 +7,7 @@ import errno
 import importlib
 import os
 import select
+import socket
 import threading
 from typing import Any
 
@@ -16,6 +17,9 @@ from heliograph.extras import install
 DEFAULT_BAUD = 115200
 BITS_PER_BYTE = 10  # 8N1: a start and a stop bit
 _READ = 16384
+# Seconds of silence before the other end of a TCP connection is asked whether it is there, between two such questions,
+# and milliseconds without an answer, to them or to data, that end the connection.
+TCP_IDLE, TCP_AGAIN, TCP_MOST = 30, 10, 60_000
 _HINTS = {
     errno.ENOENT: "there is no such device; plug it in, or list what is there: python -m serial.tools.list_ports",
     errno.ENODEV: "the device went away; plug it in again",
@@ -51,6 +55,7 @@ class Port:
             self._port: Any = self._open(baud, hardware_flow=hardware_flow)
         except Exception as error:  # pySerial lets termios.error and whatever else a driver causes through
             raise LinkError(f"cannot open port {url}: {self._reason(error)}") from error
+        _watch_over(self._port)
         self._stopping = threading.Event()
         self._pipe: tuple[int, int] | None = None
         self._lost = ""
@@ -139,3 +144,16 @@ class Port:
         hint = _HINTS.get(number if isinstance(number, int) else 0, "check the cable and the URL")
         text = " ".join(str(error).split())
         return f"{text}; {hint}"
+
+
+def _watch_over(port: Any) -> None:
+    """Have the system find out when the other end of a TCP connection is gone without a word, as by a power cut."""
+    connection = getattr(port, "_socket", None)
+    if not isinstance(connection, socket.socket):
+        return
+    with contextlib.suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        options = {"TCP_KEEPIDLE": TCP_IDLE, "TCP_KEEPINTVL": TCP_AGAIN, "TCP_KEEPCNT": 3}
+        for name, value in (options | {"TCP_USER_TIMEOUT": TCP_MOST}).items():
+            if hasattr(socket, name):  # not every system has all
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -27,7 +27,7 @@ from heliograph.codec.recent import Recent
 from heliograph.codec.registry import Registry
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.values import ReferencePicture
-from heliograph.errors import HeliographError
+from heliograph.errors import HeliographError, StreamError
 from heliograph.link.wire.names import is_device, is_stream
 from heliograph.server import catalogue_file
 from heliograph.server.inbox import NO_DEVICE, PARTIAL, RECENT
@@ -36,6 +36,10 @@ _AT_ONCE = 32  # streams in one look that are decoded because others wait for th
 _MOST = 128  # streams that one search decodes: a device can fill its folder with what may be a reference
 _YOUNG = 2.0  # seconds in which a file may still grow under its name
 _MOST_STREAM = 1 << 30
+_FOR_GOOD, _FOR_NOW = (
+    1,
+    2,
+)  # damaged; or its codec is not here, or the disk failed: tried again when this is opened
 _TIME = "%Y%m%dT%H%M%S.%fZ"  # with which names begin that a spool gave
 _TIME_CHARACTERS = 23
 # Pictures are compared by id; one that is equal to what it refers to has its id too, so the depth has to fall.
@@ -213,9 +217,10 @@ class Catalogue:
                 there[referred.picture_id] = reference.values
             codec = self._registry.by_id(stream.header.codec_id)
             picture = decode_stream(stream, codec, references=there).as_reference()
-        except (OSError, HeliographError):
-            change = "picture = NULL, missing = 0, damaged = 1"
-            self._run(f"UPDATE streams SET {change} WHERE device = ? AND name = ?", (device, name))
+        except (OSError, HeliographError) as error:
+            damaged = _FOR_GOOD if isinstance(error, StreamError) else _FOR_NOW
+            change = "picture = NULL, missing = 0, damaged = ?"
+            self._run(f"UPDATE streams SET {change} WHERE device = ? AND name = ?", (damaged, device, name))
             return None
         self._recent.add(picture)
         change = "picture = ?, missing = 0"
@@ -277,6 +282,7 @@ class Catalogue:
     ) -> list[tuple[Any, ...]]:
         if self._database is None:
             self._use(catalogue_file.opened(self.folder))
+            self._run("UPDATE streams SET damaged = 0 WHERE damaged = ?", (_FOR_NOW,))
         assert self._database is not None
         return self._database.execute(statement, values).fetchall()
 

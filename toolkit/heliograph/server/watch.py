@@ -4,11 +4,15 @@ Of DIR/<device>/<name>.helio the picture is PICTURES/<device>/<name>.png. While 
 is <name>.partial.png beside, which goes when the whole one is there. (The picture of a stream that is itself called
 <name>.partial.helio is <name>.partial.helio.png: no two streams have one picture.) Pictures that are newer than their
 streams are not made again, so a watch that was ended goes on.
+
+What is wrong with a stream is so until it changes. What fails otherwise, as on a full disk, is tried again after
+growing pauses. Streams that were being decoded when a process was killed come after the others, see `attempts`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +20,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import ReferenceMissing
+from heliograph.errors import HeliographError, OutputError, ReferenceMissing, RuntimeUnavailableError
 from heliograph.files import write_where_told
+from heliograph.pauses import Pauses
 from heliograph.pictures import png
+from heliograph.server.attempts import Attempts
 from heliograph.server.decoders import ARRIVING_PIXELS, Decoder
 from heliograph.server.inbox import NO_DEVICE, Entry, Inbox
 from heliograph.server.pipeline import Outcome, Pipeline, Task
@@ -28,14 +34,16 @@ from heliograph.server.turns import Turns
 SUFFIX = ".helio"
 AT_ONCE = 32  # streams that are decoded before the folder is looked at again: later ones wait no longer
 PIXELS_AT_ONCE = ARRIVING_PIXELS  # of those streams, if there is more than one
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Watched:
-    """A stream and what became of it."""
+    """A stream, what became of it, and the seconds until it is tried again, 0 if it is not."""
 
     stream: Entry
     outcome: Outcome
+    pause: float = 0.0
 
 
 class Watch:
@@ -53,6 +61,10 @@ class Watch:
         decoder.references = self._references = References(decoder.registry, inbox=folder)
         self._pipeline = Pipeline(decoder, write_picture, partial=True)
         self._turns = Turns()
+        self._pauses, self._attempts = Pauses(5.0), Attempts(pictures)
+        for device, name in self._attempts.aside():
+            text = "set aside: %s was being decoded each time that the decoder was killed; it is tried again later"
+            _log.warning(text, folder / device / name)
         self._waiting: set[tuple[str, str]] = set()  # whole streams whose reference has not come yet
         self._versions: dict[tuple[str, str], tuple[int, int, bool]] = {}  # of streams that may change yet
 
@@ -67,24 +79,37 @@ class Watch:
         pending = self._pending()
         tasks = {self._target(stream): stream for stream in pending}
         todo = [Task(stream.path, target) for target, stream in tasks.items()]
-        for outcome in self._pipeline.run(todo):
-            stream = tasks[Path(outcome.task.target)]
-            self._turns.took(stream.device, outcome.seconds)
-            is_good = outcome.error is None and not outcome.loss
-            self._done(stream, is_final=is_good)
-            if stream.is_whole and isinstance(outcome.error, ReferenceMissing):
-                self._waiting.add(stream.key)
-            if stream.is_whole and outcome.error is None:
-                with contextlib.suppress(OSError):
-                    self._partial_target(stream).unlink(missing_ok=True)
-            if stream.is_whole or outcome.error is None:
-                yield Watched(stream, outcome)
+        if not pending:
+            return
+        with self._attempts.of(stream.key for stream in pending):
+            for outcome in self._pipeline.run(todo):
+                yield from self._became(tasks[Path(outcome.task.target)], outcome)
+
+    def _became(self, stream: Entry, outcome: Outcome) -> Iterator[Watched]:
+        """Note what became of a stream, and yield it if it is to be told."""
+        self._turns.took(stream.device, outcome.seconds)
+        if outcome.error is not None and _may_pass(outcome.error):
+            yield Watched(stream, outcome, self._pauses.failed(stream.key))
+            return
+        self._pauses.forget(stream.key)
+        is_good = outcome.error is None and not outcome.loss
+        self._done(stream, is_final=is_good)
+        if stream.is_whole and isinstance(outcome.error, ReferenceMissing):
+            self._waiting.add(stream.key)
+        if stream.is_whole and outcome.error is None:
+            with contextlib.suppress(OSError):
+                self._partial_target(stream).unlink(missing_ok=True)
+        if stream.is_whole or outcome.error is None:
+            yield Watched(stream, outcome)
 
     def _pending(self) -> list[Entry]:
         """Return what is to be decoded next."""
         entries: list[Entry] = []
-        total = 0
-        for stream, pixels in self._turns.order(self._new()):
+        total, new = 0, list(self._new())
+        innocent = [stream for stream in new if not self._attempts.is_suspect(stream.key)]
+        for stream, pixels in self._turns.order(innocent or new):
+            if not innocent:
+                return [stream]
             total += pixels
             if len(entries) == AT_ONCE or (entries and total > PIXELS_AT_ONCE):
                 break
@@ -99,6 +124,8 @@ class Watch:
                 self._versions.pop(key, None)
         for stream in self._inbox.look():
             if self._versions.get(stream.key) == stream.version:
+                continue
+            if not (self._pauses.is_due(stream.key) and self._attempts.is_due(stream.key)):
                 continue
             if self._is_there(stream):
                 self._done(stream, is_final=True)
@@ -129,6 +156,11 @@ class Watch:
 
     def _partial_target(self, stream: Entry) -> Path:
         return self.pictures / stream.device / Path(stream.name).with_suffix(".partial.png")
+
+
+def _may_pass(error: HeliographError) -> bool:
+    """Return whether something failed for what is not the stream's: a disk, memory, a library."""
+    return isinstance(error, OutputError | RuntimeUnavailableError) or isinstance(error.__cause__, OSError)
 
 
 def write_picture(

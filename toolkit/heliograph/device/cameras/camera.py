@@ -21,9 +21,13 @@ class Camera(ABC):
 
     Attributes:
         holds_pictures: pictures wait in it and are all wanted; a live camera has only the one of now.
+        is_busy: `read` gave None and has not looked at everything yet; it is to be called again at once.
+        trouble: why it gave None, if there is a reason.
     """
 
     holds_pictures = False
+    is_busy = False
+    trouble = ""
 
     @abstractmethod
     def open(self) -> None:
@@ -44,3 +48,7 @@ class Camera(ABC):
 
     def taken(self) -> None:  # noqa: B027 (most sources have nothing to remember)
         """Note that the picture read last is safe, or useless, and must not be given again after a restart."""
+
+    def later(self) -> float | None:
+        """Note that the picture read last could not be kept; return the seconds until it is given again, or None."""
+        return None

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from heliograph.errors import NotNowError
+from heliograph.errors import FolderLostError, NotNowError
 from heliograph.files import sync_folder
 from heliograph.link.transfer.partial import keeping, write_synced
 from heliograph.link.wire.proofs import witness_of
@@ -34,7 +34,7 @@ class Ledger:
     """A line for each whole stream, its SHA-256, its witness and its name; who has it open has the folder for himself.
 
     Raises:
-        OutputError: it cannot be read or written; NotNowError if another process has it.
+        OutputError: it cannot be read or written; FolderLostError if another process has it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,6 +53,14 @@ class Ledger:
 
     def __contains__(self, name: str) -> bool:
         return name in self._received
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the file is still in its folder."""
+        try:
+            return os.path.samestat(os.fstat(self._file), os.lstat(self._path))
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Let other processes use the folder."""
@@ -86,7 +94,7 @@ class Ledger:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise NotNowError(
+            raise FolderLostError(
                 f"{self._path.parent} is in use by another heliograph receive; stop it, or give another --out"
             ) from error
 

@@ -112,6 +112,7 @@ class Waiting:
         self._cached = 0
         self._work: tuple[list[str], list[str]] = ([], [])  # names with bytes to send: base, all
         self._unusable: set[str] = set()
+        self._empty: set[str] = set()  # names of files that may be filled yet
         self._paused: dict[
             str, float
         ] = {}  # names that the receiver does not take now, and until when they wait
@@ -138,6 +139,7 @@ class Waiting:
         names = self._spool.names()
         refused = [n for n in names if not is_stream(n) and n not in self._unusable]
         self._unusable = (self._unusable & set(names)) | set(refused)
+        self._empty &= set(names)
         wanted = [n for n in names if n not in self._unusable][:MAX_WAITING]
         for name in set(self._streams) - set(wanted):
             self.vanished.append(self._streams[name])
@@ -254,7 +256,12 @@ class Waiting:
                 data = self._spool.read(name)
             except (HeliographError, OSError):
                 return True  # gone since; the next look tells
-        if not 0 < len(data) <= MAX_STREAM:
+        if not data:
+            is_told = name in self._empty
+            self._empty.add(name)
+            return is_told
+        self._empty.discard(name)
+        if len(data) > MAX_STREAM:
             self._unusable.add(name)
             return False
         stream = Outgoing(name, len(data), hashlib.sha256(data).digest(), base_end(data))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from crc32c import crc32c
 
-from heliograph.errors import NotNowError, OutputError
+from heliograph.errors import FolderLostError, NotNowError, OutputError
 from heliograph.files import sync_folder
 from heliograph.link.transfer.ranges import RangeSet
 
@@ -28,6 +28,7 @@ _RECORD = struct.Struct("<III")
 _MAGIC = b"HGS1"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 # Of one place, which a device may have named: others are kept.
+_GONE = {errno.ENOENT, errno.ESTALE}
 _TAKEN = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, errno.EPERM}
 
 
@@ -35,7 +36,7 @@ _TAKEN = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EACCES, 
 def keeping(what: Path) -> Iterator[None]:
     """Turn errors of the file system into OutputErrors that say what could not be kept.
 
-    NotNowError if the disk is full, or the place is taken by something that is not ours.
+    NotNowError if the disk is full, the place is taken by something that is not ours, or its folder was removed.
     """
     try:
         yield
@@ -48,6 +49,10 @@ def keeping(what: Path) -> Iterator[None]:
         if error.errno in _TAKEN:
             raise NotNowError(
                 f"cannot keep {what}: {reason}; move away what is there, or let this user write to it"
+            ) from error
+        if error.errno in _GONE:
+            raise FolderLostError(
+                f"cannot keep {what}: it was removed meanwhile; its folder is made again, and the sender tries again"
             ) from error
         raise OutputError(
             f"cannot keep {what}: {reason}; check the disk, then start heliograph receive again: what is there is "
@@ -198,6 +203,12 @@ class Partial:
             self.data_path.unlink(missing_ok=True)
         self.held, self.is_new, self.used = RangeSet(), True, 0
         self.pending.clear()
+
+    def check(self) -> None:
+        """Raise FolderLostError, and know of nothing on the disk any more, if somebody has removed the files."""
+        if not self.is_new and not (self.data_path.exists() and self.state_path.exists()):
+            self.discard()
+            raise FolderLostError(f"{self.data_path} was removed while it arrived; it is received again")
 
     def _unlink(self) -> None:
         for path in (self.state_path, self.data_path):

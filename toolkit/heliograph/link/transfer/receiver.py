@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from heliograph.errors import NotNowError
+from heliograph.errors import FolderLostError, NotNowError
 from heliograph.link.listening import Listener
 from heliograph.link.transfer.ledger import Held
 from heliograph.link.transfer.pace import ACK_DELAY
@@ -270,11 +271,12 @@ class Receiver(Listener):
         """
         arriving = self._refused | {other.name: other for other in self._open.values()}
         youngest = max((name for name, other in arriving.items() if other.used), default="")
-        if youngest <= partial.name:
+        if youngest <= partial.name or isinstance(error, FolderLostError):
             self._refused[partial.name] = partial
             self._refuse(number, error)
             return
-        self._store.discard(self._device, arriving[youngest])
+        with contextlib.suppress(NotNowError):  # what cannot be removed is refused all the same
+            self._store.discard(self._device, arriving[youngest])
         if self._refused.pop(youngest, None) is None:
             self._refuse(self._by_name[youngest], error)
 

@@ -10,6 +10,7 @@ from heliograph.link.transfer.patience import Patience, pause
 from heliograph.link.wire import session
 from heliograph.link.wire.frames import DELIMITER, FrameCoder, FrameEncoder
 from heliograph.link.wire.messages import (
+    REJECTED_MANY,
     REJECTED_NOW,
     REJECTIONS,
     Ack,
@@ -298,7 +299,7 @@ class Sender(Listener):
             self._waiting.pause(stream, self._patience.refused(stream.pauses, now))
             return
         self._log.tell_seldom(now, "rejected", name=stream.name, reason=REJECTIONS[message.reason])
-        if self._session.is_keyed:
+        if self._session.is_keyed and message.reason != REJECTED_MANY:
             self._waiting.set_aside(stream.name)
         else:  # anybody can say so
             self._waiting.pause(stream, now + pause(stream.pauses))

@@ -48,6 +48,11 @@ class Shelf:
         """Let other processes use the folder."""
         self._ledger.close()
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder is still the one that was opened: somebody may have removed it or moved it away."""
+        return self._ledger.is_there
+
     def holds(self, name: str) -> Held | None:
         """Return what is held under a name, also if it was moved away; None without a whole stream."""
         if (held := self._ledger.get(name)) is not None:
@@ -142,12 +147,15 @@ class Store:
             self._open(device)
             self._usage.check(device, partial.unsynced)
             with self._counting(device, partial):
+                partial.check()
                 partial.sync()
 
     def finish(self, device: str, partial: Partial) -> Held | None:
         """Give a stream its name if its SHA-256 fits and return what is held; remove it and return None if not."""
         with self._counting(device, partial):
-            return self._open(device).finish(partial)
+            shelf = self._open(device)
+            partial.check()
+            return shelf.finish(partial)
 
     def discard(self, device: str, partial: Partial) -> None:
         """Remove what has arrived of a stream."""
@@ -170,6 +178,9 @@ class Store:
 
     def _open(self, device: str) -> Shelf:
         shelf = self._shelves.pop(device, None)
+        if shelf is not None and not shelf.is_there:
+            shelf.close()
+            shelf = None
         if shelf is None:
             with keeping(self.folder):
                 make_folder(self.folder)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -20,54 +21,20 @@ import pytest
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 
-import uvicorn
+from tests.server.served import ask, serving
 
-from heliograph.cli import main
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
-from heliograph.commands.serve import is_loopback, listen
 from heliograph.device.encoder import Encoder
 from heliograph.server import connections, page
-from heliograph.server.connections import make_config
-from heliograph.server.decoders import Decoder
-from heliograph.server.live import Live
-from heliograph.server.page import make_app
 
 Arrive = Callable[..., Path]
 NAME = "20260101T000001.000000Z-00000001"
-Answer = tuple[int, dict[str, str], bytes]
 
 
 @pytest.fixture(scope="module")
 def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
     return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=70))
-
-
-@contextmanager
-def serving(folder: Path, codec: Codec, token: str | None = None) -> Iterator[int]:
-    """Serve a folder on a thread; yield the port."""
-    with Live(folder, Decoder(codec, "preview")) as live:
-        config = make_config(make_app(live, token=token))
-        server = uvicorn.Server(config)
-        listening = listen("127.0.0.1", 0)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
-            listening.close()
-
-
-def ask(port: int, path: str, method: str = "GET", **headers: str | bytes) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, headers=named)
-    answer = connection.getresponse()
-    found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-    connection.close()
-    return found
 
 
 @pytest.fixture
@@ -202,8 +169,9 @@ def test_a_token_is_asked_for(tmp_path: Path, codec: Codec) -> None:
         ):
             assert ask(port, "/", **headers)[0] == 401
         status, headers, _ = ask(port, "/?token=s3cret", host="cameras.example")
-        assert (status, headers["location"]) == (303, "/")
-        assert headers["set-cookie"].startswith("heliograph_token=s3cret; HttpOnly;")
+        assert (status, headers["location"]) == (303, "./")
+        digest = hashlib.sha256(b"s3cret").hexdigest()[:8]
+        assert headers["set-cookie"] == f"heliograph_token_{digest}=s3cret; HttpOnly; SameSite=lax"
         cookie = headers["set-cookie"].partition(";")[0]
         assert ask(port, "/", cookie=cookie, host="cameras.example")[0] == 200
         assert ask(port, "/page.js", authorization="Bearer s3cret")[0] == 200
@@ -296,26 +264,3 @@ def test_a_host_that_is_none_is_no_error(tmp_path: Path, codec: Codec, host: str
         assert ask(port, "/", host=host.encode())[0] in (400, 401)  # the server itself refuses some
     with serving(tmp_path, codec) as port:
         assert ask(port, "/", host=host.encode())[0] in (400, 403)
-
-
-def test_loopback_addresses_are_known() -> None:
-    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.3.2.1")] == [True] * 4
-    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.0.2", "camera.example", "")] == [
-        False
-    ] * 5
-
-
-def test_a_port_in_use_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        number = str(taken.getsockname()[1])
-        assert main(["serve", "--inbox", str(tmp_path), "--port", number, "--decoder", "preview"]) == 2
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith(
-        f"heliograph: error: cannot listen at 127.0.0.1 port {number}: Address already in use"
-    )
-    assert message.endswith("give another --port, or 0 for any")
-
-
-def test_an_inbox_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--inbox", str(tmp_path / "none")]) == 2
-    assert f"{tmp_path}/none is not a folder; give the one that heliograph receive" in capsys.readouterr().err

@@ -152,7 +152,9 @@ class Inbox:
     def _latest_of(self, device: str, files: dict[str, os.stat_result]) -> list[Entry]:
         """Return the latest streams of a device; the others are not looked at again until a name comes or goes."""
         if self._latest is not None and len(files) > 2 * self._latest:
-            kept = heapq.nlargest(2 * self._latest, files, key=lambda file: self._arrivals.of(device, file)[0])
+            kept = heapq.nlargest(
+                2 * self._latest, files, key=lambda file: self._arrivals.of(device, file)[0]
+            )
             files = {file: files[file] for file in kept}
             self._listed[device] = self._listed[device][0], kept
         streams: dict[str, Entry] = {}

@@ -150,10 +150,16 @@ function reasonOf(error) {
 }
 
 async function news() {
-  const answer = await fetch(`news?after=${after}`, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-  if (answer.status === 401) throw new Error("a token is needed: open the address that heliograph serve printed");
-  if (!answer.ok) throw new Error(`the answer is ${answer.status}`);
-  return answer.json();
+  const cut = new AbortController();
+  const end = setTimeout(() => cut.abort(), PATIENCE);
+  try {
+    const answer = await fetch(`news?after=${after}`, { cache: "no-store", signal: cut.signal });
+    if (answer.status === 401) throw new Error("a token is needed: open the address that heliograph serve printed");
+    if (!answer.ok) throw new Error(`the answer is ${answer.status}`);
+    return await answer.json();
+  } finally {
+    clearTimeout(end);
+  }
 }
 
 // Asks what is new, and again after a pause, whatever came of it; not while nobody sees it.

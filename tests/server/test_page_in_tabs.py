@@ -207,7 +207,9 @@ def test_a_picture_that_did_not_load_is_asked_for_again(
 
 def test_an_answer_that_never_comes_is_not_waited_for(tabs: Any, tmp_path: Path, codec: Codec) -> None:
     # As after a laptop slept: the connection is there, and nobody holds its other end.
-    tabs.add_init_script("const later = setTimeout; window.setTimeout = (act, after) => later(act, after / 10);")
+    tabs.add_init_script(
+        "const later = setTimeout; window.setTimeout = (act, after) => later(act, after / 10);"
+    )
     with serving(tmp_path, codec) as port, ExitStack() as cut:
         tabs.route("**/news*", lambda route: None, times=1)
         cut.callback(tabs.unroute_all)

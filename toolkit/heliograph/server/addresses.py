@@ -47,7 +47,7 @@ def listen(host: str, port: int) -> socket.socket:
     ) as error:  # a name that none can be is a UnicodeError, or one with a zero in it
         is_name = isinstance(error, (socket.gaierror, ValueError)) or error.errno in _OF_THE_HOST
         if isinstance(error, ValueError):
-            reason = "it is no name of a machine"
+            reason: str | None = "it is no name of a machine"
         else:  # Python adds to some what it was doing
             reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         advice = (

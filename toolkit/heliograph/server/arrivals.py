@@ -1,21 +1,19 @@
-"""Which stream came after which, and when, where clocks are wrong: those of devices, and this machine's own.
+"""When streams came, where clocks are wrong: those of devices, and this machine's own.
 
-The time in a name is the device's. The time of a file is this machine's, and may be of a clock that was wrong then or
-is wrong now. So files that are there at the first look are in the order of their times, and whatever is new or has
-grown at a later look came after them. A file of a time that has not come yet counts as come when that was seen.
+The time in a name is the device's. The time of a file is this machine's, and may be of a clock that was ahead then, or
+is behind now. A file of a time that has not come yet counts as come when that was seen first: after all that was there,
+and before all that comes. Several of them are in the order of their own times.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Iterable
 from datetime import datetime, timezone
 
 _FORM = "%Y%m%dT%H%M%S.%fZ"
 _CHARACTERS = 23  # 20261125T003059.123456Z
-SLACK = 2.0  # seconds that a file may be ahead: another machine's clock, on a file system of the network
+SLACK = 2.0  # seconds that a file may be ahead: of another machine's clock, on a file system of the network
 _log = logging.getLogger(__name__)
 
 
@@ -29,55 +27,47 @@ def taken(name: str) -> float | None:
 
 
 class Arrivals:
-    """The order in which files came, and a time for each."""
+    """When files came that are of times that had not come when they were first seen, and of all others."""
 
     def __init__(self) -> None:
-        # Of devices the files, with their times in nanoseconds, their order, and when they came.
-        self._of: dict[str, dict[str, tuple[int, int, float]]] = {}
-        self._count = 0
-        self._looked = -math.inf
+        self._ahead: dict[
+            str, dict[str, tuple[int, float]]
+        ] = {}  # of devices the files: their times, when they came
+        self._looked = self._now = self._first_seen = 0.0
         self._has_told = False
 
-    def note(self, files: Iterable[tuple[str, str, int]]) -> None:
-        """Note what is there now: devices, files, and their times in nanoseconds."""
-        now = time.time()
-        fresh = sorted((at, file, device) for device, file, at in files if self._is_news(device, file, at))
-        for at, file, device in fresh:
-            self._count += 1
-            self._of.setdefault(device, {})[file] = at, self._count, at / 1e9
-        if now < self._looked:  # the clock was set back: what came before may be ahead of it now
-            places = [(device, file) for device, files_of in self._of.items() for file in files_of]
-        else:
-            places = [(device, file) for _, file, device in fresh]
-        self._looked = now
-        ahead = 0.0
-        for device, file in places:
-            at, order, came = self._of[device][file]
-            if came > now:
-                ahead = max(ahead, came - now)
-                self._of[device][file] = at, order, now
-        if ahead > SLACK and not self._has_told:
-            self._has_told = True
-            _log.warning(
-                "files came up to %s ahead of this machine's clock, which was wrong then or is wrong now: "
-                "pictures are shown in the order in which they came",
-                _span(ahead),
-            )
+    def look(self) -> None:
+        """Begin a look at the files."""
+        before, looked = self._now, self._looked
+        self._now, self._looked = time.time(), time.monotonic()
+        # Where the clock was set back, what is ahead of it was there at the last look, before what came since.
+        self._first_seen = self._now - (self._looked - looked if self._now < before else 0.0)
 
-    def of(self, device: str, file: str) -> tuple[int, float]:
-        """Return the place of a file in the order, and when it came in seconds since 1970; zeros if unknown."""
-        _, order, came = self._of.get(device, {}).get(file, (0, 0, 0.0))
-        return order, came
+    def of(self, device: str, file: str, at: int) -> float:
+        """Return when a file of a time in nanoseconds came, in seconds since 1970; never later than this look."""
+        known, came = self._ahead.get(device, {}).get(file, (at, at / 1e9))
+        if known != at:
+            came = at / 1e9
+        if came > self._now:
+            self._tell(came - self._now)
+            came = self._first_seen
+            self._ahead.setdefault(device, {})[file] = at, came
+        return came
 
     def keep(self, device: str, files: set[str]) -> None:
         """Forget the files of a device that are not among these."""
-        known = self._of.get(device, {})
-        for file in known.keys() - files:
-            del known[file]
+        ahead = self._ahead.get(device, {})
+        for file in ahead.keys() - files:
+            del ahead[file]
 
-    def _is_news(self, device: str, file: str, at: int) -> bool:
-        known = self._of.get(device, {}).get(file)
-        return known is None or known[0] != at
+    def _tell(self, seconds: float) -> None:
+        if seconds > SLACK and not self._has_told:
+            self._has_told = True
+            _log.warning(
+                "files came %s ahead of this machine's clock, which was wrong then or is wrong now: pictures are "
+                "shown in the order in which they came",
+                _span(seconds),
+            )
 
 
 def _span(seconds: float) -> str:

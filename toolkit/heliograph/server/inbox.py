@@ -7,7 +7,7 @@ import heapq
 import os
 import stat
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +31,6 @@ class Entry:
         held, size: bytes that are there, and that it will have; 0 if that is not known yet.
         changed: when the last of it arrived, in seconds since 1970, never ahead of the clock; see `arrivals`.
         version: differs when the file does; its time in nanoseconds comes first.
-        order: higher the later it arrived, whatever clocks say.
     """
 
     device: str
@@ -42,12 +41,16 @@ class Entry:
     size: int
     changed: float
     version: tuple[int, int, bool]
-    order: int = field(default=0, kw_only=True)
 
     @property
     def key(self) -> tuple[str, str]:
         """Device and name."""
         return self.device, self.name
+
+    @property
+    def order(self) -> tuple[float, int, str]:
+        """What is higher the later it arrived."""
+        return self.changed, self.version[0], self.name
 
     def pixels(self) -> int:
         """Return how many pixels it claims to have; 0 if it does not."""
@@ -74,8 +77,8 @@ class Entry:
             ) from error
 
 
-def _order(stream: Entry) -> int:
-    return stream.order
+def _order(stream: Entry) -> tuple[tuple[float, int, str], str]:
+    return stream.order, stream.device
 
 
 class Inbox:
@@ -104,13 +107,10 @@ class Inbox:
                 devices = [e.name for e in listing if is_device(e.name) and e.is_dir(follow_symlinks=False)]
         except OSError:
             return []
-        files = {device: self._files(device) for device in [*devices, *([NO_DEVICE] if self._flat else [])]}
-        self._arrivals.note(
-            (device, file, status.st_mtime_ns) for device in files for file, status in files[device].items()
-        )
+        self._arrivals.look()
         entries: list[Entry] = []
-        for device in files:
-            entries += self._latest_of(device, files[device])
+        for device in [*devices, *([NO_DEVICE] if self._flat else [])]:
+            entries += self._latest_of(device, self._files(device))
         return sorted(entries, key=_order, reverse=True)
 
     def find(self, device: str, name: str) -> Entry | None:
@@ -121,7 +121,7 @@ class Inbox:
             with contextlib.suppress(OSError):
                 status = (self.folder / device / file).lstat()
                 if stat.S_ISREG(status.st_mode):
-                    return self._entry(device, file, status)
+                    return self._entry(device, file, status, min(status.st_mtime, time.time()))
         return None
 
     def _files(self, device: str) -> dict[str, os.stat_result]:
@@ -151,23 +151,25 @@ class Inbox:
 
     def _latest_of(self, device: str, files: dict[str, os.stat_result]) -> list[Entry]:
         """Return the latest streams of a device; the others are not looked at again until a name comes or goes."""
+
+        def order(file: str) -> tuple[float, int, str]:
+            at = files[file].st_mtime_ns
+            return self._arrivals.of(device, file, at), at, file
+
         if self._latest is not None and len(files) > 2 * self._latest:
-            kept = heapq.nlargest(
-                2 * self._latest, files, key=lambda file: self._arrivals.of(device, file)[0]
-            )
-            files = {file: files[file] for file in kept}
+            kept = heapq.nlargest(2 * self._latest, files, key=order)
             self._listed[device] = self._listed[device][0], kept
+        else:
+            kept = list(files)
         streams: dict[str, Entry] = {}
-        for file, status in files.items():
-            stream = self._entry(device, file, status)
+        for file in kept:
+            stream = self._entry(device, file, files[file], order(file)[0])
             if stream.is_whole or stream.name not in streams:
                 streams[stream.name] = stream
         return heapq.nlargest(self._latest or len(streams), streams.values(), key=_order)
 
-    def _entry(self, device: str, file: str, status: os.stat_result) -> Entry:
-        path, name = self.folder / device / file, file.removesuffix(PARTIAL)
+    def _entry(self, device: str, file: str, status: os.stat_result, changed: float) -> Entry:
+        path, name, at = self.folder / device / file, file.removesuffix(PARTIAL), status.st_mtime_ns
         is_whole = file == name
         held, size = (status.st_size, status.st_size) if is_whole else arrived(path)
-        order, changed = self._arrivals.of(device, file)
-        version = status.st_mtime_ns, status.st_size, is_whole
-        return Entry(device, name, path, is_whole, held, size, changed, version, order=order)
+        return Entry(device, name, path, is_whole, held, size, changed, (at, status.st_size, is_whole))

@@ -69,7 +69,7 @@ class Shown:
         """Return what the page is told."""
         stream = self.stream
         told = {"device": stream.device, "name": stream.name, "whole": stream.is_whole}
-        told |= {"held": stream.held, "bytes": stream.size, "order": stream.order}
+        told |= {"held": stream.held, "bytes": stream.size, "order": stream.order[:2]}
         told |= {"changed": stream.changed, "taken": taken(stream.name)}
         told |= {"version": self.version, "view": self.digest, "width": self.width, "height": self.height}
         referred = self.reference
@@ -241,7 +241,7 @@ class Live:
                 shown = self._shown.get(stream.key)
                 if shown is None or shown.stream.version != stream.version or stream.key in came:
                     pending.append((shown or Shown(stream), stream))
-                elif shown.stream != stream:  # the clock was set back
+                elif shown.stream.changed != stream.changed:  # the clock was set back
                     shown.stream = stream
                     self._tell_of(shown)
             names: dict[str, set[str]] = {}

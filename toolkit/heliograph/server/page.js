@@ -66,12 +66,12 @@ function makeFigure(device, told) {
   return figure;
 }
 
-// The latest to arrive stands first, whatever time its name claims.
+// The latest to arrive stands first, whatever time its name claims: [when it came, in what order of those at one time].
 function place(device, figure, order) {
-  if (figure.dataset.order === String(order)) return;
-  figure.dataset.order = order;
-  const others = [...device.shelf.children].filter((other) => other !== figure);
-  device.shelf.insertBefore(figure, others.find((other) => Number(other.dataset.order) <= order) || null);
+  if (String(figure.order) === String(order)) return;
+  figure.order = order;
+  const isBefore = (other) => other !== figure && (other.order[0] - order[0] || other.order[1] - order[1]) <= 0;
+  device.shelf.insertBefore(figure, [...device.shelf.children].find(isBefore) || null);
 }
 
 // The address is that of these pixels alone: a browser shows again what it has of an address.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import json
@@ -50,6 +51,8 @@ def events(port: int, enough: Callable[[list[tuple[str, Any]]], bool]) -> list[t
     connection.request("GET", "/events")
     answer = connection.getresponse()
     assert answer.getheader("content-type", "").startswith("text/event-stream")
+    assert answer.getheader("x-accel-buffering") == "no"
+    assert answer.getheader("cache-control") == "no-store, no-transform"
     found: list[tuple[str, Any]] = []
     what = ""
     while not enough(found):
@@ -189,6 +192,15 @@ def test_connections_that_ask_nothing_keep_nobody_out(tmp_path: Path, codec: Cod
         assert silent[-1].recv(12) == b"HTTP/1.1 200"
 
 
+def test_many_who_come_from_one_address_are_not_cut_off(tmp_path: Path, codec: Codec) -> None:
+    # A proxy opens a connection for each request, and all of them are from its address.
+    with serving(tmp_path, codec) as port, ExitStack() as stack:
+        many = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(60)]
+        for one in many:
+            one.sendall(b"GET /news HTTP/1.0\r\nhost: localhost\r\n\r\n")
+        assert {one.recv(12) for one in many} == {b"HTTP/1.1 200"}
+
+
 def test_a_request_that_never_becomes_whole_ends(
     tmp_path: Path, codec: Codec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,3 +276,28 @@ def test_a_host_that_is_none_is_no_error(tmp_path: Path, codec: Codec, host: str
         assert ask(port, "/", host=host.encode())[0] in (400, 401)  # the server itself refuses some
     with serving(tmp_path, codec) as port:
         assert ask(port, "/", host=host.encode())[0] in (400, 403)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/cams/", 200),
+        ("/a/b/page.js", 200),
+        ("//page.css", 200),
+        ("/view/news", 200),  # a path that is called as one of ours
+        (f"/stream/stream/cam/{NAME}.helio", 200),
+        ("/cams", 404),
+        ("/news/none", 404),
+        ("/cams/stream/cam/none.helio", 404),
+        ("/cams/stream/../secret.helio", 404),
+    ],
+)
+def test_what_a_proxy_leaves_of_its_path_is_passed_over(port: int, path: str, status: int) -> None:
+    assert ask(port, path)[0] == status
+
+
+def test_only_a_script_that_is_the_pages_own_may_stand_in_it(port: int) -> None:
+    _, headers, body = ask(port, "/")
+    inline = body.split(b"<script>")[1].split(b"</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(inline).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in headers["content-security-policy"]

@@ -87,7 +87,7 @@ function time(seconds) {
 function times(told) {
   if (told.taken === null) return `came ${time(told.changed)}`;
   const year = new Date(1000 * told.taken).getUTCFullYear();
-  const doubt = year < 2000 ? " by a clock that was not set" : told.taken > told.changed + 120 ? " by a clock that is ahead" : "";
+  const doubt = year < 2020 ? " by a clock that was not set" : told.taken > told.changed + 120 ? " by a clock that is ahead" : "";
   return `taken ${time(told.taken)}${doubt}, came ${time(told.changed)}`;
 }
 

@@ -17,9 +17,11 @@ from PIL import Image
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
+from heliograph.codec.stream import Decoded
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
 from heliograph.link.transfer.partial import arrived
+from heliograph.pauses import Pauses
 from heliograph.server.decoders import Decoder
 from heliograph.server.inbox import Entry, Inbox
 from heliograph.server.live import Live, Shown
@@ -376,3 +378,34 @@ def test_who_was_away_for_long_is_told_all(
     look(live)
     assert live.news(at)[1]
     assert not live.news(near[0])[1]
+
+
+class Short(Decoder):
+    """A decoder that has no memory at first."""
+
+    failures = 2
+
+    def pixels(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
+        if self.failures:
+            self.failures -= 1
+            raise MemoryError
+        return super().pixels(decoded)
+
+
+def test_what_failed_for_want_of_memory_is_tried_again(
+    tmp_path: Path, codec: Codec, arrive: Arrive, layered: bytes
+) -> None:
+    live = Live(tmp_path, Short(codec, "preview"))
+    live._pauses = Pauses(0.2)
+    arrive(tmp_path, "cam", FIRST, layered, [(0, len(layered))])
+    tried = []
+    began = time.monotonic()
+    while not live.view("cam", FIRST) and time.monotonic() < began + 20:
+        if live.step():
+            tried.append(time.monotonic() - began)
+            shown = told(live)["picture", FIRST]
+            assert shown["error"] == ("not enough memory to decode it" if len(tried) < 3 else "")
+    assert len(tried) == 3
+    assert tried[1] > 0.2
+    assert tried[2] > 0.6  # after twice as long
+    assert not live.step()

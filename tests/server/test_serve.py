@@ -188,6 +188,16 @@ def test_a_host_that_is_none_is_one_line(
     assert "give --host a name or an address of this machine" in line
 
 
+def test_a_new_token_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HELIOGRAPH_TOKEN", raising=False)
+    line = refused(tmp_path, capsys, "--quiet", "--host", "0.0.0.0", "--port", "0")
+    assert line == (
+        "heliograph: error: with --quiet nobody would be told the new token; give one with --token, or use --json"
+    )
+
+
 def test_an_inbox_that_is_a_file_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "none")

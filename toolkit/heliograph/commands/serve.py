@@ -68,6 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     token = arguments.token or os.environ.get(TOKEN) or None
     if token is None and not is_loopback(arguments.host):
+        if console.is_quiet and not console.as_json:
+            raise OutputError(
+                "with --quiet nobody would be told the new token; give one with --token, or use --json"
+            )
         token = secrets.token_urlsafe(24)
     with Live(arguments.inbox, make_decoder(arguments), latest=arguments.latest) as live:
         listening = listen(arguments.host, port)

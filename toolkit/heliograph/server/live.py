@@ -23,6 +23,7 @@ from heliograph.codec import container, levels
 from heliograph.codec.pack import alone_bytes
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, ReferenceMissing
+from heliograph.pauses import Pauses, may_pass
 from heliograph.pictures import png
 from heliograph.server.arrivals import taken
 from heliograph.server.decoders import Decoder
@@ -133,6 +134,7 @@ class Live:
         self._serial = 0
         self._run = secrets.token_hex(8)  # its serials are no other's
         self._turns = Turns()
+        self._pauses = Pauses(5.0)  # of what failed for want of memory, or of the disk
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="live", daemon=True)
 
@@ -230,6 +232,7 @@ class Live:
             here = {stream.key for stream in streams}
             for key in self._shown.keys() - here:
                 del self._shown[key]
+                self._pauses.forget(key)
                 self._gone.append((self._next(), key))
             for key in self._seen.keys() - here:
                 del self._seen[key]
@@ -239,7 +242,8 @@ class Live:
                     self._seen[stream.key] = stream
                     self._note(stream, before, now)
                 shown = self._shown.get(stream.key)
-                if shown is None or shown.stream.version != stream.version or stream.key in came:
+                is_due = self._pauses.has(stream.key) and self._pauses.is_due(stream.key)
+                if shown is None or shown.stream.version != stream.version or stream.key in came or is_due:
                     pending.append((shown or Shown(stream), stream))
                 elif shown.stream.changed != stream.changed:  # the clock was set back
                     shown.stream = stream
@@ -283,7 +287,7 @@ class Live:
 
     def _decode(self, shown: Shown, stream: Entry) -> None:
         state, error, view, decoded, values = "", "", shown.view, None, shown.values
-        is_missing, referred, alone = False, shown.reference, None
+        is_missing, is_final, referred, alone = False, True, shown.reference, None
         try:
             opened = container.open(stream.read())
             referred = opened.header.reference
@@ -298,12 +302,12 @@ class Live:
             error, is_missing = str(failure), True
             if stream.is_whole and not shown.is_missing:
                 _log.warning("%s: %s", stream.path, failure)
-        except HeliographError as failure:
-            error = str(failure)
-        except MemoryError:
-            error = "not enough memory to decode it"
+        except (HeliographError, MemoryError) as failure:
+            error = "not enough memory to decode it" if isinstance(failure, MemoryError) else str(failure)
+            is_final = not may_pass(failure)
         if error:  # the picture that was here before is not this one
             view, values = b"", -1
+        (self._pauses.forget if is_final else self._pauses.failed)(stream.key)
         with self._lock:
             if view != shown.view:
                 shown.version += 1

@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import HeliographError, OutputError, ReferenceMissing, RuntimeUnavailableError
+from heliograph.errors import ReferenceMissing
 from heliograph.files import write_where_told
-from heliograph.pauses import Pauses
+from heliograph.pauses import Pauses, may_pass
 from heliograph.pictures import png
 from heliograph.server.attempts import Attempts
 from heliograph.server.decoders import ARRIVING_PIXELS, Decoder
@@ -89,7 +89,7 @@ class Watch:
     def _became(self, stream: Entry, outcome: Outcome) -> Iterator[Watched]:
         """Note what became of a stream, and yield it if it is to be told."""
         self._turns.took(stream.device, outcome.seconds)
-        if outcome.error is not None and _may_pass(outcome.error):
+        if outcome.error is not None and may_pass(outcome.error):
             yield Watched(stream, outcome, self._pauses.failed(stream.key))
             return
         self._pauses.forget(stream.key)
@@ -164,11 +164,6 @@ class Watch:
 
     def _partial_target(self, stream: Entry) -> Path:
         return self.pictures / stream.device / Path(stream.name).with_suffix(".partial.png")
-
-
-def _may_pass(error: HeliographError) -> bool:
-    """Return whether something failed for what is not the stream's: a disk, memory, a library."""
-    return isinstance(error, OutputError | RuntimeUnavailableError) or isinstance(error.__cause__, OSError)
 
 
 def write_picture(

@@ -17,9 +17,11 @@ from PIL import Image
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
+from heliograph.codec.stream import Decoded
 from heliograph.device.encoder import Encoder
 from heliograph.errors import StreamError
 from heliograph.link.transfer.partial import arrived
+from heliograph.pauses import Pauses
 from heliograph.server.decoders import Decoder
 from heliograph.server.inbox import Entry, Inbox
 from heliograph.server.live import Live, Shown
@@ -293,3 +295,117 @@ def test_arrived_bytes_count_once(tmp_path: Path, arrive: Arrive, layered: bytes
     assert arrived(path) == (60, len(layered))
     state.write_bytes(b"HG")
     assert arrived(path) == (0, 0)
+
+
+def test_the_address_of_a_view_is_that_of_its_pixels(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes, codec: Codec
+) -> None:
+    stream = container.open(layered)
+    first = stream.segments[1][0]
+    arrive(tmp_path, "cam", FIRST, layered, [(0, first)])
+    look(live)
+    coarse = told(live)["picture", FIRST]["view"]
+    again = Live(tmp_path, Decoder(codec, "preview"))  # the page was started anew
+    look(again)
+    assert told(again)["picture", FIRST]["view"] == coarse
+    arrive(tmp_path, "cam", FIRST, layered, [(first, len(layered))])
+    anew = Live(tmp_path, Decoder(codec, "preview"))
+    look(anew)
+    assert told(anew)["picture", FIRST]["version"] == 1  # as the first had
+    assert told(anew)["picture", FIRST]["view"] != coarse
+    look(live)
+    assert told(live)["picture", FIRST]["view"] == told(anew)["picture", FIRST]["view"]
+
+
+def test_what_cannot_be_decoded_shows_no_picture_of_before(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes
+) -> None:
+    path = arrive(tmp_path, "cam", FIRST, layered, [(0, len(layered))])
+    look(live)
+    assert live.view("cam", FIRST)
+    path.write_bytes(b"another")
+    look(live)
+    shown = told(live)["picture", FIRST]
+    assert (shown["view"], live.view("cam", FIRST)) == ("", None)
+    assert shown["error"].startswith("not a .helio stream")
+    path.write_bytes(layered)
+    look(live)
+    assert live.view("cam", FIRST)
+
+
+def test_news_are_told_from_where_one_stands(
+    live: Live, tmp_path: Path, arrive: Arrive, layered: bytes, codec: Codec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(tmp_path, "cam", FIRST, layered, [(0, len(layered))])
+    look(live)
+    at, is_anew, changes = live.news("")
+    assert is_anew
+    assert [what for what, _ in changes] == ["device", "picture"]
+    assert live.news(at) == (at, False, [])
+    arrive(tmp_path, "cam", SECOND, layered, [(0, len(layered))])
+    look(live)
+    later, is_anew, changes = live.news(at)
+    assert (is_anew, {fields.get("name") for _, fields in changes}) == (False, {None, SECOND})
+    for foreign in (
+        "x",
+        "-",
+        f"x{at}",
+        at.partition("-")[0],
+        f"{at}x",
+        at.partition("-")[0] + "-\u0661\u00b2",
+    ):
+        assert live.news(foreign)[:2] == (later, True)
+    other = Live(tmp_path, Decoder(codec, "preview"))
+    look(other)
+    assert other.news(at)[1]  # a page that was started anew tells all
+
+
+def test_who_was_away_for_long_is_told_all(
+    tmp_path: Path, codec: Codec, arrive: Arrive, layered: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("heliograph.server.live.GONE", 3)
+    live = Live(tmp_path, Decoder(codec, "preview"))
+    paths = [arrive(tmp_path, "cam", name, layered, [(0, len(layered))]) for name in (FIRST, SECOND, THIRD)]
+    look(live)
+    at = live.news("")[0]
+    for path in paths[:2]:
+        path.unlink()
+        look(live)
+    near = live.news(at)
+    assert not near[1]
+    assert [fields["name"] for what, fields in near[2] if what == "gone"] == [FIRST, SECOND]
+    paths[2].unlink()
+    look(live)
+    assert live.news(at)[1]
+    assert not live.news(near[0])[1]
+
+
+class Short(Decoder):
+    """A decoder that has no memory at first."""
+
+    failures = 2
+
+    def pixels(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
+        if self.failures:
+            self.failures -= 1
+            raise MemoryError
+        return super().pixels(decoded)
+
+
+def test_what_failed_for_want_of_memory_is_tried_again(
+    tmp_path: Path, codec: Codec, arrive: Arrive, layered: bytes
+) -> None:
+    live = Live(tmp_path, Short(codec, "preview"))
+    live._pauses = Pauses(0.2)
+    arrive(tmp_path, "cam", FIRST, layered, [(0, len(layered))])
+    tried = []
+    began = time.monotonic()
+    while not live.view("cam", FIRST) and time.monotonic() < began + 20:
+        if live.step():
+            tried.append(time.monotonic() - began)
+            shown = told(live)["picture", FIRST]
+            assert shown["error"] == ("not enough memory to decode it" if len(tried) < 3 else "")
+    assert len(tried) == 3
+    assert tried[1] > 0.2
+    assert tried[2] > 0.6  # after twice as long
+    assert not live.step()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_from_bytes
@@ -20,54 +22,20 @@ import pytest
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 
-import uvicorn
+from tests.server.served import ask, serving
 
-from heliograph.cli import main
 from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
-from heliograph.commands.serve import is_loopback, listen
 from heliograph.device.encoder import Encoder
 from heliograph.server import connections, page
-from heliograph.server.connections import make_config
-from heliograph.server.decoders import Decoder
-from heliograph.server.live import Live
-from heliograph.server.page import make_app
 
 Arrive = Callable[..., Path]
 NAME = "20260101T000001.000000Z-00000001"
-Answer = tuple[int, dict[str, str], bytes]
 
 
 @pytest.fixture(scope="module")
 def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
     return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=70))
-
-
-@contextmanager
-def serving(folder: Path, codec: Codec, token: str | None = None) -> Iterator[int]:
-    """Serve a folder on a thread; yield the port."""
-    with Live(folder, Decoder(codec, "preview")) as live:
-        config = make_config(make_app(live, token=token))
-        server = uvicorn.Server(config)
-        listening = listen("127.0.0.1", 0)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            yield listening.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join()
-            listening.close()
-
-
-def ask(port: int, path: str, method: str = "GET", **headers: str | bytes) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, headers=named)
-    answer = connection.getresponse()
-    found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-    connection.close()
-    return found
 
 
 @pytest.fixture
@@ -83,6 +51,8 @@ def events(port: int, enough: Callable[[list[tuple[str, Any]]], bool]) -> list[t
     connection.request("GET", "/events")
     answer = connection.getresponse()
     assert answer.getheader("content-type", "").startswith("text/event-stream")
+    assert answer.getheader("x-accel-buffering") == "no"
+    assert answer.getheader("cache-control") == "no-store, no-transform"
     found: list[tuple[str, Any]] = []
     what = ""
     while not enough(found):
@@ -202,8 +172,9 @@ def test_a_token_is_asked_for(tmp_path: Path, codec: Codec) -> None:
         ):
             assert ask(port, "/", **headers)[0] == 401
         status, headers, _ = ask(port, "/?token=s3cret", host="cameras.example")
-        assert (status, headers["location"]) == (303, "/")
-        assert headers["set-cookie"].startswith("heliograph_token=s3cret; HttpOnly;")
+        assert (status, headers["location"]) == (303, "./")
+        digest = hashlib.sha256(b"s3cret").hexdigest()[:8]
+        assert headers["set-cookie"] == f"heliograph_token_{digest}=s3cret; HttpOnly; SameSite=lax"
         cookie = headers["set-cookie"].partition(";")[0]
         assert ask(port, "/", cookie=cookie, host="cameras.example")[0] == 200
         assert ask(port, "/page.js", authorization="Bearer s3cret")[0] == 200
@@ -219,6 +190,15 @@ def test_connections_that_ask_nothing_keep_nobody_out(tmp_path: Path, codec: Cod
         assert silent[300 - connections.IDLE_OF_ONE].recv(1) == b""  # by the two that asked
         silent[-1].sendall(b"GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer s3cret\r\n\r\n")
         assert silent[-1].recv(12) == b"HTTP/1.1 200"
+
+
+def test_many_who_come_from_one_address_are_not_cut_off(tmp_path: Path, codec: Codec) -> None:
+    # A proxy opens a connection for each request, and all of them are from its address.
+    with serving(tmp_path, codec) as port, ExitStack() as stack:
+        many = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 20)) for _ in range(60)]
+        for one in many:
+            one.sendall(b"GET /news HTTP/1.0\r\nhost: localhost\r\n\r\n")
+        assert {one.recv(12) for one in many} == {b"HTTP/1.1 200"}
 
 
 def test_a_request_that_never_becomes_whole_ends(
@@ -298,24 +278,26 @@ def test_a_host_that_is_none_is_no_error(tmp_path: Path, codec: Codec, host: str
         assert ask(port, "/", host=host.encode())[0] in (400, 403)
 
 
-def test_loopback_addresses_are_known() -> None:
-    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "127.3.2.1")] == [True] * 4
-    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.168.0.2", "camera.example", "")] == [
-        False
-    ] * 5
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/cams/", 200),
+        ("/a/b/page.js", 200),
+        ("//page.css", 200),
+        ("/view/news", 200),  # a path that is called as one of ours
+        (f"/stream/stream/cam/{NAME}.helio", 200),
+        ("/cams", 404),
+        ("/news/none", 404),
+        ("/cams/stream/cam/none.helio", 404),
+        ("/cams/stream/../secret.helio", 404),
+    ],
+)
+def test_what_a_proxy_leaves_of_its_path_is_passed_over(port: int, path: str, status: int) -> None:
+    assert ask(port, path)[0] == status
 
 
-def test_a_port_in_use_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        number = str(taken.getsockname()[1])
-        assert main(["serve", "--inbox", str(tmp_path), "--port", number, "--decoder", "preview"]) == 2
-    message = capsys.readouterr().err.splitlines()[-1]
-    assert message.startswith(
-        f"heliograph: error: cannot listen at 127.0.0.1 port {number}: Address already in use"
-    )
-    assert message.endswith("give another --port, or 0 for any")
-
-
-def test_an_inbox_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["serve", "--inbox", str(tmp_path / "none")]) == 2
-    assert f"{tmp_path}/none is not a folder; give the one that heliograph receive" in capsys.readouterr().err
+def test_only_a_script_that_is_the_pages_own_may_stand_in_it(port: int) -> None:
+    _, headers, body = ask(port, "/")
+    inline = body.split(b"<script>")[1].split(b"</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(inline).digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in headers["content-security-policy"]

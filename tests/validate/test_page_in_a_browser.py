@@ -118,3 +118,17 @@ def test_every_codec_can_be_shown_on_either_side(page: tuple[Any, dict[str, Any]
     captions = " ".join(opened.locator("#maps figcaption").all_inner_texts())
     assert "where the bits went" in captions
     assert "layer 4" in captions
+
+
+def test_it_fits_a_phone(page: tuple[Any, dict[str, Any]]) -> None:
+    opened, _ = page
+    before = opened.viewport_size
+    opened.set_viewport_size({"width": 390, "height": 844})
+    opened.eval_on_selector_all("details", "all => all.forEach((one) => { one.open = true; })")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    edges = "all => all.map((one) => one.getBoundingClientRect().right)"
+    assert max(opened.eval_on_selector_all("h1, h2, p, nav, svg, img, select, input, table", edges)) <= 390
+    wide = "all => all.filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert opened.eval_on_selector_all("table", wide) > 0  # what is wider is moved by itself
+    opened.eval_on_selector_all("details", "all => all.forEach((one) => { one.open = false; })")
+    opened.set_viewport_size(before)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Hashable
 
+from heliograph.errors import OutputError, RuntimeUnavailableError
+
 FIRST, LAST = 10.0, 3600.0  # seconds
 
 
@@ -44,3 +46,10 @@ class Pauses:
     def forget(self, key: Hashable) -> None:
         """Forget that something failed."""
         self._due.pop(key, None)
+
+
+def may_pass(error: Exception) -> bool:
+    """Return whether something failed for what is not the stream's: a disk, memory, a library."""
+    if isinstance(error, MemoryError | OutputError | RuntimeUnavailableError):
+        return True
+    return isinstance(error.__cause__, OSError)

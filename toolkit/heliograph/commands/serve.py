@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import ipaddress
 import os
 import secrets
-import socket
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from heliograph.commands.console import Console
 from heliograph.commands.decode import add_decoder_options, make_decoder
 from heliograph.errors import OutputError, RuntimeUnavailableError
 from heliograph.extras import install
+from heliograph.server.addresses import address, is_loopback, listen, port_number
 from heliograph.server.decoders import KINDS
 
 NAME = "serve"
@@ -29,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--inbox", metavar="DIR", type=Path, required=True, help="what heliograph receive --out writes"
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
-    parser.add_argument("--port", type=int, default=8480, help="0 for any that is free (%(default)s)")
+    parser.add_argument("--port", default="8480", help="0 for any that is free (%(default)s)")
     parser.add_argument(
         "--token",
         help=f"that whoever looks must have; default: the environment's {TOKEN}, else none where --host is this "
@@ -59,40 +57,27 @@ def run(arguments: argparse.Namespace) -> int:
         ) from error
     from heliograph.server.live import Live
 
+    port = port_number(arguments.port)
     if not arguments.inbox.is_dir():
-        raise OutputError(
-            f"{arguments.inbox} is not a folder; give the one that heliograph receive --out writes"
+        if os.path.lexists(arguments.inbox):
+            raise OutputError(
+                f"{arguments.inbox} is not a folder; give the one that heliograph receive --out writes"
+            )
+        console.note(
+            f"{arguments.inbox} is not there yet; pictures appear when heliograph receive --out has made it"
         )
     token = arguments.token or os.environ.get(TOKEN) or None
     if token is None and not is_loopback(arguments.host):
+        if console.is_quiet and not console.as_json:
+            raise OutputError(
+                "with --quiet nobody would be told the new token; give one with --token, or use --json"
+            )
         token = secrets.token_urlsafe(24)
     with Live(arguments.inbox, make_decoder(arguments), latest=arguments.latest) as live:
-        listening = listen(arguments.host, arguments.port)
-        host, port = listening.getsockname()[:2]
-        where = f"http://{f'[{host}]' if ':' in host else host}:{port}/" + (
-            f"?token={quote(token, safe='', errors='surrogateescape')}" if token else ""
-        )
+        listening = listen(arguments.host, port)
+        where = address(listening, token)
         if console.as_json:
             console.result({"url": where}, where)
         console.note(where)
         uvicorn.Server(connections.make_config(page.make_app(live, token=token))).run(sockets=[listening])
     return 0
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; OutputError if it cannot. Whoever reads the address can connect at once."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family)
-    except OSError as error:
-        raise OutputError(
-            f"cannot listen at {host} port {port}: {error.strerror}; give another --port, or 0 for any"
-        ) from error
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

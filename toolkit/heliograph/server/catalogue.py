@@ -17,7 +17,6 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +29,7 @@ from heliograph.codec.values import ReferencePicture
 from heliograph.errors import HeliographError, StreamError
 from heliograph.link.wire.names import is_device, is_stream
 from heliograph.server import catalogue_file
+from heliograph.server.arrivals import taken
 from heliograph.server.inbox import NO_DEVICE, PARTIAL, RECENT
 
 _AT_ONCE = 32  # streams in one look that are decoded because others wait for them
@@ -40,8 +40,6 @@ _FOR_GOOD, _FOR_NOW = (
     1,
     2,
 )  # damaged; or its codec is not here, or the disk failed: tried again when this is opened
-_TIME = "%Y%m%dT%H%M%S.%fZ"  # with which names begin that a spool gave
-_TIME_CHARACTERS = 23
 # Pictures are compared by id; one that is equal to what it refers to has its id too, so the depth has to fall.
 _IS_THERE = """EXISTS (SELECT 1 FROM streams INDEXED BY pictures
     WHERE device = one.device AND picture = one.reference AND depth < one.depth)"""
@@ -275,7 +273,7 @@ class Catalogue:
                 delete = f"DELETE FROM streams WHERE device = ? AND name = ? AND {is_other}"
                 database.executemany(delete, [row[:5] for row in new])
                 database.executemany(_INSERT, new)
-        return not any(time.time() - status.st_mtime < _YOUNG for status in found.values())
+        return not any(abs(time.time() - status.st_mtime) < _YOUNG for status in found.values())
 
     def _run(
         self, statement: str, values: Sequence[object] | Mapping[str, object] = ()
@@ -312,7 +310,7 @@ class Catalogue:
 def _row(folder: Path, device: str, name: str, status: os.stat_result) -> tuple[object, ...]:
     """Return the first columns of a stream's row."""
     header = read_header(folder / device / name)
-    file = (device, name, *_version(status), status.st_mtime, _taken(name))
+    file = (device, name, *_version(status), status.st_mtime, taken(name))
     if header is None:
         return (*file, *[None] * 7)
     alike = header.codec_id, header.width, header.height, header.level, header.depth
@@ -323,15 +321,6 @@ def _row(folder: Path, device: str, name: str, status: os.stat_result) -> tuple[
 def _version(status: os.stat_result) -> tuple[int, int, int]:
     """Return what tells a file from others of its name: size, time, and inode as SQLite can hold it."""
     return status.st_size, status.st_mtime_ns, status.st_ino & (1 << 63) - 1
-
-
-def _taken(name: str) -> float | None:
-    """Return the time that a stream's name begins with, in seconds since 1970; None if it does not."""
-    try:
-        moment = datetime.strptime(name[:_TIME_CHARACTERS], _TIME)
-        return moment.replace(tzinfo=timezone.utc).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _read(path: Path) -> bytes:

@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 HEAD = 10.0  # seconds in which the head of a request must be there
-IDLE_OF_ONE, IDLE = 16, 128  # of an address, more than a browser opens; of all
+IDLE_OF_ONE, IDLE = 64, 128  # of an address, more than a browser opens or a proxy for many; of all
 CONNECTIONS = 256
 
 

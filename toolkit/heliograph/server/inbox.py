@@ -15,6 +15,7 @@ from heliograph.codec import container
 from heliograph.errors import StreamError
 from heliograph.link.transfer.partial import arrived
 from heliograph.link.wire.names import is_device, is_stream
+from heliograph.server.arrivals import Arrivals
 
 PARTIAL = ".partial"
 RECENT = 200_000_000  # nanoseconds
@@ -28,8 +29,8 @@ class Entry:
     Attributes:
         name: ends in .helio, also while it arrives. It may begin with a time, which is what a device says it is.
         held, size: bytes that are there, and that it will have; 0 if that is not known yet.
-        changed: when the last of it arrived, in seconds since 1970.
-        version: differs when the file does.
+        changed: when the last of it arrived, in seconds since 1970, never ahead of the clock; see `arrivals`.
+        version: differs when the file does; its time in nanoseconds comes first.
     """
 
     device: str
@@ -45,6 +46,11 @@ class Entry:
     def key(self) -> tuple[str, str]:
         """Device and name."""
         return self.device, self.name
+
+    @property
+    def order(self) -> tuple[float, int, str]:
+        """What is higher the later it arrived."""
+        return self.changed, self.version[0], self.name
 
     def pixels(self) -> int:
         """Return how many pixels it claims to have; 0 if it does not."""
@@ -71,8 +77,8 @@ class Entry:
             ) from error
 
 
-def _arrival(stream: Entry) -> tuple[float, str, str]:
-    return stream.changed, stream.name, stream.device
+def _order(stream: Entry) -> tuple[tuple[float, int, str], str]:
+    return stream.order, stream.device
 
 
 class Inbox:
@@ -92,6 +98,7 @@ class Inbox:
         self.folder, self._latest, self._flat = folder, latest, flat
         self.passed: set[tuple[str, str]] = set()
         self._listed: dict[str, tuple[int, list[str]]] = {}
+        self._arrivals = Arrivals()
 
     def look(self) -> list[Entry]:
         """Return the streams that are there, latest first; a folder that is not there yet is empty."""
@@ -100,60 +107,69 @@ class Inbox:
                 devices = [e.name for e in listing if is_device(e.name) and e.is_dir(follow_symlinks=False)]
         except OSError:
             return []
+        self._arrivals.look()
         entries: list[Entry] = []
         for device in [*devices, *([NO_DEVICE] if self._flat else [])]:
-            entries += self._of(device)
-        return sorted(entries, key=_arrival, reverse=True)
+            entries += self._latest_of(device, self._files(device))
+        return sorted(entries, key=_order, reverse=True)
 
     def find(self, device: str, name: str) -> Entry | None:
         """Return a stream by its names, which may be anything; None if there is none."""
         if not (is_device(device) and is_stream(name)) or (self.folder / device).is_symlink():
             return None
-        return self._stream(device, name, name) or self._stream(device, name, name + PARTIAL)
+        for file in (name, name + PARTIAL):
+            with contextlib.suppress(OSError):
+                status = (self.folder / device / file).lstat()
+                if stat.S_ISREG(status.st_mode):
+                    return self._entry(device, file, status, min(status.st_mtime, time.time()))
+        return None
 
-    def _of(self, device: str) -> list[Entry]:
+    def _files(self, device: str) -> dict[str, os.stat_result]:
+        """Return the files of streams in a device's folder that may be among the latest, and their state now."""
         folder = self.folder / device
         try:
             # The folder's time changes when a name comes or goes: the names of thousands are not read each time.
             stamp = folder.stat().st_mtime_ns
             known = self._listed.get(device)
             if known is None or known[0] != stamp:
-                kept = self._names(folder)
+                with os.scandir(folder) as listing:
+                    names = [entry.name for entry in listing if is_stream(entry.name.removesuffix(PARTIAL))]
+                self._arrivals.keep(device, set(names))
                 # Times of files are a few milliseconds coarse: another name may come under the same one.
                 is_recent = abs(time.time_ns() - stamp) < RECENT
-                known = self._listed[device] = -1 if is_recent else stamp, kept
+                known = self._listed[device] = -1 if is_recent else stamp, names
         except OSError:
-            return []
-        streams: dict[str, Entry] = {}
+            return {}
+        files: dict[str, os.stat_result] = {}
         for file in known[1]:
-            name = file.removesuffix(PARTIAL)
-            if (device, name) in self.passed or (name in streams and streams[name].is_whole):
-                continue
-            if (stream := self._stream(device, name, file)) is not None:
-                streams[name] = stream
-        return heapq.nlargest(self._latest or len(streams), streams.values(), key=_arrival)
+            if (device, file.removesuffix(PARTIAL)) not in self.passed:
+                with contextlib.suppress(OSError):  # gone by now
+                    status = (folder / file).lstat()
+                    if stat.S_ISREG(status.st_mode):
+                        files[file] = status
+        return files
 
-    def _names(self, folder: Path) -> list[str]:
-        """Return the names of streams in a folder, of the latest to arrive; OSError."""
-        with os.scandir(folder) as listing:
-            streams = [entry for entry in listing if is_stream(entry.name.removesuffix(PARTIAL))]
-        if self._latest is None:
-            return [entry.name for entry in streams]
-        arrived = []
-        for entry in streams:
-            with contextlib.suppress(OSError):  # gone by now
-                arrived.append((entry.stat(follow_symlinks=False).st_mtime, entry.name))
-        return [name for _, name in heapq.nlargest(2 * self._latest, arrived)]
+    def _latest_of(self, device: str, files: dict[str, os.stat_result]) -> list[Entry]:
+        """Return the latest streams of a device; the others are not looked at again until a name comes or goes."""
 
-    def _stream(self, device: str, name: str, file: str) -> Entry | None:
-        path = self.folder / device / file
-        try:
-            status = path.lstat()
-        except OSError:
-            return None
-        if not stat.S_ISREG(status.st_mode):
-            return None
+        def order(file: str) -> tuple[float, int, str]:
+            at = files[file].st_mtime_ns
+            return self._arrivals.of(device, file, at), at, file
+
+        if self._latest is not None and len(files) > 2 * self._latest:
+            kept = heapq.nlargest(2 * self._latest, files, key=order)
+            self._listed[device] = self._listed[device][0], kept
+        else:
+            kept = list(files)
+        streams: dict[str, Entry] = {}
+        for file in kept:
+            stream = self._entry(device, file, files[file], order(file)[0])
+            if stream.is_whole or stream.name not in streams:
+                streams[stream.name] = stream
+        return heapq.nlargest(self._latest or len(streams), streams.values(), key=_order)
+
+    def _entry(self, device: str, file: str, status: os.stat_result, changed: float) -> Entry:
+        path, name, at = self.folder / device / file, file.removesuffix(PARTIAL), status.st_mtime_ns
         is_whole = file == name
         held, size = (status.st_size, status.st_size) if is_whole else arrived(path)
-        version = status.st_mtime_ns, status.st_size, is_whole
-        return Entry(device, name, path, is_whole, held, size, status.st_mtime, version)
+        return Entry(device, name, path, is_whole, held, size, changed, (at, status.st_size, is_whole))

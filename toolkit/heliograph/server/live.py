@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import logging
+import math
+import secrets
 import threading
 import time
 from collections import deque
@@ -20,7 +23,9 @@ from heliograph.codec import container, levels
 from heliograph.codec.pack import alone_bytes
 from heliograph.codec.stream import Decoded
 from heliograph.errors import HeliographError, ReferenceMissing
+from heliograph.pauses import Pauses, may_pass
 from heliograph.pictures import png
+from heliograph.server.arrivals import taken
 from heliograph.server.decoders import Decoder
 from heliograph.server.inbox import Entry, Inbox
 from heliograph.server.references import References
@@ -28,6 +33,7 @@ from heliograph.server.turns import Turns
 
 LOOK = 0.2  # seconds between two looks at the folder
 VIEW_SIDE = 1280  # pixels; larger pictures are shown smaller
+GONE = 10_000  # pictures that went, which are remembered for whoever looks on
 WINDOW = 60.0  # seconds over which a device's rate is taken
 FRESH, SILENT = 10.0, 900.0  # seconds without a byte until a device counts as waiting, and as silent
 _log = logging.getLogger(__name__)
@@ -42,6 +48,7 @@ class Shown:
         is_missing: what it refers to is not there.
         alone: about how many bytes it would take without its reference; None if it has none or is not whole.
         view: a JPEG, or empty.
+        digest: of the view. Its address has it, for browsers show what they have of an address.
     """
 
     stream: Entry
@@ -56,14 +63,16 @@ class Shown:
     is_missing: bool = False
     alone: int | None = None
     view: bytes = b""
+    digest: str = ""
     values: int = -1
 
     def as_json(self) -> dict[str, Any]:
         """Return what the page is told."""
         stream = self.stream
         told = {"device": stream.device, "name": stream.name, "whole": stream.is_whole}
-        told |= {"held": stream.held, "bytes": stream.size, "changed": stream.changed}
-        told |= {"version": self.version, "width": self.width, "height": self.height}
+        told |= {"held": stream.held, "bytes": stream.size, "order": stream.order[:2]}
+        told |= {"changed": stream.changed, "taken": taken(stream.name)}
+        told |= {"version": self.version, "view": self.digest, "width": self.width, "height": self.height}
         referred = self.reference
         told |= {
             "reference": referred and referred.picture_id.hex(),
@@ -75,23 +84,30 @@ class Shown:
 
 @dataclass
 class Device:
-    """What is known of a device since the page was started."""
+    """What is known of a device since the page was started.
+
+    Attributes:
+        last: when bytes came last, in seconds since 1970.
+        heard: the same by a clock that nobody sets, as the times in `arrivals`.
+    """
 
     name: str
     serial: int = 0
     last: float = 0.0
+    heard: float = -math.inf
     pictures: int = 0
     failed: set[str] = field(default_factory=set)
     arrivals: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=4096))
     whole: set[str] = field(default_factory=set)
     told: dict[str, Any] = field(default_factory=dict)
 
-    def as_json(self, now: float) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """Return what the page is told; health is receiving, waiting, silent, or failing."""
+        now = time.monotonic()
         while self.arrivals and now - self.arrivals[0][0] >= WINDOW:
             self.arrivals.popleft()
         recent = sum(count for at, count in self.arrivals if now - at < WINDOW)
-        quiet = now - self.last
+        quiet = now - self.heard
         health = "receiving" if quiet < FRESH else "waiting" if quiet < SILENT else "silent"
         if self.failed:
             health = "failing"
@@ -114,9 +130,11 @@ class Live:
         self._shown: dict[tuple[str, str], Shown] = {}  # and the devices: what changed last is last
         self._seen: dict[tuple[str, str], Entry] = {}  # as last counted; decoding lags behind
         self._devices: dict[str, Device] = {}
-        self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=10_000)
+        self._gone: deque[tuple[int, tuple[str, str]]] = deque(maxlen=GONE)
         self._serial = 0
+        self._run = secrets.token_hex(8)  # its serials are no other's
         self._turns = Turns()
+        self._pauses = Pauses(5.0)  # of what failed for want of memory, or of the disk
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, name="live", daemon=True)
 
@@ -144,6 +162,20 @@ class Live:
             past = takewhile(lambda one: one[0] > serial, reversed(self._gone))
             gone = [("gone", {"device": device, "name": name}) for _, (device, name) in past]
             return self._serial, [*reversed(devices), *reversed(gone), *reversed(pictures)]
+
+    def news(self, after: str) -> tuple[str, bool, list[tuple[str, dict[str, Any]]]]:
+        """Return where whoever asks stands now, whether all is told anew, and what changed; see `since`.
+
+        Args:
+            after: where they stood when they asked last; anything else, and what was told by a page that was
+                started before this one, is told all.
+        """
+        run, _, number = after.partition("-")
+        serial = int(number) if run == self._run and number.isdecimal() else 0
+        if len(self._gone) == GONE and self._gone[0][0] > serial:
+            serial = 0  # what has gone since is not known any more
+        newest, changes = self.since(serial)
+        return f"{self._run}-{newest}", serial == 0, changes
 
     def view(self, device: str, name: str) -> bytes | None:
         """Return the JPEG of a picture on the page; None if there is none."""
@@ -200,6 +232,7 @@ class Live:
             here = {stream.key for stream in streams}
             for key in self._shown.keys() - here:
                 del self._shown[key]
+                self._pauses.forget(key)
                 self._gone.append((self._next(), key))
             for key in self._seen.keys() - here:
                 del self._seen[key]
@@ -209,8 +242,12 @@ class Live:
                     self._seen[stream.key] = stream
                     self._note(stream, before, now)
                 shown = self._shown.get(stream.key)
-                if shown is None or shown.stream.version != stream.version or stream.key in came:
+                is_due = self._pauses.has(stream.key) and self._pauses.is_due(stream.key)
+                if shown is None or shown.stream.version != stream.version or stream.key in came or is_due:
                     pending.append((shown or Shown(stream), stream))
+                elif shown.stream.changed != stream.changed:  # the clock was set back
+                    shown.stream = stream
+                    self._tell_of(shown)
             names: dict[str, set[str]] = {}
             for called, name in here:
                 names.setdefault(called, set()).add(name)
@@ -218,20 +255,29 @@ class Live:
                 self._tell(device, names.get(device.name, set()), now)
         return pending
 
+    def _tell_of(self, shown: Shown) -> None:
+        """Tell of a picture anew."""
+        shown.serial = self._next()
+        self._shown.pop(shown.stream.key, None)
+        self._shown[shown.stream.key] = shown
+
     def _tell(self, device: Device, names: set[str], now: float) -> None:
         """Note a device's state where it changed; `names` are those of its streams that are there."""
         device.whole &= names
         device.failed &= names
-        if (told := device.as_json(now)) != device.told:
+        device.last = min(device.last, now)
+        if (told := device.as_json()) != device.told:
             device.told, device.serial = told, self._next()
             self._devices[device.name] = self._devices.pop(device.name)
 
     def _note(self, stream: Entry, before: Entry | None, now: float) -> None:
         """Count what arrived of a stream; what was there long before the first look is not the line's rate."""
         device = self._devices.setdefault(stream.device, Device(stream.device))
-        if before or now - stream.changed < WINDOW:
-            device.arrivals.append((stream.changed, max(0, stream.held - (before.held if before else 0))))
-        device.last = max(device.last, stream.changed)
+        heard = time.monotonic() - max(0.0, now - stream.changed)
+        if before or abs(now - stream.version[0] / 1e9) < WINDOW:
+            device.arrivals.append((heard, max(0, stream.held - (before.held if before else 0))))
+        if heard >= device.heard:
+            device.heard, device.last = heard, stream.changed
         if stream.is_whole and stream.name not in device.whole:
             device.whole.add(stream.name)
             device.pictures += 1
@@ -241,7 +287,7 @@ class Live:
 
     def _decode(self, shown: Shown, stream: Entry) -> None:
         state, error, view, decoded, values = "", "", shown.view, None, shown.values
-        is_missing, referred, alone = False, shown.reference, None
+        is_missing, is_final, referred, alone = False, True, shown.reference, None
         try:
             opened = container.open(stream.read())
             referred = opened.header.reference
@@ -256,12 +302,16 @@ class Live:
             error, is_missing = str(failure), True
             if stream.is_whole and not shown.is_missing:
                 _log.warning("%s: %s", stream.path, failure)
-        except HeliographError as failure:
-            error = str(failure)
-        except MemoryError:
-            error = "not enough memory to decode it"
+        except (HeliographError, MemoryError) as failure:
+            error = "not enough memory to decode it" if isinstance(failure, MemoryError) else str(failure)
+            is_final = not may_pass(failure)
+        if error:  # the picture that was here before is not this one
+            view, values = b"", -1
+        (self._pauses.forget if is_final else self._pauses.failed)(stream.key)
         with self._lock:
-            shown.version += view is not shown.view
+            if view != shown.view:
+                shown.version += 1
+                shown.digest = hashlib.sha256(view).hexdigest()[:16] if view else ""
             shown.stream, shown.state, shown.error = stream, state, error
             shown.view, shown.values = view, values
             shown.reference, shown.is_missing, shown.alone = referred, is_missing, alone
@@ -270,9 +320,7 @@ class Live:
                 shown.quality = levels.to_quality(decoded.level)
             device = self._devices[stream.device]
             (device.failed.add if error and stream.is_whole else device.failed.discard)(stream.name)
-            shown.serial = self._next()
-            self._shown.pop(stream.key, None)
-            self._shown[stream.key] = shown
+            self._tell_of(shown)
 
 
 def _view(picture: Image.Image) -> bytes:

@@ -4,6 +4,9 @@
 const devices = new Map(); // name -> {section, facts, health, pictures: Map of name -> figure}
 const connection = document.getElementById("connection");
 const empty = document.getElementById("empty");
+const SOON = 300; // milliseconds between two questions while there is news
+const LATE = 3000; // the longest, after some without
+const PATIENCE = 20000; // for an answer: a machine that slept has connections that nobody holds at the other end
 
 function element(kind, parent, className) {
   const made = document.createElement(kind);
@@ -37,7 +40,7 @@ function deviceOf(name) {
 
 function address(kind, told, suffix) {
   const name = told.name.replace(/\.helio$/, "");
-  return `/${kind}/${encodeURIComponent(told.device)}/${encodeURIComponent(name)}.${suffix}`;
+  return `${kind}/${encodeURIComponent(told.device)}/${encodeURIComponent(name)}.${suffix}`;
 }
 
 function makeFigure(device, told) {
@@ -45,6 +48,7 @@ function makeFigure(device, told) {
   figure.dataset.name = told.name;
   const picture = element("img", figure);
   picture.alt = "";
+  picture.addEventListener("error", () => setTimeout(() => showView(figure), LATE));
   const arriving = element("progress", figure);
   const caption = element("figcaption", figure);
   const text = element("div", caption);
@@ -62,22 +66,40 @@ function makeFigure(device, told) {
   return figure;
 }
 
-// The latest to arrive stands first, whatever time its name claims.
-function place(device, figure, changed) {
-  if (figure.dataset.changed === String(changed)) return;
-  figure.dataset.changed = changed;
-  const others = [...device.shelf.children].filter((other) => other !== figure);
-  device.shelf.insertBefore(figure, others.find((other) => Number(other.dataset.changed) <= changed) || null);
+// The latest to arrive stands first, whatever time its name claims: [when it came, in what order of those at one time].
+function place(device, figure, order) {
+  if (String(figure.order) === String(order)) return;
+  figure.order = order;
+  const isBefore = (other) => other !== figure && (other.order[0] - order[0] || other.order[1] - order[1]) <= 0;
+  device.shelf.insertBefore(figure, [...device.shelf.children].find(isBefore) || null);
+}
+
+// The address is that of these pixels alone: a browser shows again what it has of an address.
+function showView(figure) {
+  if (figure.view) figure.picture.src = figure.view;
+  else figure.picture.removeAttribute("src");
+}
+
+function time(seconds) {
+  return new Date(1000 * seconds).toLocaleString();
+}
+
+function times(told) {
+  if (told.taken === null) return `came ${time(told.changed)}`;
+  const year = new Date(1000 * told.taken).getUTCFullYear();
+  const doubt = year < 2020 ? " by a clock that was not set" : told.taken > told.changed + 120 ? " by a clock that is ahead" : "";
+  return `taken ${time(told.taken)}${doubt}, came ${time(told.changed)}`;
 }
 
 function showPicture(told) {
   const device = deviceOf(told.device);
   const figure = device.pictures.get(told.name) || makeFigure(device, told);
-  place(device, figure, told.changed);
-  const version = String(told.version);
-  if (told.version && figure.dataset.version !== version) {
-    figure.picture.src = `${address("view", told, "jpg")}?version=${version}`;
-    figure.dataset.version = version;
+  place(device, figure, told.order);
+  const view = told.view && `${address("view", told, "jpg")}?view=${told.view}`;
+  if (figure.view !== view) {
+    figure.view = view;
+    figure.dataset.version = told.version;
+    showView(figure);
   }
   if (told.width) {
     figure.picture.width = told.width;
@@ -88,7 +110,7 @@ function showPicture(told) {
   figure.arriving.hidden = told.whole;
   figure.arriving.max = told.bytes || 1;
   figure.arriving.value = told.held;
-  const parts = [new Date(1000 * told.changed).toLocaleString()];
+  const parts = [times(told)];
   if (told.width) parts.push(`${told.width}×${told.height}`, `quality ${told.quality}`);
   parts.push(told.whole ? size(told.bytes) : `${told.held} of ${told.bytes || "?"} bytes`);
   if (told.depth) parts.push(`depth ${told.depth}${told.missing ? ", its reference has not come yet" : ""}`);
@@ -96,7 +118,7 @@ function showPicture(told) {
   if (told.state) parts.push(told.state);
   figure.text.textContent = parts.join(", ");
   figure.text.title = told.reference ? `refers to picture ${told.reference}` : "";
-  figure.error.textContent = told.whole || told.version ? told.error : "";
+  figure.error.textContent = told.whole || told.view ? told.error : "";
 }
 
 function showDevice(told) {
@@ -104,8 +126,7 @@ function showDevice(told) {
   device.health.className = `health ${told.health}`;
   device.health.textContent = told.health;
   const failed = told.failed ? `, ${told.failed} cannot be decoded` : "";
-  const last = new Date(1000 * told.last).toLocaleString();
-  device.facts.textContent = `, ${told.bytes_per_second} bytes/s, ${told.pictures} pictures${failed}, last ${last}`;
+  device.facts.textContent = `, ${told.bytes_per_second} bytes/s, ${told.pictures} pictures${failed}, last ${time(told.last)}`;
 }
 
 function forget(told) {
@@ -117,16 +138,54 @@ function forget(told) {
   }
 }
 
-const source = new EventSource("/events");
-source.addEventListener("start", () => {
-  connection.textContent = "live";
-  document.getElementById("devices").replaceChildren();
-  devices.clear();
-  empty.hidden = false;
-});
-source.addEventListener("error", () => {
-  connection.textContent = "not connected";
-});
-for (const [what, show] of [["picture", showPicture], ["device", showDevice], ["gone", forget]]) {
-  source.addEventListener(what, (event) => show(JSON.parse(event.data)));
+const show = { picture: showPicture, device: showDevice, gone: forget };
+let after = ""; // where the server said that we stand
+let pause = SOON;
+let timer = 0;
+let isAsking = false;
+
+function reasonOf(error) {
+  if (error instanceof SyntaxError) return "something else answers here";
+  return error.message && error.name === "Error" ? error.message : "no answer";
 }
+
+async function news() {
+  const cut = new AbortController();
+  const end = setTimeout(() => cut.abort(), PATIENCE);
+  try {
+    const answer = await fetch(`news?after=${after}`, { cache: "no-store", signal: cut.signal });
+    if (answer.status === 401) throw new Error("a token is needed: open the address that heliograph serve printed");
+    if (!answer.ok) throw new Error(`the answer is ${answer.status}`);
+    return await answer.json();
+  } finally {
+    clearTimeout(end);
+  }
+}
+
+// Asks what is new, and again after a pause, whatever came of it; not while nobody sees it.
+async function ask() {
+  clearTimeout(timer);
+  if (isAsking || (document.hidden && after)) return;
+  isAsking = true;
+  try {
+    const told = await news();
+    if (told.anew) {
+      document.getElementById("devices").replaceChildren();
+      devices.clear();
+      empty.hidden = false;
+    }
+    for (const [what, fields] of told.news) show[what](fields);
+    after = told.at;
+    connection.textContent = "live";
+    pause = told.news.length ? SOON : Math.min(1.5 * pause, LATE);
+  } catch (error) {
+    connection.textContent = `not connected: ${reasonOf(error)}`;
+    pause = Math.min(2 * pause, LATE);
+  }
+  isAsking = false;
+  timer = setTimeout(ask, pause);
+}
+
+for (const event of ["online", "pageshow"]) window.addEventListener(event, ask);
+document.addEventListener("visibilitychange", ask);
+ask();

@@ -2,114 +2,46 @@
 
 What comes from devices is hostile: names are matched against what receivers write before a file is opened, links are
 not followed, pictures are shown only as JPEG and PNG that were encoded here, and the page puts names into the document
-as text. Its policy lets no other script run. Without a token only this machine may look: requests whose Host is
-another name are refused, so that no web site can reach it through a name that leads here.
+as text. Its policy lets no other script run.
+
+The page asks for news again and again, and is answered at once. An answer that stays open would hold one of the six
+connections that a browser has for a host, in every tab; proxies keep such answers back, or end them; and a browser
+does not say why it has none. For programs there are the same news as a stream of events.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
+import base64
+import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Callable
 from importlib import resources
-from typing import Any
-from urllib.parse import parse_qs, quote, unquote_to_bytes
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from heliograph.errors import HeliographError
+from heliograph.server.guard import App, Guard, Receive, Scope, Send
 from heliograph.server.live import Live
 
-POLL = 0.1  # seconds between two looks for what is new, for each who looks on
+POLL = 0.1  # seconds between two looks for what is new, for each who looks on at events
 ALIVE = 15.0  # seconds without news after which a comment keeps the connection up
 WATCHERS = 64
-COOKIE = "heliograph_token"
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-HEADERS = {
-    "content-security-policy": "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; "
+POLICY = {
+    "content-security-policy": "default-src 'none'; img-src 'self'; script-src 'self' {inline}; style-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+# nginx keeps an answer back until it is whole unless told otherwise; what compresses keeps back as well.
+AS_IT_COMES = {"x-accel-buffering": "no", "cache-control": "no-store, no-transform"}
 ASSETS = {"page.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-Receive = Callable[[], Awaitable[Message]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
-class Guard:
-    """Lets in who may look, and adds the policy to every answer.
-
-    Args:
-        token: that a request must carry, as a bearer or in a cookie that /?token=... sets; None: who comes from
-            this machine, by one of its own names.
-    """
-
-    def __init__(self, app: App, token: str | None) -> None:
-        self._app, self._token = app, token
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def sealed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                names = {name for name, _ in message["headers"]}
-                added = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in names]
-                message["headers"] = [*message["headers"], *added]
-            await send(message)
-
-        await (self._refusal(Request(scope)) or self._app)(scope, receive, sealed)
-
-    def _refusal(self, request: Request) -> Response | None:
-        if request.method not in ("GET", "HEAD"):
-            return _refused("only GET", 405)
-        if self._token is None:
-            host = request.headers.get("host", "")
-            name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-            if name not in LOOPBACK:
-                return _refused("this page is for this machine only; start it with a token", 403)
-            return None
-        # Of the address the parts are taken as they came: put together with a Host from outside it may be none.
-        query = parse_qs(request.scope["query_string"].decode("latin-1"), errors="surrogateescape")
-        given = query.get("token", [""])[0].encode("utf-8", "surrogateescape")
-        if request.scope["path"] == "/" and self._fits(given):
-            answer = RedirectResponse("/", 303)  # the token must not stay in the address
-            answer.set_cookie(
-                COOKIE, quote(self._token, safe="", errors="surrogateescape"), httponly=True, samesite="lax"
-            )
-            return answer
-        bearer = request.headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
-        if self._fits(bearer) or any(self._fits(cookie) for cookie in _cookies(request)):
-            return None
-        return _refused("a token is needed: open /?token=TOKEN", 401)
-
-    def _fits(self, given: bytes) -> bool:
-        return hmac.compare_digest(given, (self._token or "").encode("utf-8", "surrogateescape"))
-
-
-def _refused(reason: str, status: int) -> Response:
-    return PlainTextResponse(f"{reason}\n", status, {"connection": "close"})
-
-
-def _cookies(request: Request) -> Iterator[bytes]:
-    """Yield the values of our cookie. Browsers send those of every program on a host, and these may be anything."""
-    for header in request.headers.getlist("cookie"):
-        for cookie in header.split(";"):
-            name, _, value = cookie.strip().partition("=")
-            if name == COOKIE:
-                yield unquote_to_bytes(value.encode("latin-1"))
 
 
 class News(StreamingResponse):
@@ -119,7 +51,7 @@ class News(StreamingResponse):
     """
 
     def __init__(self, live: Live, places: asyncio.Semaphore) -> None:
-        super().__init__(_events(live), media_type="text/event-stream")
+        super().__init__(_events(live), media_type="text/event-stream", headers=AS_IT_COMES)
         self._places = places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,10 +82,16 @@ def make_app(live: Live, *, token: str | None = None) -> App:
     """Return the application."""
     files = resources.files("heliograph.server")
     assets = {name: (files / name).read_bytes() for name in ASSETS}
+    inline = _digests(assets["page.html"])
+    policy = {name: value.replace("{inline}", inline) for name, value in POLICY.items()}
     places = asyncio.Semaphore(WATCHERS)
 
     def asset(name: str) -> Callable[[Request], Response]:
         return lambda request: Response(assets[name], media_type=ASSETS[name])
+
+    async def news(request: Request) -> Response:
+        at, is_anew, changes = live.news(request.query_params.get("after", ""))
+        return JSONResponse({"at": at, "anew": is_anew, "news": changes})
 
     async def events(request: Request) -> Response:
         return News(live, places)
@@ -189,12 +127,20 @@ def make_app(live: Live, *, token: str | None = None) -> App:
         Route("/page.css", asset("page.css")),
         Route("/page.js", asset("page.js")),
         Route("/favicon.ico", lambda request: Response(status_code=204)),
+        Route("/news", news),
         Route("/events", events),
         Route("/view/{device}/{name}.jpg", view),
         Route("/picture/{device}/{name}.png", picture),
         Route("/stream/{device}/{name}.helio", stream),
     ]
-    return Guard(Starlette(routes=routes), token)
+    return Guard(Starlette(routes=routes), policy, token)
+
+
+def _digests(document: bytes) -> str:
+    """Return by what a policy knows the scripts that stand in a document itself."""
+    scripts = [part.partition(b"</script>")[0] for part in document.split(b"<script>")[1:]]
+    hashes = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in scripts)
+    return " ".join(f"'sha256-{digest}'" for digest in hashes)
 
 
 def _missing() -> Response:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.errors import HeliographError, OutputError, ReferenceMissing, RuntimeUnavailableError
+from heliograph.errors import ReferenceMissing
 from heliograph.files import write_where_told
-from heliograph.pauses import Pauses
+from heliograph.pauses import Pauses, may_pass
 from heliograph.pictures import png
 from heliograph.server.attempts import Attempts
 from heliograph.server.decoders import ARRIVING_PIXELS, Decoder
@@ -88,7 +89,7 @@ class Watch:
     def _became(self, stream: Entry, outcome: Outcome) -> Iterator[Watched]:
         """Note what became of a stream, and yield it if it is to be told."""
         self._turns.took(stream.device, outcome.seconds)
-        if outcome.error is not None and _may_pass(outcome.error):
+        if outcome.error is not None and may_pass(outcome.error):
             yield Watched(stream, outcome, self._pauses.failed(stream.key))
             return
         self._pauses.forget(stream.key)
@@ -99,6 +100,7 @@ class Watch:
         if stream.is_whole and outcome.error is None:
             with contextlib.suppress(OSError):
                 self._partial_target(stream).unlink(missing_ok=True)
+                self._date(stream)
         if stream.is_whole or outcome.error is None:
             yield Watched(stream, outcome)
 
@@ -142,9 +144,15 @@ class Watch:
 
     def _is_there(self, stream: Entry) -> bool:
         try:
-            return self._target(stream).stat().st_mtime >= stream.changed
+            return self._target(stream).stat().st_mtime_ns >= stream.version[0]
         except OSError:
             return False
+
+    def _date(self, stream: Entry) -> None:
+        """Let a picture be no older than its stream, whose time may be of a clock that was ahead; OSError."""
+        target, came = self._target(stream), stream.version[0]
+        if target.stat().st_mtime_ns < came:
+            os.utime(target, ns=(came, came))
 
     def _target(self, stream: Entry) -> Path:
         if not stream.is_whole:
@@ -156,11 +164,6 @@ class Watch:
 
     def _partial_target(self, stream: Entry) -> Path:
         return self.pictures / stream.device / Path(stream.name).with_suffix(".partial.png")
-
-
-def _may_pass(error: HeliographError) -> bool:
-    """Return whether something failed for what is not the stream's: a disk, memory, a library."""
-    return isinstance(error, OutputError | RuntimeUnavailableError) or isinstance(error.__cause__, OSError)
 
 
 def write_picture(

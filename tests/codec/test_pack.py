@@ -10,7 +10,8 @@ import pytest
 
 from heliograph.codec import levels
 from heliograph.codec.codec import Codec
-from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.distortion import STRENGTH
+from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import PictureError

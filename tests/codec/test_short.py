@@ -101,7 +101,7 @@ def test_arguments_out_of_range_are_refused(random_codec: Codec, latents: Latent
 def test_any_bytes_are_read_alike_or_refused(
     payload: bytes, rows: int, columns: int, random_codec: Codec
 ) -> None:
-    results = []
+    results: list[tuple[bytes, tuple[int, ...]] | None] = []
     for coder in (random_codec.coder, NumpyCoder(random_codec.coder.model.to_bytes())):
         try:
             found = coder.decode([payload], rows, columns, 600, merged=True, short=True)
@@ -139,5 +139,5 @@ def test_small_streams_are_short_and_smaller_and_large_ones_as_ever(
             assert len(data) < SHORT_BELOW + 40
         else:
             assert data == whole
-        values = [decode_stream(each, random_codec).values for each in (data, whole)]
-        assert np.array_equal(*values)
+        expected = decode_stream(whole, random_codec).values
+        assert np.array_equal(decode_stream(data, random_codec).values, expected)

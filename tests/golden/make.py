@@ -115,11 +115,11 @@ def make(folder: Path) -> None:
         )
         data = packer.at(from_quality(quality))
         keep(name, thin(data, 1) if name == "thinned" else data, to)
-    for number, (name, (width, height, quality, tiles, spread, scale, to)) in enumerate(SCALED.items()):
+    for number, (name, (width, height, quality, tiles, spread, scale, other)) in enumerate(SCALED.items()):
         latents = models.make_latents(
             number, *latent_shape(scaled(width, scale), scaled(height, scale)), spread
         )
-        reference = known[to].as_reference() if to else None
+        reference = known[other].as_reference() if other else None
         packer = Packer(
             codec,
             latents,
@@ -131,7 +131,7 @@ def make(folder: Path) -> None:
             reference=reference,
             scale=scale,
         )
-        keep(name, packer.at(from_quality(quality)), to)
+        keep(name, packer.at(from_quality(quality)), other)
     for name, data in streams.items():
         (folder / f"{name}.helio").write_bytes(data)
     (folder / "streams.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")

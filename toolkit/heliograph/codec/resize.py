@@ -53,7 +53,7 @@ def _means(picture: Picture, block: int) -> Picture:
     sums = np.add.reduceat(np.add.reduceat(picture.astype(np.uint32), rows, 0), columns, 1)
     sizes = [np.minimum(block, side - at) for side, at in zip(picture.shape, (rows, columns), strict=False)]
     counts = np.outer(*sizes).astype(np.uint32)[..., None]
-    return ((sums + counts // 2) // counts).astype(np.uint8)
+    return np.asarray((sums + counts // 2) // counts, np.uint8)
 
 
 def _shrink_rows(picture: Picture, block: int, length: int, count: int) -> Picture:
@@ -70,7 +70,7 @@ def _shrink_rows(picture: Picture, block: int, length: int, count: int) -> Pictu
         total += w
         sums += w[:, None, None] * picture[at]
     divisor = total[:, None, None]
-    return np.clip((np.maximum(sums, 0) + divisor // 2) // divisor, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((np.maximum(sums, 0) + divisor // 2) // divisor, 0, 255), np.uint8)
 
 
 def spans(block: int, length: int, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 from heliograph import forks
 from heliograph.codec import levels, resize, tiles
 from heliograph.codec.codec import Codec
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.memory import Memory
-from heliograph.codec.pack import STRENGTH, Packed, Packer
+from heliograph.codec.pack import Packed, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
 from heliograph.codec.values import ReferencePicture

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.codec.coder import MOST_ROUNDING
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.pack import MERGE_BELOW, STRENGTH
+from heliograph.codec.pack import MERGE_BELOW
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import ExportError
 

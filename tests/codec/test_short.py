@@ -57,7 +57,7 @@ def test_c_and_numpy_write_and_read_the_same(
         found = each.decode(one.segments, rows, columns, level, merged=True, short=True, reference=reference)
         assert np.array_equal(found.values, one.values)
     # The first symbol that is written takes 14 bits whatever its table says, the last state wastes less than 8.
-    assert len(one.segments[0]) <= sum(one.bits) / 8192 + 3
+    assert len(one.segments[0]) <= 1.005 * sum(one.bits) / 8192 + 3
 
 
 def test_a_payload_has_no_byte_of_lanes_and_a_shorter_state(random_codec: Codec, latents: Latents) -> None:

@@ -63,7 +63,7 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
         break;
     case 5: h.scale = draw(HG_MAX_SCALE + 1); break;
     case 6:
-        h.is_short = 1;
+        h.is_short = !h.is_short;
         h.parts = 1;
         h.side = 0;
         break;

@@ -4,7 +4,7 @@
 
 CODEC is a codec's name or folder with a server decoder. The tables: pictures made as small as 256 pixels in few bytes;
 the pictures as they are in fewer; and with --scales every scale beside the one that the encoder chose. Others get their
-finest file that fits; "-" where not even their coarsest does for every picture.
+finest file that fits.
 """
 
 from __future__ import annotations
@@ -91,26 +91,37 @@ def _other(name: str) -> Shown:
     return shown
 
 
-def _means(pictures: Sequence[Picture], shown: Shown, budget: int, *, perceptual: bool) -> str:
-    """Return the mean PSNR, and SSIMULACRA2 if asked for, as a table's entry."""
-    pairs = [(picture, shown(picture, budget)) for picture in pictures]
-    found = [(picture, other) for picture, other in pairs if other is not None]
-    if len(found) < len(pictures):
-        return f"{'-':>13}" if perceptual else f"{'-':>7}"
-    psnr = np.mean([metrics.psnr(*pair) for pair in found])
-    if not perceptual:
-        return f"{psnr:7.2f}"
-    return f"{psnr:6.2f} {np.mean([metrics.ssimulacra2(*pair) for pair in found]):6.1f}"
+def _mean_psnr(pictures: Sequence[Picture], shown: Shown, budget: int) -> str:
+    """Return the mean PSNR as a table's entry, "-" where a picture does not fit."""
+    found = [shown(picture, budget) for picture in pictures]
+    fitting = [metrics.psnr(p, one) for p, one in zip(pictures, found, strict=True) if one is not None]
+    return f"{np.mean(fitting):7.2f}" if len(fitting) == len(pictures) else f"{'-':>7}"
 
 
 def table(bench: Bench, pictures: Sequence[Picture], budgets: Sequence[int], title: str) -> None:
-    """Print PSNR and SSIMULACRA2 by budget, ours and others'."""
-    print(f"\n{title}: mean PSNR in dB and SSIMULACRA2")
-    print(f"{'bytes':>7}  {'heliograph':>13}  " + "  ".join(f"{name:>13}" for name in OTHERS))
+    """Print PSNR and SSIMULACRA2 by budget, and by how much they are above those of others' files that fit."""
+    print(f"\n{title}: mean PSNR in dB and SSIMULACRA2; above others, of so many pictures that fit")
+    print(f"{'bytes':>7}  {'heliograph':>13}  " + "  ".join(f"{name:>18}" for name in OTHERS))
     for budget in budgets:
-        entries = [_means(pictures, bench.chosen, budget, perceptual=True)]
-        entries += [_means(pictures, _other(name), budget, perceptual=True) for name in OTHERS]
-        print(f"{budget:7}  " + "  ".join(entries), flush=True)
+        ours = [_scores(p, bench.chosen(p, budget)) for p in pictures]
+        fitting = [one for one in ours if one is not None]
+        entries = ["{:6.2f} {:6.1f}".format(*np.mean(fitting, axis=0)) if fitting else f"{'-':>13}"]
+        for name in OTHERS:
+            theirs = [_scores(p, _other(name)(p, budget)) for p in pictures]
+            apart = [np.subtract(a, b) for a, b in zip(ours, theirs, strict=True) if a and b]
+            text = "{:+6.2f} {:+6.1f}".format(*np.mean(apart, axis=0)) if apart else f"{'-':>13}"
+            entries.append(f"{text} ({len(apart)})")
+        missing = len(pictures) - len(fitting)
+        print(
+            f"{budget:7}  " + "  ".join(entries) + (f"  {missing} do not fit" if missing else ""), flush=True
+        )
+
+
+def _scores(picture: Picture, shown: Picture | None) -> tuple[float, float] | None:
+    """Return PSNR and SSIMULACRA2."""
+    if shown is None:
+        return None
+    return metrics.psnr(picture, shown), metrics.ssimulacra2(picture, shown)
 
 
 def scale_table(bench: Bench, pictures: Sequence[Picture], budgets: Sequence[int]) -> None:
@@ -120,10 +131,10 @@ def scale_table(bench: Bench, pictures: Sequence[Picture], budgets: Sequence[int
     print(f"{'bytes':>7}  " + " ".join(f"{name:>7}" for name in names) + "   chosen")
     once = bench.encoding_seconds(pictures)
     for budget in budgets:
-        entries = [_means(pictures, bench.at(scale), budget, perceptual=False) for scale in SCALES]
+        entries = [_mean_psnr(pictures, bench.at(scale), budget) for scale in SCALES]
         bench.scales.clear()
         bench.seconds.clear()
-        chosen = _means(pictures, bench.chosen, budget, perceptual=False)
+        chosen = _mean_psnr(pictures, bench.chosen, budget)
         times = np.median(np.divide(bench.seconds, once[: len(bench.seconds)])) if bench.seconds else 0
         print(f"{budget:7}  " + " ".join(entries) + f"  {chosen}  {bench.scales} {times:.1f}x", flush=True)
 

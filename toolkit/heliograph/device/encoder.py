@@ -114,9 +114,13 @@ class Encoder(LatentEncoder):
         self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory
         self._remembering = forks.Lock()
 
-    def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
-        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
-        return self._packers(picture, picture, (), 0)[0]
+    def packer(self, picture: npt.NDArray[np.uint8], *, whole: bool = False) -> Packer:
+        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate.
+
+        Args:
+            whole: no short form, see `Packer`.
+        """
+        return self._packers(picture, picture, (), 0, whole=whole)[0]
 
     def pack(
         self, picture: npt.NDArray[np.uint8], rate: Rate, candidates: Sequence[ReferencePicture] = ()
@@ -184,6 +188,8 @@ class Encoder(LatentEncoder):
         small: npt.NDArray[np.uint8],
         references: Sequence[ReferencePicture],
         scale: int,
+        *,
+        whole: bool = False,
     ) -> list[Packer]:
         """Return a picture, made small at a scale, without a reference, and with each."""
         height, width = picture.shape[:2]
@@ -197,6 +203,7 @@ class Encoder(LatentEncoder):
                 slice_tiles=self.slice_tiles,
                 strength=self.strength,
                 layered=self.layered,
+                whole=whole,
                 reference=reference,
                 scale=scale,
             )

@@ -22,8 +22,8 @@ setup(
     ext_modules=[
         Extension(
             "heliograph._core",
-            [f"toolkit/heliograph/csrc/{name}.c" for name in ("python", "heliograph", "erasure")],
-            depends=["toolkit/heliograph/csrc/heliograph.h", "toolkit/heliograph/csrc/erasure.h"],
+            [f"toolkit/heliograph/csrc/{name}.c" for name in ("python", "heliograph", "erasure", "resize")],
+            depends=[f"toolkit/heliograph/csrc/{name}.h" for name in ("heliograph", "erasure", "resize")],
             py_limited_api=not FREE_THREADED,
             extra_compile_args=[] if sys.platform == "win32" else ["-O3"],  # a fifth faster than under -O2
             optional=True,  # without a compiler the numpy code does the same, slower

@@ -16,6 +16,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 import heliograph.pillow
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
+from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
@@ -70,10 +71,23 @@ def test_a_stream_within_a_file_ends_where_its_header_says(stream: Path) -> None
     assert image.size == (97, 61)
 
 
+@pytest.fixture
+def whole(photo: Path, codec: Codec) -> bytes:
+    """A stream of `photo` that is not short, so that a part of it is of use."""
+    with Image.open(photo) as image:
+        latents = Encoder(codec).latents(np.asarray(image))
+    return Packer(codec, latents, 97, 61, whole=True).at(623)
+
+
+def test_a_cut_short_stream_is_no_image(stream: Path) -> None:
+    with pytest.raises(UnidentifiedImageError, match="one as small as this is all or nothing"):
+        Image.open(io.BytesIO(stream.read_bytes()[:-1]))
+
+
 def test_cut_streams_load_only_if_truncated_images_are_allowed(
-    stream: Path, monkeypatch: pytest.MonkeyPatch
+    whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = stream.read_bytes()[:-40]
+    data = whole[:-40]
     with Image.open(io.BytesIO(data)) as image, pytest.raises(OSError, match="stream is cut") as caught:
         image.load()
     assert isinstance(caught.value, StreamError)
@@ -84,8 +98,8 @@ def test_cut_streams_load_only_if_truncated_images_are_allowed(
         assert "1 cut" in image.info["loss"]
 
 
-def test_verify_checks_every_checksum(stream: Path) -> None:
-    data = bytearray(stream.read_bytes())
+def test_verify_checks_every_checksum(whole: bytes) -> None:
+    data = bytearray(whole)
     with Image.open(io.BytesIO(data)) as image:
         image.verify()
     data[-7] ^= 1

@@ -30,7 +30,8 @@ def pictures(random_codec: Codec, latents: Latents) -> list[Packed]:
     for number in range(chain.MAX_STREAMS):
         reference = packed[-1].as_reference() if packed else None
         maps = latents(number, SIDE // 16, SIDE // 16, 9.0)
-        packed.append(Packer(random_codec, maps, SIDE, SIDE, reference=reference).pack(Rate(quality=30)))
+        packer = Packer(random_codec, maps, SIDE, SIDE, whole=True, reference=reference)
+        packed.append(packer.pack(Rate(quality=30)))
     return packed
 
 

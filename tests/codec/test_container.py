@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from crc32c import crc32c
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliograph.codec import container
+from heliograph.codec import container, tiles
 from heliograph.codec.container import Header, Referred
 from heliograph.codec.native_coder import load_core
 from heliograph.errors import StreamError
@@ -45,6 +46,43 @@ def test_a_referring_header_to_the_byte() -> None:
     assert container.open(container.pack(Header(ID, 1, 1, 0, 1), [b""])).header.depth == 0
 
 
+def test_a_scaled_header_to_the_byte() -> None:
+    header = Header(ID, 300, 17, 623, 1, scale=3)
+    data = container.pack(header, [b""])
+    # bits: 623, scaled; the scale after the size
+    assert data == seal(b"HLO\x02" + ID + b"\x6f\x82" + b"\xac\x02" + b"\x11" + b"\x03" + b"\x00")
+    assert header.coded_size == (100, 6)  # a third, rounded up
+    assert header.latent_shape == (1, 7)
+
+
+def test_a_short_stream_to_the_byte() -> None:
+    header = Header(ID, 300, 17, 623, 1, 0, Referred(PICTURE, 700, 33), 3, True)
+    data = container.pack(header, [b"\xaa"])
+    # bits: 623 + 3 * 1024, referring; 700 + 33 * 1024; a length, a byte and the CRC of all
+    head = b"HLO\x82" + ID + b"\x6f\x8e" + b"\xac\x02" + b"\x11" + PICTURE + b"\xbc\x86"
+    assert data == seal(head + b"\x01\xaa")
+    assert container.open(data).segment(0) == b"\xaa"
+    assert container.open(data + b"more").total == len(data)
+
+
+@pytest.mark.parametrize(
+    "change", [{"parts": 2}, {"side": 2}, {"width": 1040, "height": 1040}, {"scale": 32}]
+)
+def test_what_the_short_form_cannot_be_is_not_packed(change: dict[str, int]) -> None:
+    header = replace(Header(ID, 600, 300, 623, 1, is_short=True), **change)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"the short form|scale is out of range"):
+        container.pack(header, [b""] * header.parts * header.slice_count)
+
+
+@pytest.mark.parametrize(
+    ("scale", "sides"),
+    [(0, (768, 512, 1)), (1, (512, 342, 1)), (2, (384, 256, 1)), (5, (128, 86, 1)), (31, (1, 1, 1))],
+)
+def test_scales_are_half_octaves(scale: int, sides: tuple[int, int, int]) -> None:
+    for side, expected in zip((768, 512, 1), sides, strict=True):
+        assert tiles.scaled(side, scale) == expected
+
+
 def test_the_header_of_an_ordinary_picture_takes_at_most_32_bytes() -> None:
     segments = [bytes(9000)] * 4
     for width, height in ((768, 512), (4032, 3024)):
@@ -62,6 +100,8 @@ def test_the_header_of_an_ordinary_picture_takes_at_most_32_bytes() -> None:
     side=st.integers(0, 40),
     referred=st.none() | st.builds(Referred, st.binary(min_size=8, max_size=8), LEVEL, st.integers(1, 63)),
     lengths=st.lists(st.integers(0, 300), min_size=1),
+    scale=st.integers(0, 31),
+    is_short=st.booleans(),
 )
 def test_what_is_packed_is_found_again(
     width: int,
@@ -71,8 +111,12 @@ def test_what_is_packed_is_found_again(
     side: int,
     referred: Referred | None,
     lengths: list[int],
+    scale: int,
+    is_short: bool,
 ) -> None:
-    header = Header(ID, width, height, level, parts, side, referred)
+    if is_short:
+        parts, side = 1, 0
+    header = Header(ID, width, height, level, parts, side, referred, scale, is_short)
     count = parts * header.slice_count
     segments = [bytes([i % 251]) * lengths[i % len(lengths)] for i in range(count)]
     data = container.pack(header, segments)
@@ -117,7 +161,7 @@ def test_a_reference_out_of_range_is_not_packed(referred: Referred) -> None:
         container.pack(Header(ID, 16, 16, 0, 1, 0, referred), [b""])
 
 
-FIXED = b"HLO\x02" + ID
+FIXED, SHORT = b"HLO\x02" + ID, b"HLO\x82" + ID
 
 
 @pytest.mark.parametrize(
@@ -127,7 +171,12 @@ FIXED = b"HLO\x02" + ID
         (b"\xff\xd8\xff\xe0", "not a .helio stream"),
         (b"HLO\x01" + bytes(40), "format version 1, this program reads 2; update heliograph"),
         (FIXED[:9], "cut in its header: got 9 bytes"),
-        (seal(FIXED + b"\x00\x80\x01\x01\x00"), "a reserved bit is set"),
+        (seal(FIXED + b"\x00\x80\x01\x01\x00\x00"), "its scale is 0, expected 1 to 31"),
+        (seal(FIXED + b"\x00\x80\x01\x01\x20\x00"), "its scale is 32, expected 1 to 31"),
+        (seal(SHORT + b"\x00\x00\x01\x01\x01\x05")[:-1], "one as small as this is all or nothing"),
+        (SHORT + b"\x00\x00\x01\x01\x01\x05" + bytes(4), "CRC-32C of the stream is"),
+        (seal(SHORT + b"\x00\x00\x81\x08\x81\x08\x00"), "4225 positions, expected at most 4096"),
+        (seal(SHORT + b"\x00\x00\x01\x01\x80\x80\x01"), "16384 bytes, expected at most 16383"),
         (seal(FIXED + b"\x00\x00\x00\x01\x00"), "picture is 0x1"),
         (seal(FIXED + b"\x00\x00\xff\xff\x03\xff\xff\x03\x00"), "picture is 65535x65535"),
         (seal(FIXED + b"\x00\x00\x81\x00\x01\x00"), "a number is not in its shortest form"),
@@ -168,6 +217,8 @@ def test_lengths_that_do_not_fit_the_bytes_are_named() -> None:
     value=st.integers(0, 255),
     cut=st.integers(0, 3),
     referred=st.none() | st.builds(Referred, st.just(PICTURE), LEVEL, st.integers(1, 63)),
+    scale=st.integers(0, 31),
+    is_short=st.booleans(),
 )
 def test_c_and_python_read_the_same_of_any_header(
     width: int,
@@ -179,12 +230,16 @@ def test_c_and_python_read_the_same_of_any_header(
     value: int,
     cut: int,
     referred: Referred | None,
+    scale: int,
+    is_short: bool,
 ) -> None:
     core = load_core()
     assert core is not None
-    header = Header(ID, width, height, level, parts, side, referred)
+    if is_short:
+        parts, side = 1, 0
+    header = Header(ID, width, height, level, parts, side, referred, scale, is_short)
     data = container.pack(header, [b"ab"] * (parts * header.slice_count))
-    body = bytearray(data[: container.open(data).size - 4])
+    body = bytearray(data[: len(data) - 4 if is_short else container.open(data).size - 4])
     body[int(place * len(body))] = value
     changed = seal(bytes(body[: len(body) - cut])) + data[len(body) + 4 :]
 
@@ -197,7 +252,10 @@ def test_c_and_python_read_the_same_of_any_header(
         lengths = [length for _, length in found.segments]
         fields = (h.codec_id, h.width, h.height, h.level, h.parts, h.side, h.slice_count)
         named = h.reference or Referred(b"", 0, 0)
-        return (*fields, found.size, found.crc, lengths, named.picture_id, named.level, named.depth)
+        reference = named.picture_id, named.level, named.depth
+        # The short form's CRC is of all in Python, of what is before the payload in C.
+        crc = crc32c(changed[: found.size]) if h.is_short else found.crc
+        return (*fields, found.size, crc, lengths, *reference, h.scale, h.is_short)
 
     def in_c() -> object:
         try:

@@ -13,7 +13,7 @@ from heliograph.codec.native_coder import load_core
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "toolkit/heliograph/csrc"
-PARTS = ("heliograph", "heliograph_net", "heliograph_camera")
+PARTS = ("heliograph", "heliograph_net", "heliograph_camera", "resize")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ import pytest
 
 from heliograph.codec import levels
 from heliograph.codec.codec import Codec
-from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.distortion import STRENGTH
+from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import PictureError
@@ -96,7 +97,7 @@ def test_a_budget_below_the_coarsest_level_leaves_layers_out(random_codec: Codec
 
 
 def test_an_impossible_budget_is_named(random_codec: Codec, latents: Latents) -> None:
-    with pytest.raises(PictureError, match=r"takes \d+ bytes at least, the budget is 30; raise it or scale"):
+    with pytest.raises(PictureError, match=r"takes \d+ bytes at least, the budget is 30; raise it, or let"):
         Packer(random_codec, latents(2, 20, 20, 20.0), 320, 320).pack(Rate(max_bytes=30))
 
 

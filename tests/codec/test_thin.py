@@ -31,8 +31,8 @@ def cut_after(data: bytes, parts: int) -> bytes:
 
 def make_stream(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tiles: int) -> bytes:
     rows, columns = maps.shape[:2]
-    packer = Packer(codec, maps, 16 * columns, 16 * rows, slice_tiles=slice_tiles, layered=True)
-    return packer.at(level)
+    size = 16 * columns, 16 * rows
+    return Packer(codec, maps, *size, slice_tiles=slice_tiles, layered=True, whole=True).at(level)
 
 
 @settings(max_examples=40, deadline=None)

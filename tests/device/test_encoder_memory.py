@@ -31,8 +31,9 @@ def test_a_scene_that_stands_still_gets_better_within_the_same_budget(
     memory, scene = Memory(tmp_path, codec), paint(WIDTH, HEIGHT)
     latents = 16.0 * encoder.latents(scene)
     levels, errors = [], []
+    budget = Rate(max_bytes=600, keep_scale=True)
     for number in range(6):
-        packed = encoder.pack(noisy(scene, number), Rate(max_bytes=600), memory.candidates(WIDTH, HEIGHT))
+        packed = encoder.pack(noisy(scene, number), budget, memory.candidates(WIDTH, HEIGHT))
         assert len(packed.data) <= 600
         memory.add(packed.data, packed.as_reference())
         levels.append(packed.level)
@@ -49,8 +50,9 @@ def test_with_the_shipped_codec_a_small_budget_becomes_a_better_picture(
     encoder, memory, decoder = Encoder(shipped), Memory(tmp_path, shipped), PreviewDecoder(shipped)
     scene = paint(WIDTH, HEIGHT)
     levels, psnrs = [], []
+    budget = Rate(max_bytes=320, keep_scale=True)
     for number in range(5):
-        packed = encoder.pack(noisy(scene, number), Rate(max_bytes=320), memory.candidates(WIDTH, HEIGHT))
+        packed = encoder.pack(noisy(scene, number), budget, memory.candidates(WIDTH, HEIGHT))
         assert len(packed.data) <= 320
         memory.add(packed.data, packed.as_reference())
         shown = decoder.decode(decode_stream(packed.data, shipped, references=memory.values)).astype(float)

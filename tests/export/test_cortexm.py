@@ -35,7 +35,7 @@ def test_the_bytes_are_those_of_python(name: str, board: str) -> None:
     probe = probe_latents(codec, None)
     for quality in (0, 50, 100):
         level = levels.from_quality(quality)
-        own = Packer(codec, probe.latents, probe.width, probe.height, slice_tiles=1).at(level)
+        own = Packer(codec, probe.latents, probe.width, probe.height, slice_tiles=1, whole=True).at(level)
         found = cortexm.measure(
             codec, probe.latents, probe.width, probe.height, level, board=board, streams={"own": own}
         )

@@ -20,6 +20,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 STREAM, SLICE, MODEL, ROUND_TRIP, NETWORK = (bytes([n]) for n in range(5))
 MERGED, CUT, NO_ROOM, NO_CAPACITY, ILLEGAL = 1, 2, 32, 64, 128
 LARGEST = 20000  # bytes of an input
+SHORT = container.MAX_SHORT // 2
 WHOLE = 1 << 30  # bytes below which layers are merged: always
 SHAPES = (
     Shape((1,), 1, ((1, 1), (1, 1)), 2, 2, 0),
@@ -60,6 +61,10 @@ def small_streams() -> dict[str, bytes]:
             ]
             segments = [coded.segments[part] for part in range(parts) for coded in slices]
             out[f"small-{number}-{parts}"] = container.pack(header, segments)
+        latents = make_latents(number, rows, columns, 5.0)
+        coded = codec.coder.encode(latents, level, rounding=128, strength=20, short_below=SHORT)
+        header = container.Header(codec.id, 2 * width, 2 * height, level, 1, scale=2, is_short=True)
+        out[f"short-{number}"] = container.pack(header, coded.segments)
     return out
 
 
@@ -73,7 +78,7 @@ def main(folder: Path) -> None:
         data = path.read_bytes()
         stream = container.open(data)
         at, length = stream.segments[0]
-        rows, columns = -(-stream.header.height // 16), -(-stream.header.width // 16)
+        rows, columns = stream.header.latent_shape
         merged = int(stream.header.parts == 1)
         for cut in (0, CUT):
             start = head(rows, columns, stream.header.level, merged | cut)

@@ -36,7 +36,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 /* What an input says of a slice, in its first HEAD bytes. */
 typedef struct {
     uint32_t rows, columns, level, rounding, strength, share;
-    int flags, refers;
+    int flags, refers, is_short;
 } slice;
 
 static int read_slice(slice *s, const hg_model *m, const uint8_t *data, size_t size) {
@@ -49,6 +49,7 @@ static int read_slice(slice *s, const hg_model *m, const uint8_t *data, size_t s
     s->rounding = data[5];
     s->strength = data[6];
     s->refers = m->sets == 2 && !(data[1] & ALONE);
+    s->is_short = s->flags & MERGED && !(s->flags & CUT) && data[3] & 128;
     s->share = data[7]; /* of the bytes that are left, in the first segment, and so on */
     if (s->flags & ILLEGAL) {
         if (data[0] >= 224) s->rows = 0;
@@ -83,7 +84,7 @@ static int16_t *make_reference(hg_reference *reference, const slice *s, size_t c
 /* Decode segments of exactly the sizes given, each in a buffer of its own, so that any overrun is seen. */
 static void decode(const hg_model *m, const uint8_t *const *segment, const size_t *length, uint32_t segments,
                    const slice *s) {
-    int merged = s->flags & MERGED;
+    hg_form form = s->is_short ? HG_SHORT : s->flags & MERGED ? HG_MERGED : HG_LAYERED;
     uint32_t claimed = segments;
     size_t size = is_legal(s) ? hg_workspace(m, s->rows, s->columns, HG_DECODE, s->refers) : 1, i;
     size_t given = s->flags & NO_ROOM ? size - 1 : size;
@@ -101,12 +102,12 @@ static void decode(const hg_model *m, const uint8_t *const *segment, const size_
     }
     if (s->flags & ILLEGAL && s->share == 0) claimed = HG_MAX_LAYERS + 1;
     status = hg_decode(m, (const uint8_t *const *)own, length, claimed, s->flags & CUT, s->rows, s->columns, s->level,
-                       merged, s->refers ? &reference : NULL, workspace, given, values, done);
+                       form, s->refers ? &reference : NULL, workspace, given, values, done);
     if (!is_legal(s)) {
         if (status != HG_BAD_ARGUMENT) abort();
     } else if (s->flags & NO_ROOM) {
         if (status != HG_NO_SPACE) abort();
-    } else if (claimed > m->layers) {
+    } else if (claimed > (form == HG_LAYERED ? m->layers : 1u)) {
         if (status != HG_BAD_ARGUMENT) abort();
     } else if (status == HG_OK) {
         for (i = 0; i < count; i++)
@@ -147,6 +148,7 @@ size_t locate_segments(const hg_header *h, const uint8_t *data, size_t size, seg
     at = h->lengths_at;
     for (i = 0; i < h->segments && i < capacity; i++) {
         hg_next_length(data, size, &at, &length);
+        if (h->is_short) place = at;
         out[i].at = place < size ? place : size;
         out[i].length = length < size - out[i].at ? length : size - out[i].at;
         place += length ? (size_t)length + 4 : 0;
@@ -166,10 +168,16 @@ static void check_header(const hg_header *h, const uint8_t *data, size_t size) {
     if (memcmp(&same, h, sizeof same) != 0) abort(); /* both are filled with zeros first */
     length[h->segments - 1] = 1u << 28;
     if (hg_write_header(&same, length, again, h->size) == HG_OK) abort();
+    same.scale = HG_MAX_SCALE + 1;
+    if (hg_write_header(&same, length, again, h->size) != HG_BAD_ARGUMENT) abort();
     same.level = HG_LEVELS;
     if (hg_write_header(&same, length, again, h->size) != HG_BAD_ARGUMENT) abort();
     free(again);
     free(length);
+}
+
+static uint32_t crc_behind(const uint8_t *p) {
+    return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 static void fuzz_stream(const uint8_t *data, size_t size) {
@@ -178,12 +186,14 @@ static void fuzz_stream(const uint8_t *data, size_t size) {
     uint32_t i, rows, columns, y, x;
     if (hg_parse(&h, data, size) != HG_OK) return;
     check_header(&h, data, size);
-    rows = (h.height + 15) / 16;
-    columns = (h.width + 15) / 16;
+    rows = (h.coded_height + 15) / 16;
+    columns = (h.coded_width + 15) / 16;
     if (rows * columns > MAX_POSITIONS || h.segments > 4096 || (h.parts != 1 && h.parts != golden.layers)) return;
     places = malloc(h.segments * sizeof *places);
     if (locate_segments(&h, data, size, places, h.segments) != h.segments) abort();
     for (i = 0; i < h.segments; i++) (void)hg_segment_crc(h.crc, i, data + places[i].at, places[i].length);
+    if (h.is_short && hg_crc32c(h.crc, data + h.size, places[0].length) != crc_behind(data + h.size + places[0].length))
+        abort();
     for (y = 0; y < h.down; y++)
         for (x = 0; x < h.across; x++) {
             const uint8_t *segment[HG_MAX_LAYERS];
@@ -195,7 +205,8 @@ static void fuzz_stream(const uint8_t *data, size_t size) {
             s.level = h.level;
             s.share = h.reference_level & 255;
             s.refers = (int)h.referring;
-            s.flags = (h.parts == 1 ? MERGED : 0) | (h.level & 1 ? CUT : 0);
+            s.is_short = (int)h.is_short;
+            s.flags = (h.parts == 1 ? MERGED : 0) | (h.level & 1 && !s.is_short ? CUT : 0);
             for (i = 0; i < h.parts; i++) {
                 const segment_place *place = &places[(i * h.down + y) * h.across + x];
                 segment[i] = data + place->at;
@@ -213,7 +224,7 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     int16_t *values, *there;
     int8_t *latents;
     uint8_t *out;
-    uint32_t merge_below;
+    uint32_t merge_below, short_below;
     void *workspace;
     hg_reference reference;
     hg_coded coded, estimated;
@@ -221,9 +232,10 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     slice s;
     if (!read_slice(&s, m, data, size)) return;
     merge_below = s.flags & MERGED ? 4096 : 0;
+    short_below = s.is_short ? HG_MAX_SHORT / 2 : 0;
     if (!is_legal(&s) || s.rounding > 128 || s.strength > HG_MAX_STRENGTH) {
-        if (hg_encode(m, NULL, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, NULL, NULL, 0, NULL, NULL,
-                      0, &coded) != HG_BAD_ARGUMENT)
+        if (hg_encode(m, NULL, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below, NULL, NULL, 0,
+                      NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
             abort();
         return;
     }
@@ -234,8 +246,11 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     there = make_reference(&reference, &s, count);
     if (s.flags & ILLEGAL) {
         reference.level = HG_LEVELS;
-        if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, &reference, NULL, 0,
-                      NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
+        if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
+                      &reference, NULL, 0, NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
+            abort();
+        if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, HG_MAX_SHORT / 2 + 1,
+                      NULL, NULL, 0, NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
             abort();
         reference.level = HG_LEVELS - 1;
     }
@@ -245,7 +260,7 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     workspace = calloc(1, room);
     capacity = s.flags & NO_CAPACITY ? size : 8 * count + 4096;
     out = malloc(capacity);
-    status = hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below,
+    status = hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
                        s.refers ? &reference : NULL, workspace, room, values, out, capacity, &coded);
     if (status == HG_OK) {
         int16_t *again = calloc(count, sizeof *again);
@@ -256,12 +271,12 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
         if (s.flags & NO_ROOM || (coded.segments != 1 && coded.segments != m->layers)) abort();
         for (j = 0, at = out; j < coded.segments; at += coded.length[j], j++) segment[j] = at;
         if (hg_decode(m, segment, coded.length, coded.segments, 0, s.rows, s.columns, s.level,
-                      coded.segments != m->layers, s.refers ? &reference : NULL, fresh, space, again, done) != HG_OK)
+                      coded.is_short ? HG_SHORT : coded.segments != m->layers ? HG_MERGED : HG_LAYERED, s.refers ? &reference : NULL, fresh, space, again, done) != HG_OK)
             abort();
         if (memcmp(again, values, count * sizeof *again) != 0) abort();
         if (s.strength % 4 == 0) { /* as slow as all that is before */
             memset(workspace, 0, room);
-            if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below,
+            if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
                           s.refers ? &reference : NULL, workspace, room, NULL, NULL, 0, &estimated) != HG_OK)
                 abort();
             if (memcmp(coded.bits, estimated.bits, m->layers * sizeof *coded.bits) != 0) abort();

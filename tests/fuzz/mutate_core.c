@@ -31,7 +31,9 @@ static void seal_stream(uint8_t *data, size_t size) {
     hg_status status = hg_parse(&h, data, size);
     if (status != HG_OK && (status != HG_CORRUPT || !h.crc)) return; /* a field is illegal: the CRC was not reached */
     count = locate_segments(&h, data, size, place, MAX_SEGMENTS);
-    if (!count || place[0].at < 4) return;
+    if (h.is_short && count && size - place[0].at - place[0].length >= 4)
+        put32(data + place[0].at + place[0].length, hg_crc32c(h.crc, data + place[0].at, place[0].length));
+    if (!count || place[0].at < 4 || h.is_short) return;
     if (status != HG_OK) put32(data + place[0].at - 4, h.crc);
     for (i = 0; i < count; i++)
         if (place[i].length && size - place[i].at - place[i].length >= 4)
@@ -49,7 +51,7 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
     hg_header h;
     if (hg_parse(&h, data, size) != HG_OK) return size;
     count = locate_segments(&h, data, size, place, MAX_SEGMENTS);
-    switch (draw(6)) {
+    switch (draw(8)) {
     case 0: h.width = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
     case 1: h.height = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
     case 2: h.level = draw(HG_LEVELS); break;
@@ -59,6 +61,12 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
         h.reference_level = draw(HG_LEVELS);
         h.depth = draw(HG_MAX_DEPTH + 2);
         break;
+    case 5: h.scale = draw(HG_MAX_SCALE + 1); break;
+    case 6:
+        h.is_short = !h.is_short;
+        h.parts = 1;
+        h.side = 0;
+        break;
     default: h.side = draw(3) ? draw(20) : draw(HG_MAX_SLICE + 1); break;
     }
     for (i = 0; i < MAX_SEGMENTS; i++) {
@@ -66,7 +74,7 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
         if (draw(16) == 0) length[i] = draw(1u << draw(29));
     }
     { /* the header says how many there are only when it is written */
-        uint32_t rows = (h.height + 15) / 16, columns = (h.width + 15) / 16;
+        uint32_t rows = (hg_scaled(h.height, h.scale) + 15) / 16, columns = (hg_scaled(h.width, h.scale) + 15) / 16;
         uint32_t down = h.side ? (rows + h.side - 1) / h.side : 1, across = h.side ? (columns + h.side - 1) / h.side : 1;
         if ((uint64_t)down * across * h.parts > MAX_SEGMENTS) return size;
     }

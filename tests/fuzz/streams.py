@@ -24,7 +24,6 @@ from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import thin
-from heliograph.codec.tiles import latent_shape
 from heliograph.codec.values import HIGHEST, LOWEST, Values
 from heliograph.errors import HeliographError, StreamError
 
@@ -37,8 +36,18 @@ def change_fields(data: bytes, rng: random.Random) -> bytes:
     stream = container.open(data)
     header = stream.header
     field, below = rng.choice(
-        [("width", 65536), ("height", 65536), ("level", 1024), ("parts", 9), ("side", 4097)]
+        [
+            ("width", 65536),
+            ("height", 65536),
+            ("level", 1024),
+            ("parts", 9),
+            ("side", 4097),
+            ("scale", 32),
+            ("is_short", 2),
+        ]
     )
+    if field == "is_short":
+        header = replace(header, parts=1, side=0)
     header = replace(header, **{field: change_number(getattr(header, field), rng, below)})  # type: ignore[arg-type]
     if header.reference is not None and rng.random() < 0.2:
         level, depth = rng.randrange(1024), rng.randint(1, container.MAX_DEPTH)
@@ -62,6 +71,9 @@ def change_fields(data: bytes, rng: random.Random) -> bytes:
 def change_whole(data: bytes, rng: random.Random) -> bytes:
     """Return a stream with changes anywhere, most with the CRC of its header made anew, and all of its segments'."""
     stream = container.open(data)
+    if stream.header.is_short:
+        body = data[:4] + change_bytes(data[4 : -container.CRC_BYTES], rng)
+        return body + struct.pack("<I", crc32c(body) if rng.random() < 0.95 else stream.crc)
     end = stream.size - container.CRC_BYTES
     head, body = data[:end], data[stream.size :]
     if rng.random() < 0.5:
@@ -121,14 +133,15 @@ def streams(folder: Path) -> Callable[[random.Random], None]:
             assert len(thinned) <= len(data)
             container.open(thinned).check_whole()
         results = []
-        is_small = latent_shape(width, height)[0] * latent_shape(width, height)[1] <= MOST_POSITIONS
+        rows, columns = header.latent_shape
+        is_small = rows * columns <= MOST_POSITIONS
         for each in (codec, in_numpy) if is_small else (codec,):
             try:
                 decoded = decode_stream(data, each, partial=is_partial, references=there)
             except HeliographError as error:  # whose texts differ
                 results.append(type(error).__name__)
             else:
-                assert decoded.values.shape[:2] == latent_shape(width, height)
+                assert decoded.values.shape[:2] == (rows, columns)
                 results.append(decoded.values.tobytes().hex() + str(decoded.loss))
         assert len(set(results)) == 1, f"C and numpy differ: {[r[:150] + r[-40:] for r in results]}"
 
@@ -162,6 +175,7 @@ def models(folder: Path) -> Callable[[random.Random], None]:
                 segments[n] = bytes([0]) + segment[:2] + bytes([rng.randrange(1, 256)]) + segment[2:]
         results = []
         is_cut = rng.random() < 0.7
+        is_short = len(segments) == 1 and not is_cut
         there = None
         if len(model.sets) == 2 and rng.random() < 0.7:
             drawn = [rng.randint(LOWEST, HIGHEST) for _ in range(rows * columns * model.channels)]
@@ -169,7 +183,14 @@ def models(folder: Path) -> Callable[[random.Random], None]:
         for coder in coders:
             try:
                 got = coder.decode(
-                    segments, rows, columns, level, merged=len(segments) == 1, cut=is_cut, reference=there
+                    segments,
+                    rows,
+                    columns,
+                    level,
+                    merged=len(segments) == 1,
+                    short=is_short,
+                    cut=is_cut,
+                    reference=there,
                 )
             except StreamError:  # whose texts differ
                 results.append("StreamError")

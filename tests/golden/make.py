@@ -24,6 +24,7 @@ from heliograph.codec.levels import from_quality
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.codec.thin import thin
+from heliograph.codec.tiles import latent_shape, scaled
 from heliograph.codec.values import to_int8
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +50,17 @@ REFERRING = {
     "from-flat": ("flat", 50, 0, 10.0),
     "one-position": ("one-pixel", 70, 0, 0.0),
     "thinned": ("lanes", 60, 0, 10.0),
+}
+# name: width, height, quality, slice side in tiles, scale of the latents, scale, the stream it refers to
+SCALED = {
+    "scaled": (333, 217, 40, 0, 30.0, 3, None),
+    "scaled-slices": (1001, 333, 20, 1, 10.0, 2, None),
+    "scaled-away": (65535, 3, 50, 0, 20.0, 31, None),
+    "short": (64, 64, 10, 0, 5.0, 0, None),
+    "short-pixel": (1, 1, 50, 0, 20.0, 0, None),
+    "short-flat": (160, 160, 30, 0, 0.0, 5, None),
+    "short-scaled": (333, 217, 0, 0, 5.0, 3, None),
+    "short-referring": (333, 217, 10, 0, 5.0, 3, "short-scaled"),
 }
 REFERENCE_AT = (
     18  # where the header of "referring" names its reference: after two bytes each of width and height
@@ -83,7 +95,7 @@ def make(folder: Path) -> None:
         latents = models.make_latents(number, -(-height // 16), -(-width // 16), scale)
         if not scale:
             latents[:] = 0
-        packer = Packer(codec, latents, width, height, slice_tiles=tiles, strength=0)
+        packer = Packer(codec, latents, width, height, slice_tiles=tiles, strength=0, whole=True)
         keep(name, packer.at(from_quality(quality)))
     for number, (name, (to, quality, tiles, noise)) in enumerate(REFERRING.items()):
         there = known[to]
@@ -98,16 +110,35 @@ def make(folder: Path) -> None:
             slice_tiles=tiles,
             strength=0,
             layered=name == "thinned",
+            whole=True,
             reference=there.as_reference(),
         )
         data = packer.at(from_quality(quality))
         keep(name, thin(data, 1) if name == "thinned" else data, to)
+    for number, (name, (width, height, quality, tiles, spread, scale, other)) in enumerate(SCALED.items()):
+        latents = models.make_latents(
+            number, *latent_shape(scaled(width, scale), scaled(height, scale)), spread
+        )
+        reference = known[other].as_reference() if other else None
+        packer = Packer(
+            codec,
+            latents,
+            width,
+            height,
+            slice_tiles=tiles,
+            strength=0,
+            whole=not name.startswith("short"),
+            reference=reference,
+            scale=scale,
+        )
+        keep(name, packer.at(from_quality(quality)), other)
     for name, data in streams.items():
         (folder / f"{name}.helio").write_bytes(data)
     (folder / "streams.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
     texts = {}
     (folder / "errors").mkdir(exist_ok=True)
-    for name, (data, text) in broken(streams["one-tile"], streams["finest"], streams["referring"]).items():
+    bad = broken(*(streams[name] for name in ("one-tile", "finest", "referring", "short")))
+    for name, (data, text) in bad.items():
         (folder / "errors" / f"{name}.helio").write_bytes(data)
         texts[name] = text
     (folder / "errors/errors.json").write_text(json.dumps(texts, indent=1) + "\n", encoding="utf-8")
@@ -136,6 +167,7 @@ def describe(decoded: Decoded, to: str | None) -> dict[str, object]:
         "width": decoded.width,
         "height": decoded.height,
         "level": decoded.level,
+        "scale": decoded.scale,
         "reference": to,
         "depth": decoded.as_reference().depth,
         "nonzero": int(np.count_nonzero(decoded.values)),
@@ -144,7 +176,7 @@ def describe(decoded: Decoded, to: str | None) -> dict[str, object]:
     }
 
 
-def broken(small: bytes, large: bytes, referring: bytes) -> dict[str, tuple[bytes, str]]:
+def broken(small: bytes, large: bytes, referring: bytes, short: bytes) -> dict[str, tuple[bytes, str]]:
     """Return streams that must fail, each with a part of the error's text."""
     stream = container.open(small)
     at, length = stream.segments[0]
@@ -164,6 +196,14 @@ def broken(small: bytes, large: bytes, referring: bytes) -> dict[str, tuple[byte
         rest = struct.pack("<I", container.segment_crc(crc, 0, small[at : at + length]))
         return bytes(body) + struct.pack("<I", crc) + small[at : at + length] + rest
 
+    def sealed(body: bytes) -> bytes:
+        return body + struct.pack("<I", crc32c(body))
+
+    def scaled(scale: int) -> bytes:
+        bits = bytes([small[12], small[13] | 0x80])
+        return sealed(small[:12] + bits + small[14:16] + bytes([scale]) + small[16 : stream.size - 4])
+
+    short_head = b"HLO\x82" + short[4:12] + b"\xf4\x01"
     referred = container.open(referring)
     deepless = bytearray(referring[: referred.size - 4])
     deepless[REFERENCE_AT + 9] &= 3  # the upper bits are the depth
@@ -176,7 +216,15 @@ def broken(small: bytes, large: bytes, referring: bytes) -> dict[str, tuple[byte
         "a-later-version": (small[:3] + b"\x03" + small[4:], "format version 3"),
         "header-cut": (small[:17], "cut in its header"),
         "header-flipped": (small[:5] + bytes([small[5] ^ 1]) + small[6:], "header is corrupt: CRC-32C"),
-        "reserved-bit": (head({13: small[13] | 0x80}), "a reserved bit is set"),
+        "scale-0": (scaled(0), "its scale is 0"),
+        "scale-32": (scaled(32), "its scale is 32"),
+        "short-cut": (short[:-1], "all or nothing"),
+        "short-bytes-added": (short + b"\x00", "has bytes added"),
+        "short-flipped": (short[:-6] + bytes([short[-6] ^ 1]) + short[-5:], "CRC-32C of the stream"),
+        "short-of-many-positions": (sealed(short_head + b"\x81\x08\x81\x08\x00"), "4225 positions"),
+        "short-too-long": (sealed(short_head + b"\x10\x10\x80\x80\x01" + bytes(16384)), "16384 bytes"),
+        "short-state-too-long": (sealed(short_head + b"\x10\x10\x02\x05\x00"), "corrupt"),
+        "short-not-at-its-end": (sealed(short_head + b"\x10\x10\x01\x05"), "corrupt"),
         "no-width": (head({14: 0}), "picture is 0x64"),
         "two-parts": (
             container.pack(container.Header(stream.header.codec_id, 16, 16, 9, 2), [b"", b""]),

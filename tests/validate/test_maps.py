@@ -10,7 +10,8 @@ import pytest
 
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import Reference
-from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.distortion import STRENGTH
+from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder

@@ -93,6 +93,7 @@ def encode(
     quality: float | None = None,
     max_bytes: int | str | None = None,
     bpp: float | None = None,
+    keep_scale: bool = False,
     codec: Codec | str | Path = "accelerator",
 ) -> bytes:
     """Return the .helio stream of a picture. Safe in several threads.
@@ -102,6 +103,8 @@ def encode(
         quality: 0 (smallest) to 100 (finest); 50 if no other rate is given.
         max_bytes: the finest stream of at most so many bytes instead, a number or such as "8k".
         bpp: the same in bits per pixel.
+        keep_scale: code the picture at its own size whatever the budget; else it is made smaller where that is
+            better, and decoders enlarge it again.
         codec: a shipped codec's name, a codec's folder, or a `Codec`.
 
     Raises:
@@ -116,7 +119,7 @@ def encode(
     from heliograph.codec.rate import Rate
     from heliograph.pictures import image_srgb, load_srgb
 
-    rate = Rate(quality=quality, max_bytes=max_bytes, bpp=bpp)
+    rate = Rate(quality, max_bytes, bpp, keep_scale)
     if isinstance(picture, str | Path):
         pixels = load_srgb(Path(picture))
     elif isinstance(picture, np.ndarray):

@@ -13,9 +13,9 @@ decoder elsewhere; `use_decoder` chooses. A cut or damaged stream is an error; w
 `open` and `load` is an OSError, as Pillow's users expect, and one of `heliograph.errors` too.
 
 Writing. `save` takes one of `quality` (0 to 100, default 50), `max_bytes` (4096, or "8k") or `bpp`, further `codec` (a
-shipped codec's name, a folder, or a `Codec`; default "accelerator") and `slice_tiles`. A stream holds upright 8-bit
-sRGB and nothing else: an orientation and a colour profile are applied, transparent parts are over black, and other
-metadata is left out.
+shipped codec's name, a folder, or a `Codec`; default "accelerator"), `slice_tiles` and `keep_scale`. A stream holds
+upright 8-bit sRGB and nothing else: an orientation and a colour profile are applied, transparent parts are over black,
+and other metadata is left out.
 """
 
 from __future__ import annotations
@@ -165,7 +165,8 @@ class HelioImageFile(ImageFile.ImageFile):
 def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
     """Encode an image; HeliographError, for options that are none or exclude each other a ValueError too."""
     options: dict[str, Any] = image.encoderinfo
-    rate = Rate(options.get("quality"), options.get("max_bytes"), options.get("bpp"))
+    keep_scale = bool(options.get("keep_scale", False))
+    rate = Rate(options.get("quality"), options.get("max_bytes"), options.get("bpp"), keep_scale)
     slice_tiles = int(options.get("slice_tiles", 0))
     picture, codec = image_srgb(image), options.get("codec", "accelerator")
     file.write(opened.encode(picture, rate, codec, slice_tiles=slice_tiles))

@@ -21,10 +21,11 @@ from heliograph.bench.entropy import Map, load
 from heliograph.codec import registry
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import Reference
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.levels import from_quality, row_of
 from heliograph.codec.memory import KEEP, MAX_DEPTH
-from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.pack import Packer
 from heliograph.codec.passes import walk as walk_passes
 from heliograph.codec.rate import Rate
 from heliograph.codec.tiles import STRIDE

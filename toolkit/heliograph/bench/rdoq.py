@@ -20,8 +20,9 @@ from scipy.interpolate import PchipInterpolator
 from heliograph.bench.entropy import Map, load
 from heliograph.codec import registry
 from heliograph.codec.codec import Codec
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.levels import from_quality
-from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder

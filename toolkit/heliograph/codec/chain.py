@@ -91,8 +91,7 @@ def _check(streams: Sequence[container.Stream]) -> None:
     first = streams[0].header
     for number, stream in enumerate(streams):
         header = stream.header
-        like = (header.codec_id, header.width, header.height) == (first.codec_id, first.width, first.height)
-        if not like or (header.reference is None) != (number == 0):
+        if header.kind != first.kind or (header.reference is None) != (number == 0):
             raise StreamError(
                 f"chain file is corrupt: stream {number} of {len(streams)} does not follow from the one before it; "
                 "fetch the file again"

@@ -34,11 +34,13 @@ class Coded:
         segments: one for each layer, or one of all; empty where all residuals are zero.
         values: int16 [rows, columns, C] in coding order, what decoding the segments gives.
         bits: of each layer, in 1/1024 bit, from the tables.
+        is_short: whether the one segment is the payload of the short form.
     """
 
     segments: list[bytes]
     values: Values
     bits: tuple[int, ...]
+    is_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Coder(Protocol):
         rounding: int,
         strength: int,
         merge_below: int = 0,
+        short_below: int = 0,
         reference: Reference | None = None,
         only_estimate: bool = False,
     ) -> Coded:
@@ -88,6 +91,8 @@ class Coder(Protocol):
             rounding: 0 to 128 in 1/256 of a step.
             strength: of RDOQ, 0 (without) to 1024.
             merge_below: bytes; if the estimate of all layers is below, they are one segment.
+            short_below: bytes, at most half of `container.MAX_SHORT`; if the estimate of all layers is below, and
+                the slice has no more positions than the short form may, they are its payload.
             reference: of equal size; the entropy model has a second set of contexts.
             only_estimate: make no segments.
         """
@@ -100,6 +105,7 @@ class Coder(Protocol):
         level: int,
         *,
         merged: bool,
+        short: bool = False,
         cut: bool = False,
         reference: Reference | None = None,
     ) -> DecodedSlice:
@@ -109,6 +115,7 @@ class Coder(Protocol):
             segments: payloads in order, empty where all residuals are zero. Layers that are not given have the values
                 of the reference; without one their prediction.
             merged: the segment is one of all layers.
+            short: it is the payload of the short form; then it is merged, given, and not cut.
             cut: the last segment may end early; what is lost is as in layers that are not given.
 
         Raises:

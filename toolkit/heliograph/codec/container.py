@@ -1,4 +1,7 @@
-"""The .helio container: a checked header and segments in order of worth (FORMAT.md, sections 2 and 3)."""
+"""The .helio container: a checked header and segments in order of worth (FORMAT.md, sections 2 and 3).
+
+A small stream has the short form: one payload, and one CRC behind it. It is whole, or it is nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,15 @@ VERSION = 2
 CRC_BYTES = 4
 MAX_SLICE_SIDE = 4096  # latents
 MAX_PARTS = 8
+MAX_SCALE = 31
+MAX_SHORT = 16_383  # bytes of the short form's payload
+MAX_SHORT_POSITIONS = 4096
 _FIXED = struct.Struct("<3sB8sH")
 MAX_DEPTH = 63
 _REFERENCE = struct.Struct("<8sH")
-_SLICED, _REFERRING, _RESERVED = 1 << 13, 1 << 14, 1 << 15
+_SLICED, _REFERRING, _SCALED = 1 << 13, 1 << 14, 1 << 15
+_SHORT = 128  # of the version's byte
+_SHORT_REFERRING = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ class Header:
         parts: segments of a slice, 1 or the codec's number of layers.
         side: of a slice in latents, or 0 for one slice.
         reference: what it refers to, or None for a picture alone.
+        scale: 0 to 31; what is coded is smaller than the picture, see `tiles.scaled`.
+        is_short: whether it has the short form: one payload and one CRC, all or nothing.
     """
 
     codec_id: bytes
@@ -59,6 +69,23 @@ class Header:
     parts: int
     side: int = 0
     reference: Referred | None = None
+    scale: int = 0
+    is_short: bool = False
+
+    @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height of what is coded, in pixels."""
+        return tiles.scaled(self.width, self.scale), tiles.scaled(self.height, self.scale)
+
+    @property
+    def latent_shape(self) -> tuple[int, int]:
+        """Rows and columns of the latent map."""
+        return tiles.latent_shape(*self.coded_size)
+
+    @property
+    def kind(self) -> tuple[bytes, int, int, int]:
+        """What a picture and its reference have in common: codec, width, height, scale."""
+        return self.codec_id, self.width, self.height, self.scale
 
     @property
     def depth(self) -> int:
@@ -68,13 +95,13 @@ class Header:
     @property
     def slices(self) -> list[tiles.Place]:
         """Rows and columns of every slice in the latent map, row by row."""
-        rows, columns = tiles.latent_shape(self.width, self.height)
+        rows, columns = self.latent_shape
         return list(tiles.places(rows, columns, self.side or max(rows, columns)))
 
     @property
     def slice_count(self) -> int:
         """Number of slices."""
-        rows, columns = tiles.latent_shape(self.width, self.height)
+        rows, columns = self.latent_shape
         return -(-rows // self.side) * -(-columns // self.side) if self.side else 1
 
 
@@ -84,8 +111,8 @@ class Stream:
 
     Attributes:
         data: the stream's bytes, as many as there are of them.
-        size: bytes of the header.
-        crc: CRC-32C of the header, which every segment's begins with.
+        size: bytes of the header, of the short form those before its payload.
+        crc: CRC-32C of the header, which every segment's begins with; the short form's is of all and was checked.
         segments: the place of every segment, (first byte, payload length), layer by layer.
         total: bytes that the header announces.
         before: the streams it builds on, the oldest first, where they came in one file with it (see `chain`).
@@ -119,6 +146,8 @@ class Stream:
         if at + length + CRC_BYTES > len(self.data):
             raise EOFError
         payload = self.data[at : at + length]
+        if self.header.is_short:
+            return payload
         (expected,) = struct.unpack_from("<I", self.data, at + length)
         return payload if segment_crc(self.crc, number, payload) == expected else None
 
@@ -135,6 +164,8 @@ def segment_crc(header_crc: int, number: int, payload: bytes) -> int:
 
 def pack(header: Header, segments: list[bytes]) -> bytes:
     """Return the bytes of a stream; `segments` by layers, in each by slices; empty where all is zero."""
+    if not 0 <= header.scale <= MAX_SCALE:
+        raise ValueError(f"scale is out of range in {header!r}")
     if (
         len(header.codec_id) != 8
         or not 0 <= header.level < LEVELS
@@ -151,14 +182,25 @@ def pack(header: Header, segments: list[bytes]) -> bytes:
         and 1 <= referred.depth <= MAX_DEPTH
     ):
         raise ValueError(f"field out of range in {referred!r}")
-    bits = header.level | (header.parts - 1) << 10 | (_SLICED if header.side else 0)
-    bits |= _REFERRING if referred else 0
-    head = _FIXED.pack(MAGIC, VERSION, header.codec_id, bits) + varint(header.width) + varint(header.height)
+    if header.is_short:
+        if problem := _not_short(header, len(segments[0])):
+            raise ValueError(f"the short form {problem}")
+        version, bits = VERSION | _SHORT, header.level | header.scale << 10
+        bits |= _SHORT_REFERRING if referred else 0
+    else:
+        version, bits = VERSION, header.level | (header.parts - 1) << 10 | (_SLICED if header.side else 0)
+        bits |= (_REFERRING if referred else 0) | (_SCALED if header.scale else 0)
+    head = _FIXED.pack(MAGIC, version, header.codec_id, bits) + varint(header.width) + varint(header.height)
+    if header.scale and not header.is_short:
+        head += varint(header.scale)
     if header.side:
         head += varint(header.side)
     if referred:
         head += _REFERENCE.pack(referred.picture_id, referred.level | referred.depth << 10)
     head += b"".join(varint(len(s)) for s in segments)
+    if header.is_short:
+        body = head + segments[0]
+        return body + struct.pack("<I", crc32c(body))
     crc = crc32c(head)
     out = [head, struct.pack("<I", crc)]
     for number, payload in enumerate(segments):
@@ -177,9 +219,9 @@ def open(data: bytes) -> Stream:
         raise StreamError(
             f"not a .helio stream: it starts with {data[:3]!r}, expected {MAGIC!r}; check the file"
         )
-    if len(data) > 3 and data[3] != VERSION:
+    if len(data) > 3 and data[3] & ~_SHORT != VERSION:
         raise StreamError(
-            f"stream has format version {data[3]}, this program reads {VERSION}; update heliograph"
+            f"stream has format version {data[3] & ~_SHORT}, this program reads {VERSION}; update heliograph"
         )
     try:
         return _parse(data)
@@ -194,7 +236,7 @@ def open(data: bytes) -> Stream:
 
 def claimed_size(data: bytes) -> tuple[int, int]:
     """Return the width and height that the first bytes of a stream claim, unchecked; (0, 0) if they claim none."""
-    if len(data) < _FIXED.size or data[:4] != MAGIC + bytes([VERSION]):
+    if len(data) < _FIXED.size or data[:3] != MAGIC or data[3] & ~_SHORT != VERSION:
         return 0, 0
     try:
         width, at = read_varint(data, _FIXED.size)
@@ -206,19 +248,21 @@ def claimed_size(data: bytes) -> tuple[int, int]:
 def _parse(data: bytes) -> Stream:
     if len(data) < _FIXED.size:
         raise Cut
-    _, _, codec_id, bits = _FIXED.unpack_from(data)
-    if bits & _RESERVED:
-        raise StreamError(
-            "stream header is corrupt: a reserved bit is set; fetch the file again or update heliograph"
-        )
+    _, version, codec_id, bits = _FIXED.unpack_from(data)
+    is_short = bool(version & _SHORT)
     width, at = read_varint(data, _FIXED.size)
     height, at = read_varint(data, at)
     try:
         tiles.check_size(width, height)
     except PictureError as error:
         raise StreamError(f"stream header is corrupt: {error}") from None
+    scale = bits >> 10 & MAX_SCALE if is_short else 0
+    if not is_short and bits & _SCALED:
+        scale, at = read_varint(data, at)
+        if not 1 <= scale <= MAX_SCALE:
+            raise ValueError(f"its scale is {scale}, expected 1 to {MAX_SCALE}")
     side = 0
-    if bits & _SLICED:
+    if not is_short and bits & _SLICED:
         side, at = read_varint(data, at)
         if not 1 <= side <= MAX_SLICE_SIDE:
             raise StreamError(
@@ -226,9 +270,12 @@ def _parse(data: bytes) -> Stream:
                 f"{MAX_SLICE_SIDE}; fetch the file again"
             )
     referred = None
-    if bits & _REFERRING:
+    if bits & (_SHORT_REFERRING if is_short else _REFERRING):
         referred, at = _parse_reference(data, at)
-    header = Header(codec_id, width, height, bits & (LEVELS - 1), (bits >> 10 & 7) + 1, side, referred)
+    level, parts = bits & (LEVELS - 1), 1 if is_short else (bits >> 10 & 7) + 1
+    header = Header(codec_id, width, height, level, parts, side, referred, scale, is_short)
+    if is_short:
+        return _parse_short(header, data, at)
     count = header.parts * header.slice_count
     if len(data) - at < count:  # every length takes a byte at least
         raise Cut
@@ -250,6 +297,34 @@ def _parse(data: bytes) -> Stream:
         places.append((at, length))
         at += length + CRC_BYTES if length else 0
     return Stream(header, data, size, crc, tuple(places), at)
+
+
+def _not_short(header: Header, length: int) -> str:
+    """Return why a header and a payload cannot have the short form; empty if they can."""
+    rows, columns = header.latent_shape
+    if header.parts != 1 or header.side:
+        return "has one part and no slices"
+    if rows * columns > MAX_SHORT_POSITIONS:
+        return f"has {rows * columns} positions, expected at most {MAX_SHORT_POSITIONS}"
+    return f"has {length} bytes, expected at most {MAX_SHORT}" if length > MAX_SHORT else ""
+
+
+def _parse_short(header: Header, data: bytes, at: int) -> Stream:
+    """Return the stream of a short form whose length is at a byte; all of it has to be there."""
+    length, at = read_varint(data, at)
+    if problem := _not_short(header, length):
+        raise ValueError(f"the short form {problem}")
+    end = at + length
+    if len(data) < end + CRC_BYTES:
+        raise StreamError(
+            f"stream is cut: got {len(data)} bytes, its header announces {end + CRC_BYTES}; one as small as this is "
+            "all or nothing; fetch the file again"
+        )
+    (expected,) = struct.unpack_from("<I", data, end)
+    crc = crc32c(data[:end])
+    if crc != expected:
+        raise ValueError(f"CRC-32C of the stream is {crc:08x}, expected {expected:08x}")
+    return Stream(header, data, at, crc, ((at, length),), end + CRC_BYTES)
 
 
 def _parse_reference(data: bytes, at: int) -> tuple[Referred, int]:

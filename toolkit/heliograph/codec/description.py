@@ -25,6 +25,7 @@ class StreamInfo:
         reference: 16 hexadecimal digits that name the picture it refers to, or None.
         depth: how many pictures it builds on; 0 for a picture alone.
         reference_quality: of the picture it refers to, or None.
+        coded_width, coded_height: of what is coded in pixels, where the picture was made smaller first.
         chain: streams in a chain file, itself among them; 1 for a stream alone.
     """
 
@@ -41,6 +42,8 @@ class StreamInfo:
     depth: int = 0
     reference_quality: float | None = None
     chain: int = 1
+    coded_width: int = 0
+    coded_height: int = 0
 
     @property
     def bpp(self) -> float:
@@ -60,6 +63,7 @@ def describe(stream: container.Stream) -> StreamInfo:
         name = Registry().by_id(header.codec_id).name
     except CodecError:
         name = None
+    coded_width, coded_height = header.coded_size
     return StreamInfo(
         width=header.width,
         height=header.height,
@@ -74,4 +78,6 @@ def describe(stream: container.Stream) -> StreamInfo:
         reference_quality=levels.to_quality(header.reference.level) if header.reference else None,
         depth=header.depth,
         chain=len(stream.before) + 1,
+        coded_width=coded_width,
+        coded_height=coded_height,
     )

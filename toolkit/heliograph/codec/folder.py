@@ -84,13 +84,8 @@ class StreamFolders:
         """Yield the streams that may be what a header refers to, the likeliest first; their depths are lower."""
         ending = f"-{wanted.picture_id.hex()}{SUFFIX}"
         likely = []
-        size = header.codec_id, header.width, header.height
         for path, other in self._headers.items():
-            if (
-                other is None
-                or (other.codec_id, other.width, other.height) != size
-                or other.depth >= wanted.depth
-            ):
+            if other is None or other.kind != header.kind or other.depth >= wanted.depth:
                 continue
             if path.name.endswith(ending):
                 yield path

@@ -117,7 +117,7 @@ class Memory:
             found: list[ReferencePicture | None] = []
             for one in stored[: self._keep]:
                 header = one.header
-                is_alike = (header.codec_id, header.width, header.height) == (self._codec.id, width, height)
+                is_alike = header.kind[:3] == (self._codec.id, width, height)
                 if is_alike and header.depth >= self._max_depth and not found:
                     return []
                 if is_alike and header.depth < self._max_depth:

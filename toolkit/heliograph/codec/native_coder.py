@@ -13,7 +13,7 @@ import numpy.typing as npt
 from heliograph.codec.coder import OUT_OF_RANGE, Coded, DecodedSlice, Reference, corrupt
 from heliograph.codec.entropy_model import EntropyModel
 
-CORE_INTERFACE = 5  # of the extension, see csrc/python.c: an editable install may lag behind its sources
+CORE_INTERFACE = 6  # of the extension, see csrc/python.c: an editable install may lag behind its sources
 _log = logging.getLogger(__name__)
 
 
@@ -56,13 +56,14 @@ class NativeCoder:
         rounding: int,
         strength: int,
         merge_below: int = 0,
+        short_below: int = 0,
         reference: Reference | None = None,
         only_estimate: bool = False,
     ) -> Coded:
         """Quantise and code a slice's latents; see `Coder.encode`."""
         rows, columns, _ = latents.shape
         values, from_level = self._reference(reference, latents.shape)
-        segments, found, bits = self._core.encode(
+        segments, found, bits, is_short = self._core.encode(
             self._handle,
             latents.tobytes(),
             rows,
@@ -71,11 +72,13 @@ class NativeCoder:
             rounding,
             strength,
             merge_below,
+            short_below,
             values,
             from_level,
             only_estimate,
         )
-        return Coded(list(segments), np.frombuffer(found, np.int16).reshape(latents.shape), tuple(bits))
+        known = np.frombuffer(found, np.int16).reshape(latents.shape)
+        return Coded(list(segments), known, tuple(bits), is_short)
 
     def decode(
         self,
@@ -85,14 +88,16 @@ class NativeCoder:
         level: int,
         *,
         merged: bool,
+        short: bool = False,
         cut: bool = False,
         reference: Reference | None = None,
     ) -> DecodedSlice:
         """Decode the first segments of a slice; see `Coder.decode`."""
         values, from_level = self._reference(reference, (rows, columns, self.model.channels))
+        form = 2 if short else int(merged)  # hg_form
         try:
             found, read = self._core.decode(
-                self._handle, tuple(segments), cut, rows, columns, level, merged, values, from_level
+                self._handle, tuple(segments), cut, rows, columns, level, form, values, from_level
             )
         except self._core.CorruptError as error:
             raise corrupt(f"a segment is {error}") from None

@@ -17,6 +17,7 @@ from heliograph.codec.coder import (
     DecodedSlice,
     Reference,
 )
+from heliograph.codec.container import MAX_SHORT, MAX_SHORT_POSITIONS
 from heliograph.codec.contexts import Contexts, Int64, Pass
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.levels import LEVELS
@@ -57,13 +58,19 @@ class NumpyCoder:
         rounding: int,
         strength: int,
         merge_below: int = 0,
+        short_below: int = 0,
         reference: Reference | None = None,
         only_estimate: bool = False,
     ) -> Coded:
         """Quantise and code a slice's latents; see `Coder.encode`."""
         rows, columns, channels = latents.shape
         contexts = self._contexts(rows, columns, level, reference)
-        if not (0 <= rounding <= MOST_ROUNDING and 0 <= strength <= MOST_STRENGTH and merge_below >= 0):
+        if not (
+            0 <= rounding <= MOST_ROUNDING
+            and 0 <= strength <= MOST_STRENGTH
+            and merge_below >= 0
+            and 0 <= short_below <= MAX_SHORT // 2
+        ):
             raise ValueError(OUT_OF_RANGE)
         layers = len(self.model.layers)
         passes: list[list[rans.Symbols]] = [[] for _ in range(layers)]
@@ -74,12 +81,15 @@ class NumpyCoder:
             passes[coded.layer].append(self._symbols(coded, residual, flag))
             is_empty[coded.layer] &= not flag.any()
         bits = tuple(sum(int(s.cost.sum()) for s in of_layer) for of_layer in passes)
+        size = sum(bits) // (8 * rans.COST_UNIT)
+        is_short = size < short_below and rows * columns <= MAX_SHORT_POSITIONS
         segments = []
         if not only_estimate:
-            for some in self._segments(merged=sum(bits) < merge_below * rans.COST_UNIT * 8):
+            for some in self._segments(merged=is_short or size < merge_below):
                 symbols = [s for layer in some for s in passes[layer]]
-                segments.append(b"" if all(is_empty[layer] for layer in some) else rans.encode(symbols))
-        return Coded(segments, contexts.values.reshape(rows, columns, channels), bits)
+                is_flat = all(is_empty[layer] for layer in some)
+                segments.append(b"" if is_flat else rans.encode(symbols, short=is_short))
+        return Coded(segments, contexts.values.reshape(rows, columns, channels), bits, is_short)
 
     def encode_passes(
         self, contexts: Contexts, latents: npt.NDArray[np.int8], *, rounding: int, strength: int
@@ -141,21 +151,30 @@ class NumpyCoder:
         level: int,
         *,
         merged: bool,
+        short: bool = False,
         cut: bool = False,
         reference: Reference | None = None,
     ) -> DecodedSlice:
         """Decode the first segments of a slice; see `Coder.decode`."""
+        if short and (len(segments) != 1 or cut or rows * columns > MAX_SHORT_POSITIONS):
+            raise ValueError(OUT_OF_RANGE)
         contexts = self._contexts(rows, columns, level, reference)
         read = [0] * len(self.model.layers)
-        for coded, _, count in self.decode_passes(contexts, segments, merged=merged, cut=cut):
+        for coded, _, count in self.decode_passes(contexts, segments, merged=merged, short=short, cut=cut):
             read[coded.layer] += count
         return DecodedSlice(contexts.values.reshape(rows, columns, -1), tuple(read))
 
     def decode_passes(
-        self, contexts: Contexts, segments: list[bytes], *, merged: bool, cut: bool = False
+        self,
+        contexts: Contexts,
+        segments: list[bytes],
+        *,
+        merged: bool,
+        short: bool = False,
+        cut: bool = False,
     ) -> Iterator[tuple[Pass, Int64, int]]:
         """Decode a slice into its contexts; yield each pass before `put`, its residuals and how much was read of it."""
-        parts = self._segments(merged=merged)
+        parts = self._segments(merged=merged or short)
         if len(segments) > len(parts):
             raise ValueError(OUT_OF_RANGE)
         for number, layers in enumerate(parts):
@@ -164,7 +183,7 @@ class NumpyCoder:
                     coded.skip()
                 continue
             payload = segments[number]
-            decoder = rans.Decoder(payload, self.tables)
+            decoder = rans.Decoder(payload, self.tables, short=short)
             for coded in contexts.walk(layers):
                 if payload and decoder.ended:
                     coded.skip()

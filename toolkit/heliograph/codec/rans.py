@@ -126,10 +126,10 @@ def choose_lanes(bits: int) -> int:
     return lanes
 
 
-def encode(passes: list[Symbols]) -> bytes:
-    """Encode the passes of a segment."""
-    lanes = choose_lanes(sum(int(p.cost.sum()) for p in passes))
-    states = [LOWER] * lanes
+def encode(passes: list[Symbols], *, short: bool = False) -> bytes:
+    """Encode the passes of a segment, or of the payload of the short form."""
+    lanes = 1 if short else choose_lanes(sum(int(p.cost.sum()) for p in passes))
+    states = [1 if short else LOWER] * lanes
     words: list[int] = []
     for symbols in reversed(passes):
         rest = symbols.rest.tolist()
@@ -150,21 +150,29 @@ def encode(passes: list[Symbols]) -> bytes:
                 state >>= 16
             q, r = divmod(state, f)
             states[lane] = (q << PRECISION) + r + starts[i]
-    head = bytes([lanes.bit_length() - 1]) + struct.pack(f"<{lanes}I", *states)
+    if short:
+        head = states[0].to_bytes((states[0].bit_length() + 7) // 8, "little")
+    else:
+        head = bytes([lanes.bit_length() - 1]) + struct.pack(f"<{lanes}I", *states)
     return head + struct.pack(f"<{len(words)}H", *reversed(words))
 
 
 class Decoder:
     """Reads the flags and residuals of a segment, pass by pass.
 
-    `ended` becomes True when words were needed and none were left; what comes from there on reads as 0.
+    `ended` becomes True when words were needed and none were left; what comes from there on reads as 0. In the short
+    form the last symbols need no more words.
     """
 
-    def __init__(self, payload: bytes, tables: Tables) -> None:
+    def __init__(self, payload: bytes, tables: Tables, *, short: bool = False) -> None:
         self.tables = tables
         self.ended = True
         self.states: list[int] = []
+        self.start = LOWER
         if not payload:
+            return
+        if short:
+            self._open_short(payload)
             return
         if payload[0] > 6:
             raise StreamError(f"stream is corrupt: a segment has 2^{payload[0]} lanes; fetch the file again")
@@ -181,6 +189,15 @@ class Decoder:
         self.at = 0
         self.ended = False
 
+    def _open_short(self, payload: bytes) -> None:
+        size = len(payload) if len(payload) <= 4 else 4 - len(payload) % 2
+        if not payload[size - 1]:
+            raise StreamError("stream is corrupt: a coder state has a byte too many; fetch the file again")
+        self.lanes, self.start, self.at, self.odd, self.ended = 1, 1, 0, 0, False
+        self.states = [int.from_bytes(payload[:size], "little")]
+        count = (len(payload) - size) // 2
+        self.words = list(struct.unpack_from(f"<{count}H", payload, size))
+
     def _bits(self, state: int, bits: int) -> tuple[int, int]:
         value = state & ((1 << bits) - 1)
         return value, self._refill(state >> bits)
@@ -189,7 +206,7 @@ class Decoder:
         if state >= LOWER:
             return state
         if self.at >= len(self.words):
-            self.ended = True
+            self.ended = self.start == LOWER
             return state
         self.at += 1
         return state << 16 | int(self.words[self.at - 1])
@@ -251,7 +268,7 @@ class Decoder:
 
     def finish(self) -> None:
         """Raise StreamError unless all bytes were read and every lane is back where its encoder began."""
-        if self.ended or self.odd or self.at != len(self.words) or any(s != LOWER for s in self.states):
+        if self.ended or self.odd or self.at != len(self.words) or any(s != self.start for s in self.states):
             raise StreamError(
                 "stream is corrupt: a segment did not end where its encoder began; fetch the file again"
             )

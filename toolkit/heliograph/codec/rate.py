@@ -36,6 +36,8 @@ class Rate:
         quality: 0 (smallest) to 100 (finest), in eighths; 50 if nothing is given.
         max_bytes: of the whole stream, a whole number of at least 1, or a text for `byte_count`.
         bpp: bits per pixel of the whole stream, above 0.
+        keep_scale: whether the picture is coded at its own size whatever the budget; else it is made smaller where
+            that is better.
 
     Raises:
         RateError: more than one is given, or a value is none or out of range; it is a ValueError too.
@@ -44,6 +46,7 @@ class Rate:
     quality: float | None = None
     max_bytes: int | str | None = None
     bpp: float | None = None
+    keep_scale: bool = False
 
     def __post_init__(self) -> None:
         values = {"quality": self.quality, "max_bytes": self.max_bytes, "bpp": self.bpp}

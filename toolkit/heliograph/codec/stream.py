@@ -54,8 +54,10 @@ class Decoded:
     """The integers of a picture.
 
     Attributes:
+        width, height: of the picture, whatever its scale.
         values: int16 [h, w, C] in 1/16 latent unit, in the encoder's channel order.
         reference: what its stream refers to, or None.
+        scale: what was coded is smaller than the picture, see `tiles.scaled`.
     """
 
     codec: Codec
@@ -65,6 +67,7 @@ class Decoded:
     values: Values
     loss: Loss = Loss(0)
     reference: container.Referred | None = None
+    scale: int = 0
 
     @property
     def quality(self) -> float:
@@ -72,14 +75,19 @@ class Decoded:
         return max(0.0, levels.to_quality(self.level))
 
     @property
+    def coded_size(self) -> tuple[int, int]:
+        """Width and height of what was coded, in pixels, which decoders then enlarge."""
+        return tiles.scaled(self.width, self.scale), tiles.scaled(self.height, self.scale)
+
+    @property
     def picture_id(self) -> bytes:
         """The 8 bytes that name the picture's values."""
-        return picture_id(self.codec.id, self.width, self.height, self.values)
+        return picture_id(self.codec.id, self.width, self.height, self.values, self.scale)
 
     def as_reference(self) -> ReferencePicture:
         """Return the picture for others to refer to."""
         depth = self.reference.depth if self.reference else 0
-        return ReferencePicture(self.picture_id, self.values, self.level, depth)
+        return ReferencePicture(self.picture_id, self.values, self.level, depth, self.scale)
 
 
 def decode_stream(
@@ -136,6 +144,7 @@ def decode_stream(
                     columns.stop - columns.start,
                     header.level,
                     merged=header.parts == 1,
+                    short=header.is_short,
                     cut=cut,
                     reference=reference,
                 )
@@ -149,7 +158,8 @@ def decode_stream(
             lost.add(number)
     values = _join(header, pieces, lost, codec, there)
     loss = replace(loss, concealed=len(lost), slices=len(pieces), from_reference=there is not None)
-    return Decoded(codec, header.width, header.height, header.level, values, loss, header.reference)
+    size = header.width, header.height
+    return Decoded(codec, *size, header.level, values, loss, header.reference, header.scale)
 
 
 def _before(stream: container.Stream, codec: Codec | None) -> Mapping[bytes, Values]:
@@ -180,11 +190,11 @@ def _find(
     values = find(referred.picture_id)
     if values is None:
         raise ReferenceMissing(referred.picture_id, referred.depth)
-    shape = (*tiles.latent_shape(header.width, header.height), model.channels)
+    shape = (*header.latent_shape, model.channels)
     # Whatever a caller has under this name, nothing but the right picture may be decoded from.
     if (
         values.shape != shape
-        or picture_id(codec.id, header.width, header.height, values) != referred.picture_id
+        or picture_id(codec.id, header.width, header.height, values, header.scale) != referred.picture_id
     ):
         raise ReferenceMissing(referred.picture_id, referred.depth)
     return np.asarray(values[..., model.order], np.int16)
@@ -204,10 +214,8 @@ def _join(
     model = codec.coder.model
     if len(pieces) == 1 and pieces[0] is not None:
         return model.restore_order(pieces[0].values)
-    if there is None:
-        values = np.zeros((*tiles.latent_shape(header.width, header.height), model.channels), np.int16)
-    else:
-        values = there.copy()
+    shape = (*header.latent_shape, model.channels)
+    values = np.zeros(shape, np.int16) if there is None else there.copy()
     unknown = np.zeros(values.shape[:2], bool)
     for number, (place, piece) in enumerate(zip(header.slices, pieces, strict=True)):
         unknown[place] = number in lost

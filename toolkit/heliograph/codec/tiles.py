@@ -25,6 +25,12 @@ def check_size(width: int, height: int) -> None:
         )
 
 
+def scaled(side: int, scale: int) -> int:
+    """Return the pixels of a side as it is coded at a scale: divided by 1, 1.5, 2, 3, 4, 6 and so on, rounded up."""
+    halves = (2 + (scale & 1)) << (scale >> 1)
+    return -(-2 * side // halves)
+
+
 def latent_shape(width: int, height: int) -> tuple[int, int]:
     """Return (rows, columns) of the latent map of a picture."""
     return -(-height // STRIDE), -(-width // STRIDE)

@@ -24,17 +24,19 @@ class ReferencePicture:
         values: int16 [h, w, C] in the encoder's channel order.
         level: 0 to 1023.
         depth: how many pictures it builds on itself; 0 for a picture alone.
+        scale: at which it was coded, see `tiles.scaled`; what refers to it has the same.
     """
 
     picture_id: bytes
     values: Values = field(repr=False)
     level: int
     depth: int
+    scale: int = 0
 
 
-def picture_id(codec_id: bytes, width: int, height: int, values: Values) -> bytes:
+def picture_id(codec_id: bytes, width: int, height: int, values: Values, scale: int = 0) -> bytes:
     """Return the 8 bytes that name the values of a picture, int16 [h, w, C] in the encoder's channel order."""
-    digest = hashlib.sha256(codec_id + struct.pack("<II", width, height))
+    digest = hashlib.sha256(codec_id + struct.pack("<IHH", width, height, scale))
     digest.update(np.ascontiguousarray(values, "<i2").data)
     return digest.digest()[:ID_BYTES]
 

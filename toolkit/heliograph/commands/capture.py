@@ -292,5 +292,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     options["quality"] = None if rate.quality is None else f"{rate.quality:g}"
     options |= {"max-bytes": rate.max_bytes, "bpp": rate.bpp}
     # One word each: a value may itself begin with a dash.
-    flags = [f"--{name}" for name in ("fast", "no-memory") if vars(arguments)[name.replace("-", "_")]]
+    flags = [
+        f"--{name}" for name in ("fast", "keep-scale", "no-memory") if vars(arguments)[name.replace("-", "_")]
+    ]
     return [NAME, *flags, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

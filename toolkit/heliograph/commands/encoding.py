@@ -53,6 +53,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     exclusive.add_argument("--bpp", type=bits_per_pixel, metavar="X", help="the same with X bits per pixel")
     parser.add_argument(
+        "--keep-scale",
+        action="store_true",
+        help="keep the picture's own size for a budget, where a smaller one, enlarged again, would look better",
+    )
+    parser.add_argument(
         "--slices",
         type=int,
         choices=range(65),
@@ -121,4 +126,4 @@ def make_encoder(arguments: argparse.Namespace, *, layered: bool = False) -> Enc
 
 def rate(arguments: argparse.Namespace) -> Rate:
     """Return the rate that was asked for."""
-    return Rate(quality=arguments.quality, max_bytes=arguments.max_bytes, bpp=arguments.bpp)
+    return Rate(arguments.quality, arguments.max_bytes, arguments.bpp, keep_scale=arguments.keep_scale)

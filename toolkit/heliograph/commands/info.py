@@ -54,12 +54,16 @@ def _stream(path: Path) -> Described:
         if told.reference
         else ""
     )
+    is_scaled = (told.coded_width, told.coded_height) != (told.width, told.height)
+    coded = f", coded at {told.coded_width}x{told.coded_height}" if is_scaled else ""
     values: dict[str, object] = {
         "stream": str(path),
         "codec": told.codec,
         "codec_id": told.codec_id,
         "width": told.width,
         "height": told.height,
+        "coded_width": told.coded_width,
+        "coded_height": told.coded_height,
         "quality": told.quality,
         "layers": told.layers,
         "slices": told.slices,
@@ -74,7 +78,7 @@ def _stream(path: Path) -> Described:
     return values, [
         ("stream", str(path)),
         ("codec", f"{told.codec_id} ({told.codec or 'not among the shipped ones'})"),
-        ("picture", f"{told.width}x{told.height}"),
+        ("picture", f"{told.width}x{told.height}{coded}"),
         ("quality", f"{told.quality:g}"),
         ("segments", f"{len(stream.segments)} in {told.slices} slices"),
         *([("reference", reference)] if told.reference else []),

@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
         told.append(f"{'PSNR':16} {values['psnr']:.2f} dB")
     pictures: dict[str, Callable[[], npt.NDArray[np.uint8]]] = {
         "picture": lambda: shown,
-        "bits": lambda: maps.bit_map(bits, decoded.width, decoded.height),
+        "bits": lambda: maps.bit_map(bits, *decoded.coded_size),
         "channels": lambda: maps.montage(decoded),
         "layers": lambda: maps.side_by_side(steps),
         "error": lambda: maps.error_map(original, shown),

@@ -129,7 +129,7 @@ class PacketEncoder:
     def encode(self, task: Task) -> tuple[Task, batch.Result]:
         """Write a picture's packets; return where they are and what they hold."""
         began = time.perf_counter()
-        packer = self._encoder.packer(load_srgb(Path(task.source)))
+        packer = self._encoder.packer(load_srgb(Path(task.source)), whole=True)
         stream, plan, each = fit(
             lambda most: packer.pack(Rate(max_bytes=most)).data,
             self._encoder.codec,

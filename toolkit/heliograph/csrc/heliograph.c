@@ -1052,6 +1052,24 @@ static void put_pass(const context *c, uint32_t number, uint32_t lanes, writer *
     }
 }
 
+/* Write the payload of the short form, all passes to `last` - 1: the state in as few bytes as it needs, then the words. */
+static hg_status put_short(const context *c, uint32_t last, uint8_t *out, size_t capacity, size_t *length) {
+    size_t body, size = 1, i;
+    writer w;
+    w.low = out;
+    w.top = out + capacity;
+    w.state[0] = 1;
+    for (i = last; i-- > 0;) put_pass(c, (uint32_t)i, 1, &w);
+    if (w.low > w.top) return HG_NO_SPACE;
+    body = (size_t)(out + capacity - w.top);
+    while (size < 4 && w.state[0] >> 8 * size) size++;
+    if (body + size > capacity) return HG_NO_SPACE;
+    memmove(out + size, w.top, body);
+    for (i = 0; i < size; i++) out[i] = (uint8_t)(w.state[0] >> 8 * i);
+    *length = body + size;
+    return HG_OK;
+}
+
 /* Write a segment of the passes first to last - 1, of so many bits. */
 static hg_status put_segment(const context *c, uint32_t first, uint32_t last, uint64_t bits, uint8_t *out,
                              size_t capacity, size_t *length) {
@@ -1079,15 +1097,15 @@ static hg_status put_segment(const context *c, uint32_t first, uint32_t last, ui
 }
 
 hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
-                    uint32_t rounding, uint32_t strength, uint32_t merge_below, const hg_reference *reference,
-                    void *workspace, size_t workspace_size, int16_t *values, uint8_t *out, size_t capacity,
-                    hg_coded *coded) {
+                    uint32_t rounding, uint32_t strength, uint32_t merge_below, uint32_t short_below,
+                    const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
+                    uint8_t *out, size_t capacity, hg_coded *coded) {
     context c;
     choice how;
     uint64_t total = 0;
     uint32_t layer, first = 0, last = 0, ch;
     hg_status status;
-    if (rounding > 128 || strength > HG_MAX_STRENGTH) return HG_BAD_ARGUMENT;
+    if (rounding > 128 || strength > HG_MAX_STRENGTH || short_below > HG_MAX_SHORT / 2) return HG_BAD_ARGUMENT;
     status = begin(&c, m, rows, columns, level, reference, HG_ENCODE, workspace, workspace_size);
     if (status != HG_OK) return status;
     how.latents = latents;
@@ -1099,8 +1117,13 @@ hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uin
     }
     code_all(&c, &how, values, coded->bits);
     for (layer = 0; layer < m->layers; layer++) total += coded->bits[layer];
-    coded->segments = total >> 13 < merge_below ? 1 : m->layers;
+    coded->is_short = total >> 13 < short_below && rows * columns <= HG_MAX_SHORT_POSITIONS;
+    coded->segments = coded->is_short || total >> 13 < merge_below ? 1 : m->layers;
     memset(coded->length, 0, sizeof coded->length);
+    if (coded->is_short && out) {
+        for (layer = 0; layer < m->layers; layer++) last += passes_of(layer);
+        return c.residuals[last] ? put_short(&c, last, out, capacity, coded->length) : HG_OK;
+    }
     for (layer = 0; layer < m->layers && out; layer++) {
         size_t *length = &coded->length[coded->segments == 1 ? 0 : layer];
         last += passes_of(layer);
@@ -1119,6 +1142,7 @@ hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uin
 typedef struct {
     uint32_t state[MAX_LANES];
     uint32_t lanes, lane; /* how many, and the next symbol's */
+    uint32_t start;       /* the state that the encoder began with, where all must end */
     const uint8_t *at, *end;
     hg_status status;
 } word_reader;
@@ -1141,6 +1165,7 @@ static void open_words(word_reader *r, const uint8_t *data, size_t length) {
     uint32_t i;
     r->status = HG_OK;
     r->lanes = 1;
+    r->start = LOWER;
     if (data[0] > 6) {
         r->status = HG_CORRUPT;
         return;
@@ -1158,10 +1183,22 @@ static void open_words(word_reader *r, const uint8_t *data, size_t length) {
     r->end = data + length;
 }
 
+/* Begin to read a payload of the short form, of a byte at least. */
+static void open_short(word_reader *r, const uint8_t *data, size_t length) {
+    size_t size = length <= 4 ? length : 4 - length % 2, i;
+    r->lanes = 1;
+    r->start = 1;
+    r->state[0] = 0;
+    for (i = 0; i < size; i++) r->state[0] |= (uint32_t)data[i] << 8 * i;
+    r->status = data[size - 1] ? HG_OK : HG_CORRUPT; /* only the fewest bytes are legal */
+    r->at = data + size;
+    r->end = data + length;
+}
+
 static void refill(word_reader *r, uint32_t lane) {
     if (r->state[lane] >= LOWER) return;
     if (r->end - r->at < 2) {
-        r->status = HG_CUT;
+        if (r->start == LOWER) r->status = HG_CUT; /* in the short form the last symbols need no more words */
         return;
     }
     r->state[lane] = r->state[lane] << 16 | rd16(r->at);
@@ -1309,27 +1346,28 @@ static void get_pass(place *p, context *c, uint32_t layer, uint32_t pass, word_r
 }
 
 hg_status hg_decode(const hg_model *m, const uint8_t *const *segment, const size_t *length, uint32_t segments,
-                    int cut, uint32_t rows, uint32_t columns, uint32_t level, int merged,
+                    int cut, uint32_t rows, uint32_t columns, uint32_t level, hg_form form,
                     const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
                     uint64_t done[HG_MAX_LAYERS]) {
     context c;
     place p;
     word_reader r;
-    uint32_t layer, pass, i, all = merged ? 1u : m->layers;
+    uint32_t layer, pass, i, all = form == HG_LAYERED ? m->layers : 1u;
     hg_status status = begin(&c, m, rows, columns, level, reference, HG_DECODE, workspace, workspace_size);
     if (status != HG_OK) return status;
     if (segments > all) return HG_BAD_ARGUMENT;
+    if (form == HG_SHORT && (segments != 1 || cut || rows * columns > HG_MAX_SHORT_POSITIONS)) return HG_BAD_ARGUMENT;
     fill_hints(&c);
     memset(&r, 0, sizeof r);
     for (layer = 0; layer < m->layers; layer++) done[layer] = 0;
     for (i = 0; i < all; i++) {
         int is_missing = i >= segments, is_empty = !is_missing && length[i] == 0;
         int tolerant = is_missing || (cut && i + 1 == segments);
-        uint32_t stop = merged ? m->layers : i + 1;
+        uint32_t stop = form == HG_LAYERED ? i + 1 : m->layers;
         r.status = is_missing ? HG_CUT : HG_OK;
-        if (!is_missing && !is_empty) open_words(&r, segment[i], length[i]);
+        if (!is_missing && !is_empty) (form == HG_SHORT ? open_short : open_words)(&r, segment[i], length[i]);
         if (r.status == HG_CORRUPT) return HG_CORRUPT;
-        for (layer = merged ? 0 : i; layer < stop; layer++)
+        for (layer = form == HG_LAYERED ? i : 0; layer < stop; layer++)
             for (pass = 0; pass < passes_of(layer); pass++) {
                 get_pass(&p, &c, layer, pass, &r, is_empty, tolerant, values, &done[layer]);
                 if (r.status != HG_OK && !(tolerant && r.status == HG_CUT)) return r.status;
@@ -1337,7 +1375,7 @@ hg_status hg_decode(const hg_model *m, const uint8_t *const *segment, const size
         if (is_empty || r.status == HG_CUT) continue;
         if (r.at != r.end) return HG_CORRUPT;
         for (pass = 0; pass < r.lanes; pass++)
-            if (r.state[pass] != LOWER) return HG_CORRUPT;
+            if (r.state[pass] != r.start) return HG_CORRUPT;
     }
     return HG_OK;
 }
@@ -1379,9 +1417,18 @@ hg_status hg_next_length(const uint8_t *data, size_t size, size_t *at, uint32_t 
     return HG_CORRUPT;
 }
 
-/* Slices and segments of a header whose size, side and parts are known. */
+uint32_t hg_scaled(uint32_t side, uint32_t scale) {
+    uint32_t halves = (2 + (scale & 1)) << (scale >> 1);
+    return (uint32_t)((2 * (uint64_t)side + halves - 1) / halves);
+}
+
+/* Slices and segments of a header whose size, scale, side and parts are known. */
 static void count_segments(hg_header *h) {
-    uint32_t rows = (h->height + 15) / 16, columns = (h->width + 15) / 16;
+    uint32_t rows, columns;
+    h->coded_width = hg_scaled(h->width, h->scale);
+    h->coded_height = hg_scaled(h->height, h->scale);
+    rows = (h->coded_height + 15) / 16;
+    columns = (h->coded_width + 15) / 16;
     h->down = h->side ? (rows + h->side - 1) / h->side : 1;
     h->across = h->side ? (columns + h->side - 1) / h->side : 1;
     h->segments = h->down * h->across * h->parts;
@@ -1390,6 +1437,12 @@ static void count_segments(hg_header *h) {
 static int size_fits(const hg_header *h) {
     return h->width >= 1 && h->height >= 1 && h->width <= MAX_SIDE && h->height <= MAX_SIDE &&
            h->width <= MAX_PIXELS / h->height;
+}
+
+/* Whether a header of the short form says what it may, its segments counted. */
+static int short_fits(const hg_header *h, uint32_t length) {
+    uint32_t positions = ((h->coded_height + 15) / 16) * ((h->coded_width + 15) / 16);
+    return h->parts == 1 && h->side == 0 && length <= HG_MAX_SHORT && positions <= HG_MAX_SHORT_POSITIONS;
 }
 
 static int reference_fits(const hg_header *h) {
@@ -1411,15 +1464,22 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
     int fits;
     if (!size_fits(h) || h->level >= HG_LEVELS || h->parts < 1 || h->parts > HG_MAX_LAYERS || h->side > HG_MAX_SLICE)
         return HG_BAD_ARGUMENT;
+    if (h->scale > HG_MAX_SCALE || h->is_short > 1) return HG_BAD_ARGUMENT;
     if (h->referring > 1 || (h->referring && !reference_fits(h))) return HG_BAD_ARGUMENT;
     count_segments(h);
+    if (h->is_short && !short_fits(h, length[0])) return HG_BAD_ARGUMENT;
     if (capacity < at) return HG_NO_SPACE;
-    bits = h->level | (h->parts - 1) << 10 | (h->side ? 1u << 13 : 0u) | h->referring << 14;
-    memcpy(out, "HLO\2", 4);
+    bits = h->level;
+    if (h->is_short)
+        bits |= h->scale << 10 | h->referring << 15;
+    else
+        bits |= (h->parts - 1) << 10 | (h->side ? 1u << 13 : 0u) | h->referring << 14 | (h->scale ? 1u << 15 : 0u);
+    memcpy(out, h->is_short ? "HLO\x82" : "HLO\2", 4);
     memcpy(out + 4, h->codec, 8);
     out[12] = (uint8_t)bits;
     out[13] = (uint8_t)(bits >> 8);
     fits = put_number(out, capacity, &at, h->width) && put_number(out, capacity, &at, h->height);
+    if (h->scale && !h->is_short) fits = fits && put_number(out, capacity, &at, h->scale);
     if (h->side) fits = fits && put_number(out, capacity, &at, h->side);
     if (h->referring) {
         if (!fits || capacity - at < 10) return HG_NO_SPACE;
@@ -1434,10 +1494,48 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
         if (length[i] >= 1u << 28) return HG_BAD_ARGUMENT;
         fits = put_number(out, capacity, &at, length[i]);
     }
-    if (!fits || capacity - at < 4) return HG_NO_SPACE;
+    if (!fits || (!h->is_short && capacity - at < 4)) return HG_NO_SPACE;
     h->crc = hg_crc32c(0, out, at);
-    wr32(out + at, h->crc);
-    h->size = at + 4;
+    if (!h->is_short) wr32(out + at, h->crc);
+    h->size = h->is_short ? at : at + 4;
+    return HG_OK;
+}
+
+/* The rest of a header of the short form, from its length on: the CRC is of all bytes. */
+static hg_status parse_short(hg_header *h, const uint8_t *data, size_t size) {
+    size_t at = h->lengths_at;
+    uint32_t length;
+    hg_status status = hg_next_length(data, size, &at, &length);
+    if (status != HG_OK) return status;
+    if (!short_fits(h, length)) return HG_CORRUPT;
+    if (size - at < (size_t)length + 4) return HG_CUT;
+    h->size = at;
+    h->crc = hg_crc32c(0, data, at);
+    return hg_crc32c(h->crc, data + at, length) == rd32(data + at + length) ? HG_OK : HG_CORRUPT;
+}
+
+/* The numbers of a header between its bits and its lengths. */
+static hg_status parse_numbers(hg_header *h, const uint8_t *data, size_t size, size_t *at, int scaled, int sliced) {
+    hg_status status;
+    if ((status = hg_next_length(data, size, at, &h->width)) != HG_OK) return status;
+    if ((status = hg_next_length(data, size, at, &h->height)) != HG_OK) return status;
+    if (!size_fits(h)) return HG_CORRUPT;
+    if (scaled) {
+        if ((status = hg_next_length(data, size, at, &h->scale)) != HG_OK) return status;
+        if (h->scale < 1 || h->scale > HG_MAX_SCALE) return HG_CORRUPT;
+    }
+    if (sliced) {
+        if ((status = hg_next_length(data, size, at, &h->side)) != HG_OK) return status;
+        if (h->side < 1 || h->side > HG_MAX_SLICE) return HG_CORRUPT;
+    }
+    if (h->referring) {
+        if (size - *at < 10) return HG_CUT;
+        memcpy(h->reference, data + *at, 8);
+        h->reference_level = rd16(data + *at + 8) & 1023;
+        h->depth = rd16(data + *at + 8) >> 10;
+        if (!reference_fits(h)) return HG_CORRUPT;
+        *at += 10;
+    }
     return HG_OK;
 }
 
@@ -1448,31 +1546,26 @@ hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
     memset(h, 0, sizeof *h);
     if (size < 4) return HG_CUT;
     if (memcmp(data, "HLO", 3) != 0) return HG_CORRUPT;
-    if (data[3] != 2) return HG_BAD_VERSION;
+    if ((data[3] & 127) != 2) return HG_BAD_VERSION;
     if (size < 14) return HG_CUT;
     memcpy(h->codec, data + 4, 8);
     bits = rd16(data + 12);
-    if (bits >> 15) return HG_CORRUPT;
+    h->is_short = data[3] >> 7;
     h->level = bits & 1023;
-    h->parts = (bits >> 10 & 7) + 1;
-    if ((status = hg_next_length(data, size, &at, &h->width)) != HG_OK) return status;
-    if ((status = hg_next_length(data, size, &at, &h->height)) != HG_OK) return status;
-    if (!size_fits(h)) return HG_CORRUPT;
-    if (bits >> 13 & 1) {
-        if ((status = hg_next_length(data, size, &at, &h->side)) != HG_OK) return status;
-        if (h->side < 1 || h->side > HG_MAX_SLICE) return HG_CORRUPT;
+    if (h->is_short) {
+        h->parts = 1;
+        h->scale = bits >> 10 & 31;
+        h->referring = bits >> 15;
+        status = parse_numbers(h, data, size, &at, 0, 0);
+    } else {
+        h->parts = (bits >> 10 & 7) + 1;
+        h->referring = bits >> 14 & 1;
+        status = parse_numbers(h, data, size, &at, bits >> 15 & 1, bits >> 13 & 1);
     }
-    h->referring = bits >> 14 & 1;
-    if (h->referring) {
-        if (size - at < 10) return HG_CUT;
-        memcpy(h->reference, data + at, 8);
-        h->reference_level = rd16(data + at + 8) & 1023;
-        h->depth = rd16(data + at + 8) >> 10;
-        if (!reference_fits(h)) return HG_CORRUPT;
-        at += 10;
-    }
+    if (status != HG_OK) return status;
     count_segments(h);
     h->lengths_at = at;
+    if (h->is_short) return parse_short(h, data, size);
     if (size - at < h->segments) return HG_CUT; /* every length takes a byte at least */
     for (i = 0; i < h->segments; i++)
         if ((status = hg_next_length(data, size, &at, &length)) != HG_OK) return status;

@@ -27,6 +27,9 @@ enum {
     HG_MAX_SLICE = 4096,    /* positions on a side */
     HG_MAX_STRENGTH = 1024, /* of rate-distortion optimised quantisation */
     HG_MAX_DEPTH = 63,      /* of references that refer to references */
+    HG_MAX_SCALE = 31,
+    HG_MAX_SHORT = 16383,   /* bytes of the short form's payload */
+    HG_MAX_SHORT_POSITIONS = 4096,
     HG_STEP_ROWS = 26,      /* of the tables of steps: every fourth quality */
     HG_LEVELS = 1024,
     HG_LEVEL_0 = 223
@@ -78,6 +81,9 @@ typedef struct {
 
 typedef enum { HG_ENCODE = 0, HG_DECODE = 1 } hg_task;
 
+/* What a slice's segments are: one of each layer, one of all layers, or the payload of the short form. */
+typedef enum { HG_LAYERED = 0, HG_MERGED = 1, HG_SHORT = 2 } hg_form;
+
 /* Check an entropy file and open it. */
 hg_status hg_open(hg_model *model, const uint8_t *data, size_t size);
 
@@ -96,6 +102,7 @@ size_t hg_workspace(const hg_model *model, uint32_t rows, uint32_t columns, hg_t
  * tables estimate them. */
 typedef struct {
     uint32_t segments;
+    uint32_t is_short; /* 1 for the payload of the short form, one segment of all layers; else 0 */
     size_t length[HG_MAX_LAYERS];
     uint64_t bits[HG_MAX_LAYERS];
 } hg_coded;
@@ -105,20 +112,22 @@ typedef struct {
  * `strength` 0 to HG_MAX_STRENGTH: rate-distortion optimised quantisation, where an error of one step, squared, counts as so
  * many bits. A residual moves by one towards zero, or all of a group to zero, where that saves more bits. 0: none.
  * `merge_below`: one segment of all layers where they are estimated to take fewer bytes; else one for each layer.
+ * `short_below`: the payload of the short form where they are estimated to take fewer bytes, of at most
+ * HG_MAX_SHORT_POSITIONS; at most HG_MAX_SHORT / 2.
  * `reference`, or NULL; it needs a model of two sets.
  * `values` gets int16 [rows][columns][C] in coding order, what a decoder will know, and must be filled with zeros; or NULL.
  * `out` gets the segments; NULL only estimates: lengths are 0 then. */
 hg_status hg_encode(const hg_model *model, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
-                    uint32_t rounding, uint32_t strength, uint32_t merge_below, const hg_reference *reference,
-                    void *workspace, size_t workspace_size, int16_t *values, uint8_t *out, size_t capacity,
-                    hg_coded *coded);
+                    uint32_t rounding, uint32_t strength, uint32_t merge_below, uint32_t short_below,
+                    const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
+                    uint8_t *out, size_t capacity, hg_coded *coded);
 
 /* Decode a slice. `segment[i]` and `length[i]`: the segments in order, `segments` of them; a length of 0 says that all is
  * zero. `cut`: the last one may end early. What that loses, and layers whose segments are not given, have the values of the
- * reference, without one what neighbours foretell. `done[i]` gives how many flags and residuals of layer i were decoded.
+ * reference, without one what neighbours foretell. The short form is whole: one segment, not `cut`. `done[i]` gives how many flags and residuals of layer i were decoded.
  * `values` int16 [rows][columns][C] in coding order must be filled with zeros. */
 hg_status hg_decode(const hg_model *model, const uint8_t *const *segment, const size_t *length, uint32_t segments,
-                    int cut, uint32_t rows, uint32_t columns, uint32_t level, int merged,
+                    int cut, uint32_t rows, uint32_t columns, uint32_t level, hg_form form,
                     const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
                     uint64_t done[HG_MAX_LAYERS]);
 
@@ -126,26 +135,34 @@ hg_status hg_decode(const hg_model *model, const uint8_t *const *segment, const 
 typedef struct {
     uint8_t codec[8];
     uint32_t width, height, level;
+    uint32_t scale;        /* 0 to HG_MAX_SCALE: what is coded is smaller, see hg_scaled */
+    uint32_t is_short;     /* 1 for the short form */
     uint32_t parts;        /* segments of a slice: 1, or the codec's layers */
     uint32_t side;         /* of a slice in latents, 0 for one slice */
     uint32_t referring;    /* 1 if it refers to another picture, whose id, level and depth follow; else 0 */
     uint8_t reference[8];
     uint32_t reference_level, depth;
+    uint32_t coded_width, coded_height; /* of what is coded, in pixels */
     uint32_t across, down; /* slices */
     uint32_t segments;     /* across * down * parts */
-    size_t size;           /* bytes of the header, its CRC included */
+    size_t size;           /* bytes before the first payload */
     size_t lengths_at;     /* where the segment lengths begin */
-    uint32_t crc;
+    uint32_t crc;          /* of the header; the short form's goes on over the payload */
 } hg_header;
+
+/* Pixels of a side as it is coded at a scale: divided by 1, 1.5, 2, 3, 4, 6 and so on, rounded up. */
+uint32_t hg_scaled(uint32_t side, uint32_t scale);
 
 uint32_t hg_crc32c(uint32_t crc, const uint8_t *data, size_t size);
 
-/* Parse and check a header, segment lengths included. HG_CUT when `size` ends within it. */
+/* Parse and check a header, segment lengths included. HG_CUT when `size` ends within it. The short form has one CRC,
+ * behind its payload: it is parsed when all of it is there, and is good then. */
 hg_status hg_parse(hg_header *header, const uint8_t *data, size_t size);
 
 /* Write a header and its segment lengths, layer by layer and in each slice by slice. The caller fills in codec, width,
- * height, level, parts, side and the reference; the rest of `header` is filled in as hg_parse does. HG_BAD_ARGUMENT: a field or a length is out of
- * range. */
+ * height, level, scale, is_short, parts, side and the reference; the rest of `header` is filled in as hg_parse does.
+ * HG_BAD_ARGUMENT: a field or a length is out of range. The short form goes on with the payload and
+ * hg_crc32c(header->crc, payload, length). */
 hg_status hg_write_header(hg_header *header, const uint32_t *length, uint8_t *out, size_t capacity);
 
 /* The next segment length; `at` moves on. Call header.segments times, starting at lengths_at. */

@@ -102,7 +102,7 @@ static hg_camera_status code_strip(job *j, uint32_t top) {
         hg_status status;
         memset(j->work, 0, j->work_size);
         status = hg_encode(&j->state->model, latents, rows, columns, j->header.level, codec->rounding, codec->strength,
-                           j->camera->layered ? 0 : UINT32_MAX, NULL, j->work, j->work_size, NULL,
+                           j->camera->layered ? 0 : UINT32_MAX, 0, NULL, j->work, j->work_size, NULL,
                            j->fits ? j->store + j->used : NULL, j->capacity - j->used, &coded);
         if (status != HG_OK && status != HG_NO_SPACE) return HG_CAMERA_BAD_SIZE;
         if (status == HG_NO_SPACE) j->fits = 0;

@@ -7,6 +7,7 @@
 
 #include "erasure.h"
 #include "heliograph.h"
+#include "resize.h"
 
 #define CAPSULE "heliograph._core.model"
 
@@ -115,7 +116,7 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     const hg_model *m;
     const char *latents;
     Py_ssize_t size;
-    unsigned int rows, columns, level, rounding, strength, merge_below, reference_level, i;
+    unsigned int rows, columns, level, rounding, strength, merge_below, short_below, reference_level, i;
     int only_estimate, referring;
     size_t need, count, capacity;
     uint8_t *memory, *at;
@@ -124,8 +125,8 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     hg_coded coded;
     hg_status status;
     (void)self;
-    if (!PyArg_ParseTuple(args, "Oy#IIIIIIOIp", &capsule, &latents, &size, &rows, &columns, &level, &rounding,
-                          &strength, &merge_below, &object, &reference_level, &only_estimate))
+    if (!PyArg_ParseTuple(args, "Oy#IIIIIIIOIp", &capsule, &latents, &size, &rows, &columns, &level, &rounding,
+                          &strength, &merge_below, &short_below, &object, &reference_level, &only_estimate))
         return NULL;
     if ((m = model_of(capsule)) == NULL) return NULL;
     count = (size_t)rows * columns * m->channels;
@@ -136,7 +137,7 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     if (memory == NULL) return NULL;
     at = (uint8_t *)values + 2 * count;
     Py_BEGIN_ALLOW_THREADS
-    status = hg_encode(m, (const int8_t *)latents, rows, columns, level, rounding, strength, merge_below,
+    status = hg_encode(m, (const int8_t *)latents, rows, columns, level, rounding, strength, merge_below, short_below,
                        referring ? &reference : NULL, memory, need, values, only_estimate ? NULL : at, capacity,
                        &coded);
     Py_END_ALLOW_THREADS
@@ -159,14 +160,14 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
         Py_XDECREF(bits);
         return NULL;
     }
-    return Py_BuildValue("(NNN)", segments, result, bits);
+    return Py_BuildValue("(NNNN)", segments, result, bits, PyBool_FromLong((long)coded.is_short));
 }
 
 static PyObject *core_decode(PyObject *self, PyObject *args) {
     PyObject *capsule, *list, *object, *result, *counts;
     const hg_model *m;
     unsigned int rows, columns, level, reference_level;
-    int merged, cut, referring;
+    int form, cut, referring;
     Py_ssize_t segments, j;
     size_t need, size, length[HG_MAX_LAYERS];
     const uint8_t *segment[HG_MAX_LAYERS];
@@ -176,12 +177,12 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
     hg_reference reference;
     hg_status status;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OO!pIIIpOI", &capsule, &PyTuple_Type, &list, &cut, &rows, &columns, &level, &merged,
+    if (!PyArg_ParseTuple(args, "OO!pIIIiOI", &capsule, &PyTuple_Type, &list, &cut, &rows, &columns, &level, &form,
                           &object, &reference_level))
         return NULL;
     if ((m = model_of(capsule)) == NULL) return NULL;
     segments = PyTuple_Size(list);
-    if (segments > HG_MAX_LAYERS || !is_slice(rows, columns)) return fail(HG_BAD_ARGUMENT);
+    if (segments > HG_MAX_LAYERS || form < HG_LAYERED || form > HG_SHORT || !is_slice(rows, columns)) return fail(HG_BAD_ARGUMENT);
     for (j = 0; j < segments; j++) {
         char *data;
         Py_ssize_t bytes;
@@ -194,7 +195,7 @@ static PyObject *core_decode(PyObject *self, PyObject *args) {
     memory = prepare(m, rows, columns, HG_DECODE, referring, 0, &need, &values);
     if (memory == NULL) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    status = hg_decode(m, segment, length, (uint32_t)segments, cut, rows, columns, level, merged,
+    status = hg_decode(m, segment, length, (uint32_t)segments, cut, rows, columns, level, (hg_form)form,
                        referring ? &reference : NULL, memory, need, values, done);
     Py_END_ALLOW_THREADS
     if (status != HG_OK) {
@@ -233,10 +234,10 @@ static PyObject *core_parse(PyObject *self, PyObject *args) {
         Py_XDECREF(item);
     }
     if (lengths == NULL) return NULL;
-    return Py_BuildValue("(y#IIIIIInINy#II)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
+    return Py_BuildValue("(y#IIIIIInINy#IIIi)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
                          h.level, h.parts, h.side, h.across * h.down, (Py_ssize_t)h.size, h.crc, lengths,
                          (const char *)h.reference, (Py_ssize_t)(h.referring ? sizeof h.reference : 0),
-                         h.reference_level, h.depth);
+                         h.reference_level, h.depth, h.scale, (int)h.is_short);
 }
 
 static PyObject *core_segment_crc(PyObject *self, PyObject *args) {
@@ -276,20 +277,49 @@ static PyObject *core_rebuild(PyObject *self, PyObject *args) {
     return result;
 }
 
+static PyObject *core_shrink(PyObject *self, PyObject *args) {
+    const char *data;
+    Py_ssize_t bytes;
+    unsigned int width, height, small_width, small_height, y;
+    size_t size, out;
+    uint8_t *memory, *at;
+    hg_resize r;
+    PyObject *result;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "y#IIII", &data, &bytes, &width, &height, &small_width, &small_height)) return NULL;
+    size = hg_resize_workspace(width, height, small_width, small_height);
+    if (size == 0 || (size_t)bytes != 3 * (size_t)width * height) return fail(HG_BAD_ARGUMENT);
+    out = 3 * (size_t)small_width * small_height;
+    memory = (uint8_t *)malloc(size + out);
+    if (memory == NULL) return PyErr_NoMemory();
+    at = memory + size;
+    Py_BEGIN_ALLOW_THREADS
+    hg_resize_begin(&r, width, height, small_width, small_height, memory, size);
+    for (y = 0; y < height; y++) {
+        hg_resize_take(&r, (const uint8_t *)data + 3 * (size_t)y * width);
+        while (hg_resize_give(&r, at)) at += 3 * (size_t)small_width;
+    }
+    Py_END_ALLOW_THREADS
+    result = PyBytes_FromStringAndSize((const char *)memory + size, (Py_ssize_t)out);
+    free(memory);
+    return result;
+}
+
 static PyMethodDef methods[] = {
     {"parse", core_parse, METH_VARARGS,
      "parse(data): codec id, width, height, level, parts, side, slices, size, CRC, lengths, reference's id (empty: none),\n"
-     "level and depth of a header."},
+     "level and depth, scale, whether it is short."},
     {"segment_crc", core_segment_crc, METH_VARARGS, "segment_crc(header_crc, number, payload)."},
     {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
     {"encode", core_encode, METH_VARARGS,
-     "encode(model, latents, rows, columns, level, rounding, strength, merge_below, reference or None, its level,\n"
-     "only_estimate): segments, values, bits of each layer."},
+     "encode(model, latents, rows, columns, level, rounding, strength, merge_below, short_below, reference or None,\n"
+     "its level, only_estimate): segments, values, bits of each layer, whether they are of the short form."},
     {"decode", core_decode, METH_VARARGS,
-     "decode(model, segments, cut, rows, columns, level, merged, reference or None, its level): values, and how many\n"
+     "decode(model, segments, cut, rows, columns, level, form, reference or None, its level): values, and how many\n"
      "flags and residuals of each layer were read."},
     {"rebuild", core_rebuild, METH_VARARGS,
      "rebuild(places, data, piece, wanted): the pieces at the wanted places, from those of `piece` bytes at `places`."},
+    {"shrink", core_shrink, METH_VARARGS, "shrink(pixels, width, height, small_width, small_height): pixels."},
     {NULL, NULL, 0, NULL}};
 
 static struct PyModuleDef definition = {
@@ -297,7 +327,7 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module && PyModule_AddIntConstant(module, "INTERFACE", 5) < 0) Py_CLEAR(module);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 6) < 0) Py_CLEAR(module);
     if (module == NULL) return NULL;
     corrupt_error = PyErr_NewException("heliograph._core.CorruptError", PyExc_ValueError, NULL);
     if (corrupt_error == NULL || PyModule_AddObjectRef(module, "CorruptError", corrupt_error) < 0) Py_CLEAR(module);

@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph import forks
-from heliograph.codec import levels, tiles
+from heliograph.codec import levels, resize, tiles
 from heliograph.codec.codec import Codec
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.memory import Memory
-from heliograph.codec.pack import STRENGTH, Packed, Packer
+from heliograph.codec.pack import Packed, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
 from heliograph.codec.values import ReferencePicture
 from heliograph.device.runtime import Model
+from heliograph.device.scaling import Scaling
 from heliograph.errors import CodecError, PictureError
 
 
@@ -112,16 +114,22 @@ class Encoder(LatentEncoder):
         self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory
         self._remembering = forks.Lock()
 
-    def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
-        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
-        return self._packers(picture, ())[0]
+    def packer(self, picture: npt.NDArray[np.uint8], *, whole: bool = False) -> Packer:
+        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate.
+
+        Args:
+            whole: no short form, see `Packer`.
+        """
+        return self._packers(picture, picture, (), 0, whole=whole)[0]
 
     def pack(
         self, picture: npt.NDArray[np.uint8], rate: Rate, candidates: Sequence[ReferencePicture] = ()
     ) -> Packed:
         """Return what a picture uint8 [H, W, 3] becomes, with the reference that makes it smallest, or none.
 
-        All are compared by their estimated bytes at one level: that of a quality, else of the first candidate.
+        For a quality, or a budget with `keep_scale`, all are compared by their estimated bytes at one level: the
+        quality's, else the first candidate's. Any other budget is spent at the scale, and with the reference of that
+        scale or none, that leave the least error.
 
         Args:
             candidates: pictures of its size that the other end has.
@@ -129,7 +137,12 @@ class Encoder(LatentEncoder):
         Raises:
             PictureError: see `encode`.
         """
-        alone, *others = packers = self._packers(picture, candidates)
+        height, width = picture.shape[:2]
+        budget = None if rate.keep_scale else rate.budget(width, height)
+        if budget is not None:
+            return self._within(picture, budget, candidates)
+        candidates = [one for one in candidates if one.scale == 0]
+        alone, *others = packers = self._packers(picture, picture, candidates, 0)
         if not others:
             return alone.pack(rate)
         level = candidates[0].level if rate.quality is None else levels.from_quality(rate.quality)
@@ -138,6 +151,21 @@ class Encoder(LatentEncoder):
             return best.pack(rate)
         except PictureError:  # a reference takes ten bytes of the header
             return alone.pack(rate)
+
+    def _within(
+        self, picture: npt.NDArray[np.uint8], budget: int, candidates: Sequence[ReferencePicture]
+    ) -> Packed:
+        """Return a picture at the scale and with the reference, or without, that cost it least for a budget."""
+        scaling = Scaling(picture, budget, lambda small, scale: self._packers(picture, small, (), scale)[0])
+        best = scaling.best()
+        for scale in sorted({one.scale for one in candidates}):
+            alike = [one for one in candidates if one.scale == scale]
+            small = resize.at_scale(picture, scale)
+            for packer in self._packers(picture, small, alike, scale)[1:]:
+                other = scaling.tried(packer, small, scale, alike[0].level)
+                if other.fits and (other.error < best.error or not best.fits):
+                    best = other
+        return best.packer.pack(Rate(max_bytes=budget))
 
     def encode(self, picture: npt.NDArray[np.uint8], rate: Rate) -> bytes:
         """Return the .helio stream of a picture uint8 [H, W, 3], sRGB, after one inference.
@@ -155,11 +183,17 @@ class Encoder(LatentEncoder):
         return packed.data
 
     def _packers(
-        self, picture: npt.NDArray[np.uint8], references: Sequence[ReferencePicture]
+        self,
+        picture: npt.NDArray[np.uint8],
+        small: npt.NDArray[np.uint8],
+        references: Sequence[ReferencePicture],
+        scale: int,
+        *,
+        whole: bool = False,
     ) -> list[Packer]:
-        """Return the picture without a reference, and with each."""
+        """Return a picture, made small at a scale, without a reference, and with each."""
         height, width = picture.shape[:2]
-        latents = self.latents(picture)
+        latents = self.latents(small)
         return [
             Packer(
                 self.codec,
@@ -169,7 +203,9 @@ class Encoder(LatentEncoder):
                 slice_tiles=self.slice_tiles,
                 strength=self.strength,
                 layered=self.layered,
+                whole=whole,
                 reference=reference,
+                scale=scale,
             )
             for reference in (None, *references)
         ]

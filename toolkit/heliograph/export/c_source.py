@@ -6,15 +6,16 @@ from pathlib import Path
 
 from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.codec.coder import MOST_ROUNDING
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.pack import MERGE_BELOW, STRENGTH
+from heliograph.codec.pack import MERGE_BELOW
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import ExportError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CORE = PACKAGE / "csrc"
 FIRMWARE = Path(__file__).resolve().parent / "firmware"
-CORE_FILES = ("heliograph.c", "heliograph.h", "erasure.c", "erasure.h")
+CORE_FILES = ("heliograph.c", "heliograph.h", "erasure.c", "erasure.h", "resize.c", "resize.h")
 FIRMWARE_FILES = ("picture.c", "picture.h", "encoder.h", "board.h", "board_file.c", "main.c")
 STORE = 32 * 1024  # bytes in which a picture's coded tiles wait for its header
 _PER_LINE = 20

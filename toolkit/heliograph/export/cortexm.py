@@ -253,7 +253,7 @@ def check(
     measured: Measured, codec: Codec, latents: npt.NDArray[np.int8], width: int, height: int, level: int
 ) -> None:
     """Raise ExportError unless the emulated board made the bytes that this computer makes."""
-    expected = Packer(codec, latents, width, height, slice_tiles=1).at(level)
+    expected = Packer(codec, latents, width, height, slice_tiles=1, whole=True).at(level)
     if measured.stream != expected:
         raise ExportError(
             f"the emulated {measured.board} made {len(measured.stream)} bytes, not the {len(expected)} that were made "
@@ -299,7 +299,7 @@ def main() -> int:
         probe = probe_latents(codec, arguments.picture).corner(TILES * codec.tile)
         for board in BOARDS:
             size = probe.width, probe.height
-            own = Packer(codec, probe.latents, *size, slice_tiles=1).at(level)
+            own = Packer(codec, probe.latents, *size, slice_tiles=1, whole=True).at(level)
             measured = measure(
                 codec,
                 probe.latents,

@@ -15,6 +15,7 @@ CMSIS-NN), and write the three functions of `board.h`.
 |---|---|
 | `heliograph.c`, `heliograph.h` | the integer core: entropy coder and container; C99, no allocation |
 | `erasure.c`, `erasure.h` | the erasure code of packets, for a radio that loses some |
+| `resize.c`, `resize.h` | pictures made smaller, row by row, where a budget wants it |
 | `picture.c`, `picture.h` | a picture tile by tile to a stream; every tile is a slice of its own |
 | `codec.c`, `codec.h` | this codec: id, sizes, entropy tables |
 | `encoder_model.c`, `.h` | the int8 network as an array |

@@ -44,7 +44,7 @@ _FOR_GOOD, _FOR_NOW = (
 _IS_THERE = """EXISTS (SELECT 1 FROM streams INDEXED BY pictures
     WHERE device = one.device AND picture = one.reference AND depth < one.depth)"""
 _MAY_BE = """may.device = one.device AND may.depth = one.depth - 1 AND may.level = one.reference_level
-    AND may.width = one.width AND may.height = one.height AND may.codec = one.codec
+    AND may.width = one.width AND may.height = one.height AND may.scale = one.scale AND may.codec = one.codec
     AND may.picture IS NULL AND NOT may.missing AND NOT may.damaged"""
 # What somebody waits for and could be decoded now: a stream whose reference came, or one that may be a reference.
 _WANTED = f"""
@@ -65,10 +65,10 @@ SELECT name FROM streams INDEXED BY pictures WHERE device = :device AND picture 
 UNION ALL
 SELECT * FROM (SELECT name FROM streams AS one INDEXED BY unknown
     WHERE device = :device AND depth = :depth - 1 AND level = :level AND width = :width AND height = :height
-    AND codec = :codec AND picture IS NULL AND NOT damaged AND (NOT missing OR {_IS_THERE})
+    AND scale = :scale AND codec = :codec AND picture IS NULL AND NOT damaged AND (NOT missing OR {_IS_THERE})
     ORDER BY name NOT LIKE '%-' || :digits || '.helio', name >= :name, name DESC)
 """
-_INSERT = f"INSERT OR IGNORE INTO streams VALUES ({', '.join('?' * 14)}, NULL, 0, 0)"
+_INSERT = f"INSERT OR IGNORE INTO streams VALUES ({', '.join('?' * 15)}, NULL, 0, 0)"
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 Key = tuple[str, str]
@@ -188,7 +188,8 @@ class Catalogue:
             return picture
         asked: dict[str, object] = {"device": device, "name": name, "picture": wanted.picture_id}
         asked |= {"digits": wanted.picture_id.hex(), "depth": wanted.depth, "level": wanted.level}
-        asked |= {"width": header.width, "height": header.height, "codec": header.codec_id}
+        asked |= {"width": header.width, "height": header.height, "scale": header.scale}
+        asked |= {"codec": header.codec_id}
         for (candidate,) in self._run(_CANDIDATES, asked):
             picture = self._picture(device, candidate)
             if picture is not None and picture.picture_id == wanted.picture_id:
@@ -312,8 +313,8 @@ def _row(folder: Path, device: str, name: str, status: os.stat_result) -> tuple[
     header = read_header(folder / device / name)
     file = (device, name, *_version(status), status.st_mtime, taken(name))
     if header is None:
-        return (*file, *[None] * 7)
-    alike = header.codec_id, header.width, header.height, header.level, header.depth
+        return (*file, *[None] * 8)
+    alike = *header.kind, header.level, header.depth
     referred = header.reference
     return (*file, *alike, *((referred.picture_id, referred.level) if referred else (None, None)))
 

@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 NAME = ".catalogue"  # no device is called so
-VERSION = 1
+VERSION = 2
 _PATIENCE = 10.0  # seconds in which another process ends its writing
 _SCHEMA = f"""
 CREATE TABLE streams (
     device TEXT, name TEXT, size INTEGER, changed INTEGER, inode INTEGER, arrived REAL, taken REAL,
-    codec BLOB, width INTEGER, height INTEGER, level INTEGER, depth INTEGER, reference BLOB, reference_level INTEGER,
+    codec BLOB, width INTEGER, height INTEGER, scale INTEGER, level INTEGER, depth INTEGER,
+    reference BLOB, reference_level INTEGER,
     picture BLOB, missing INTEGER DEFAULT 0, damaged INTEGER DEFAULT 0,
     PRIMARY KEY (device, name)) WITHOUT ROWID;
 CREATE INDEX pictures ON streams (device, picture, depth);
-CREATE INDEX unknown ON streams (device, depth, level, width, height, codec) WHERE picture IS NULL;
+CREATE INDEX unknown ON streams (device, depth, level, width, height, scale, codec) WHERE picture IS NULL;
 CREATE INDEX waiting ON streams (device, reference) WHERE missing;
 CREATE TABLE folders (device TEXT PRIMARY KEY, changed INTEGER) WITHOUT ROWID;
 PRAGMA user_version = {VERSION};

@@ -19,6 +19,7 @@ from heliograph.codec.values import Values
 from heliograph.errors import CodecError, RuntimeUnavailableError
 from heliograph.server.arrays import read_arrays
 from heliograph.server.compiled import Compiled, build_at, compiles_shapes, on_gpu
+from heliograph.server.enlarge import to_own_size
 from heliograph.server.network import DecoderSpec, build_decoder, decoder_parameters, reach
 
 WINDOW = 96  # latents on a side decoded at once; 1536 pixels
@@ -152,7 +153,7 @@ class ServerDecoder:
         if max(self.shape(group[0])) > WINDOW:
             (large,) = group
             picture = self._in_windows(large)
-            return lambda: [picture]
+            return lambda: [to_own_size(large, picture)]
         is_flat = [not decoded.values.any() for decoded in group]
         shown = [decoded for decoded, flat in zip(group, is_flat, strict=True) if not flat]
         running = [self._launch_all(part) for part in self._parts(shown)]
@@ -160,7 +161,7 @@ class ServerDecoder:
         def finish() -> list[npt.NDArray[np.uint8]]:
             pictures = iter([picture for part in running for picture in np.asarray(part)])
             return [
-                (self._flat(d, _whole(d)) if flat else next(pictures))[: d.height, : d.width]
+                to_own_size(d, self._flat(d, _whole(d)) if flat else next(pictures))
                 for d, flat in zip(group, is_flat, strict=True)
             ]
 
@@ -201,7 +202,8 @@ class ServerDecoder:
 
     def _in_windows(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         rows, columns, _ = decoded.values.shape
-        out = np.empty((decoded.height, decoded.width, 3), np.uint8)
+        width, height = decoded.coded_size
+        out = np.empty((height, width, 3), np.uint8)
         for place in places(rows, columns, WINDOW):
             down, across = place
             top, left = max(0, down.start - self._margin), max(0, across.start - self._margin)

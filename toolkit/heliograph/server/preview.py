@@ -14,6 +14,7 @@ from heliograph.codec.values import to_int8
 from heliograph.codec.windows import WINDOW, decode_windows
 from heliograph.device.runtime import Model
 from heliograph.errors import CodecError
+from heliograph.server.enlarge import to_own_size
 
 
 class PreviewDecoder:
@@ -38,7 +39,8 @@ class PreviewDecoder:
 
     def decode(self, decoded: Decoded) -> npt.NDArray[np.uint8]:
         """Return the picture of decoded integers, uint8 [height, width, 3] sRGB."""
-        return decode_windows(to_int8(decoded.values), self._model, decoded.width, decoded.height)
+        pixels = decode_windows(to_int8(decoded.values), self._model, *decoded.coded_size)
+        return to_own_size(decoded, pixels)
 
     def shape(self, decoded: Decoded) -> tuple[int, int]:
         """Return (rows, columns) of a picture in latents."""

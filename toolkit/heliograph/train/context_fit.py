@@ -14,10 +14,10 @@ from heliograph.codec import rans
 from heliograph.codec.codec import open_coder
 from heliograph.codec.coder import Reference
 from heliograph.codec.contexts import Contexts
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.levels import LEVELS, from_quality, row_of, steps_at
 from heliograph.codec.numpy_coder import NumpyCoder
-from heliograph.codec.pack import STRENGTH
 from heliograph.errors import TrainingError
 from heliograph.train import loop
 from heliograph.train.context_data import (

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from heliograph.codec import levels
 from heliograph.codec.codec import open_coder
 from heliograph.codec.coder import Coder
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.numpy_coder import ROUND_UNIT
-from heliograph.codec.pack import STRENGTH
 from heliograph.codec.tiles import STRIDE
 from heliograph.codec.values import UNIT
 from heliograph.device.encoder import LatentEncoder

@@ -59,7 +59,8 @@ def bits(data: bytes, decoded: Decoded, there: Values | None = None) -> Bits:
         of_slice = symbol_bits[(slice(None), *place)]
         _, rows, columns = of_slice.shape
         contexts = Contexts(model, rows, columns, header.level, reference)
-        for coded, residual, read in coder.decode_passes(contexts, payloads, merged=header.parts == 1):
+        passes = coder.decode_passes(contexts, payloads, merged=header.parts == 1, short=header.is_short)
+        for coded, residual, read in passes:
             if read:
                 y, x = np.divmod(coded.positions, columns)
                 of_slice[coded.layer, y, x] = _bits_of(coded, residual, coder.tables)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.codec import PREVIEW, SERVER, Codec
-from heliograph.codec.pack import STRENGTH, Packer
+from heliograph.codec.distortion import STRENGTH
+from heliograph.codec.pack import Packer
 from heliograph.codec.stream import Decoded
 from heliograph.device.encoder import Encoder
 from heliograph.measure.environment import versions

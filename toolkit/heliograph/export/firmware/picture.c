@@ -32,7 +32,7 @@ static hg_picture_status encode_tile(hg_header *h, uint32_t tile, uint32_t rows,
     keep_inside(rows, columns);
     memset(workspace, 0, sizeof workspace);
     if (hg_encode(&model, latents, rows, columns, h->level, HELIOGRAPH_ROUNDING, HELIOGRAPH_STRENGTH,
-                  alone ? HELIOGRAPH_MERGE_BELOW : 0, NULL, workspace, sizeof workspace, NULL, out, capacity,
+                  alone ? HELIOGRAPH_MERGE_BELOW : 0, 0, NULL, workspace, sizeof workspace, NULL, out, capacity,
                   &coded) != HG_OK)
         return HG_PICTURE_NO_SPACE;
     h->parts = coded.segments;

@@ -68,12 +68,12 @@ static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_
     size_t at, offset[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES], length[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES];
     uint32_t i, slice, layer, one, rows, columns;
     uint64_t done[HG_MAX_LAYERS];
-    if (hg_parse(&h, stream, stream_size) != HG_OK) return "header";
+    if (hg_parse(&h, stream, stream_size) != HG_OK || h.is_short) return "header";
     if (memcmp(h.codec, heliograph_codec_id, 8) != 0) return "codec";
     if (h.segments > HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES || (h.parts != 1 && h.parts != m->layers)) return "segments";
     if (h.referring && other == NULL) return "reference";
-    rows = (h.height + 15) / 16;
-    columns = (h.width + 15) / 16;
+    rows = (h.coded_height + 15) / 16;
+    columns = (h.coded_width + 15) / 16;
     *total = (size_t)rows * columns * m->channels;
     if (*total > sizeof picture / sizeof *picture) return "size";
     reference.values = there;
@@ -109,7 +109,7 @@ static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_
         memset(memory, 0, sizeof memory);
         memset(values, 0, n * sizeof *values);
         count_from_here();
-        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.parts == 1,
+        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.parts == 1 ? HG_MERGED : HG_LAYERED,
                       h.referring ? &reference : NULL, memory, sizeof memory, values, done) != HG_OK)
             return "decode";
         *count += instructions_since();

@@ -14,7 +14,7 @@ from tests.export.random_networks import overlapping_network
 
 from heliograph.codec import registry
 from heliograph.codec.codec import Codec
-from heliograph.codec.pack import STRENGTH
+from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import LatentEncoder
 from heliograph.device.runtime import Model

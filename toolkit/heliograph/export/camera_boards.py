@@ -21,7 +21,7 @@ import numpy.typing as npt
 from heliograph.codec import container, registry
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import MOST_ROUNDING
-from heliograph.codec.pack import STRENGTH
+from heliograph.codec.distortion import STRENGTH
 from heliograph.device.encoder import LatentEncoder
 from heliograph.device.runtime import Model
 from heliograph.errors import ExportError, HeliographError, RuntimeUnavailableError

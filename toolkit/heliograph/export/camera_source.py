@@ -6,7 +6,7 @@ import re
 
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import MOST_ROUNDING
-from heliograph.codec.pack import STRENGTH
+from heliograph.codec.distortion import STRENGTH
 from heliograph.export import c_source
 from heliograph.export.graph import read_graph
 from heliograph.export.needs import Needs, alone, needs

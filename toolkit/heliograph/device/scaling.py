@@ -15,9 +15,8 @@ from heliograph.codec.pack import Packer, Trial, moved
 
 Picture = npt.NDArray[np.uint8]
 START = 0.5  # bits per coded pixel at the first scale, a few times what is best
-ALIKE = (
-    0.1  # correlation of what is lost by making a picture smaller with what quantisation takes: fine texture
-)
+# Correlation of what is lost by making a picture smaller with what quantisation takes: fine texture; of photographs.
+ALIKE = 0.05
 ENOUGH = 0.9  # share of the budget that tells the error at it
 NEAR = 0.35  # octaves by which the estimate of a large one may miss it
 BASE = 1 << 20  # pixels of the picture that losses are measured against, at most

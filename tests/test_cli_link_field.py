@@ -238,6 +238,41 @@ def test_a_server_that_lost_its_power_is_noticed() -> None:
     assert "was lost: " in said
 
 
+BACK = """
+    import socket, subprocess, sys, time
+    def link(state):
+        subprocess.run(["ip", "link", "set", "lo", state], check=True)
+    link("up")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = f"socket://127.0.0.1:{server.getsockname()[1]}"
+        command = [sys.executable, "-m", "heliograph", "receive", "--port", port, "--out", sys.argv[1]]
+        receiver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        first, _ = server.accept()
+        link("down")
+        began = time.monotonic()
+        print(receiver.stderr.readline(), end="")
+        link("up")
+        server.settimeout(60)
+        server.accept()
+        print(f"again after {time.monotonic() - began:.0f} s")
+        receiver.kill()
+"""
+
+
+@pytest.mark.slow
+def test_a_receiver_is_there_again_within_two_minutes(tmp_path: Path) -> None:
+    if shutil.which("unshare") is None or shutil.which("ip") is None:
+        pytest.skip("needs unshare and ip")
+    command = ["unshare", "-rn", sys.executable, "-c", textwrap.dedent(BACK), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    if "unshare" in done.stderr:
+        pytest.skip("this user may make no network of his own")
+    assert done.returncode == 0, done.stderr
+    lost, again = done.stdout.splitlines()
+    assert "was lost: " in lost
+    assert int(again.split()[2]) <= 120
+
+
 def test_the_time_until_that_is_noticed_leaves_two_minutes_to_be_there_again() -> None:
     from heliograph.link import drive, port
 

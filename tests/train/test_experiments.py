@@ -9,14 +9,6 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
-
-from heliograph.codec.codec import Codec
-from heliograph.device.encoder import Encoder
-from heliograph.errors import TrainingError
-from heliograph.measure.curves import Point
-from heliograph.pictures import load_srgb
-from heliograph.server.network import DecoderSpec
-from heliograph.train.experiments import ablations, context_curve, int8_cost, layer_error, trained
 from heliograph.train.experiments.variants import (
     VARIANTS,
     NarrowNoise,
@@ -26,6 +18,14 @@ from heliograph.train.experiments.variants import (
     Variant,
     other_branch,
 )
+
+from heliograph.codec.codec import Codec
+from heliograph.device.encoder import Encoder
+from heliograph.errors import TrainingError
+from heliograph.measure.curves import Point
+from heliograph.pictures import load_srgb
+from heliograph.server.network import DecoderSpec
+from heliograph.train.experiments import ablations, context_curve, int8_cost, layer_error, trained
 from heliograph.train.loop import Budget
 from heliograph.train.networks import EncoderSpec
 from heliograph.train.run import File, Run, effort

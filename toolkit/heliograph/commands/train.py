@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--start",
         metavar="NAME_OR_DIR",
-        help="a finished codec to begin at instead of the DCT; it may have fewer latent channels",
+        help="a finished codec to begin at instead of the DCT",
     )
     parser.add_argument(
         "--photos",
@@ -70,14 +70,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stage", choices=STAGES, help="run this stage only; default: all that are not done")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.add_argument("--seed", type=seed, default=1, metavar="N", help="of all randomness (%(default)s)")
-    parser.add_argument("--batch", type=count, default=8, metavar="N", help="crops per step (%(default)s)")
+    parser.add_argument("--batch", type=count, default=6, metavar="N", help="crops per step (%(default)s)")
     parser.add_argument(
         "--decoder",
-        choices=("small", "large"),
-        help="of the server: 12 or 135 thousand multiply-adds per pixel; default: small, or a finished codec's own",
+        choices=("small", "medium", "large"),
+        help="of the server: 14, 37 or 139 thousand multiply-adds a pixel; default: medium, or a finished codec's own",
     )
     parser.add_argument(
-        "--learning-rate", type=above_zero, default=1e-3, metavar="X", help="at the peak (%(default)g)"
+        "--learning-rate", type=above_zero, default=5e-4, metavar="X", help="at the peak (%(default)g)"
     )
 
 
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     begin = registry.open_codec(arguments.start) if arguments.start else None
     if finished is not None and begin is not None:
         raise TrainingError("--start begins a new codec, and --codec names a finished one: give one of them")
-    shape = arguments.decoder or "small"
+    shape = arguments.decoder or "medium"
     try:
         training = runs.Run(
             codec=arguments.codec,

@@ -20,7 +20,10 @@ class DecoderSpec:
 
 
 DECODERS = {
-    "small": DecoderSpec(),  # 12 kMAC per pixel: what two CPU cores can train in an hour
+    "small": DecoderSpec(),  # 14 kMAC per pixel with 384 latent channels: what an encoder learns with
+    "medium": DecoderSpec(
+        widths=(384, 192, 96, 48), blocks=(5, 4, 3, 2)
+    ),  # 37 kMAC per pixel, for a server's CPU
     "large": DecoderSpec(widths=(512, 384, 192, 96), blocks=(8, 6, 4, 2)),  # 135 kMAC per pixel, for a GPU
 }
 

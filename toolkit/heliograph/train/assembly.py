@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from heliograph.server.decoder import store_weights
 from heliograph.server.network import DecoderSpec, decoder_macs_per_pixel
 from heliograph.train import checkpoint
 from heliograph.train.networks import build_encoder, encoder_macs_per_pixel
-from heliograph.train.objective import LAMBDA_HIGH, LAMBDA_LOW
+from heliograph.train.objective import LAMBDAS
 from heliograph.train.preview_network import preview_macs_per_pixel
 from heliograph.train.run import KEPT, TRAINING, File, Run, effort
 from heliograph.train.stage5_decoder import fitted_decoder
@@ -68,9 +69,8 @@ def assemble(run: Run) -> Path:
         "tile": spec.tile,
         "channels": spec.latent,
         "files": {name: sha256(data) for name, data in files.items()},
-        "encoder": {
-            "middle": spec.middle,
-            "branch": spec.branch,
+        "encoder": {name: n for name, n in asdict(spec).items() if name not in {"latent", "tile"}}
+        | {
             "parameters": int(build_encoder(spec).count_params()),
             "kmac_per_pixel": round(encoder_macs_per_pixel(spec) / 1000, 2),
         },
@@ -93,7 +93,8 @@ def describe_recipe(run: Run) -> dict[str, Any]:
         "batch": run.batch,
         "crop": run.size,
         "learning_rate": run.learning_rate,
-        "lambda": [LAMBDA_LOW, LAMBDA_HIGH],
+        "objective": "eye",
+        "lambda": list(LAMBDAS),
         "stages": {log.stem: effort(log) for log in run.logs()},
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
@@ -111,5 +112,5 @@ def keep_training(run: Run, codec: Path) -> None:
     for file, source in KEPT.items():
         if run.has(source):
             write_whole(folder / file.filename, checkpoint.to_keep(run.path(source)))
-    for log in run.logs():
+    for log in (*run.logs(), *run.curves()):
         write_whole(folder / log.name, log.read_bytes())

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import logging
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from heliograph.errors import ConversionError
 from heliograph.files import write_whole
 from heliograph.train import checkpoint
 from heliograph.train import preview_network as preview
-from heliograph.train.networks import ENCODERS, build_encoder
+from heliograph.train.networks import EncoderSpec, build_encoder
 from heliograph.train.quantisation import (
     LATENT_SCALE,
     ActivationRange,
@@ -40,19 +42,20 @@ _IMAGE = (1 / 255, -128)
 _LATENT = (LATENT_SCALE, 0)
 
 
-def convert(kind: str, codec: str, weights: Path, out: Path) -> None:
+def convert(kind: str, spec: EncoderSpec, weights: Path, out: Path) -> None:
     """Convert the model in a training checkpoint to an int8 .tflite file, in a subprocess.
 
     Args:
         kind: "encoder" or "preview".
-        codec: key of ENCODERS.
+        spec: the encoder's shape.
         weights: checkpoint of stage qat or preview.
         out: the .tflite file to write.
 
     Raises:
         ConversionError: the converter failed or the model it made breaks one of the checks.
     """
-    command = [sys.executable, "-m", "heliograph.train.convert", kind, codec, str(weights), str(out)]
+    shape = json.dumps(asdict(spec))
+    command = [sys.executable, "-m", "heliograph.train.convert", kind, shape, str(weights), str(out)]
     environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
     environment["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -61,19 +64,18 @@ def convert(kind: str, codec: str, weights: Path, out: Path) -> None:
         raise ConversionError(f"conversion of the {kind} failed: {lines[-1].removeprefix('error: ')}")
 
 
-def convert_where_possible(kind: str, codec: str, weights: Path, out: Path) -> None:
+def convert_where_possible(kind: str, spec: EncoderSpec, weights: Path, out: Path) -> None:
     """Convert as `convert` does; without TensorFlow, as on many GPU machines, leave it to another one and say so."""
     if importlib.util.find_spec("tensorflow") is None:
         _log.warning(
             "%s needs TensorFlow: run this stage again with --resume where it is installed", out.name
         )
         return
-    convert(kind, codec, weights, out)
+    convert(kind, spec, weights, out)
 
 
-def build(kind: str, codec: str, weights: Path) -> keras.Model:
+def build(kind: str, spec: EncoderSpec, weights: Path) -> keras.Model:
     """Return the fake-quantised model of a checkpoint at the static shape of the device."""
-    spec = ENCODERS[codec]
     if kind == "encoder":
         model = build_encoder(spec, quantised=True, tile=spec.tile)
     else:
@@ -212,12 +214,12 @@ def _probes(model: keras.Model) -> np.ndarray:
 def _main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=["encoder", "preview"])
-    parser.add_argument("codec", choices=sorted(ENCODERS))
+    parser.add_argument("shape", type=lambda text: EncoderSpec(**json.loads(text)))
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
     a = parser.parse_args()
     try:
-        model = build(a.kind, a.codec, a.weights)
+        model = build(a.kind, a.shape, a.weights)
         data = to_tflite(model)
         check_structure(data, model, OPERATIONS if a.kind == "encoder" else PREVIEW_OPERATIONS)
         scale, zero = _IMAGE if a.kind == "encoder" else _LATENT

@@ -19,7 +19,8 @@ from heliograph.server.decoder import decoder_spec, load_weights, store_weights
 from heliograph.server.network import build_decoder
 from heliograph.train import checkpoint, loop
 from heliograph.train.assembly import describe_decoder
-from heliograph.train.networks import ENCODERS
+from heliograph.train.growth import grown
+from heliograph.train.networks import EncoderSpec
 from heliograph.train.run import TRAINING, File, Run, effort
 from heliograph.train.stage3_freeze import write_steps
 from heliograph.train.stage5_decoder import fitted_decoder, train_decoder
@@ -27,15 +28,22 @@ from heliograph.train.stage5_decoder import fitted_decoder, train_decoder
 KEPT_SUFFIXES = {".csv", ".npz"}
 
 
-def architecture(codec: Codec) -> str:
-    """Return the key of ENCODERS that a codec's encoder was built from."""
-    name = str(codec.manifest.get("architecture", codec.name))
-    if name not in ENCODERS:
+def encoder_spec(codec: Codec) -> EncoderSpec:
+    """Return the shape of a codec's encoder.
+
+    Raises:
+        TrainingError: the codec's manifest describes none of the form that is trained here.
+    """
+    entry = codec.manifest.get("encoder", {})
+    try:
+        counts = {name: int(entry[name]) for name in ("middle", "pooled", "squeezed", "mixed")}
+    except (KeyError, TypeError, ValueError):
         raise TrainingError(
-            f"codec {codec.name} has the architecture {name!r}, known are {', '.join(ENCODERS)}; "
-            "train with the version of Heliograph that made it"
-        )
-    return name
+            f"the encoder of codec {codec.name} has the form of an earlier way of training, which this version does "
+            "not build: train a new codec without --start, or with the version of Heliograph that made it; its decoder and "
+            "tables can be improved as ever (--stage decoder, calibrate)"
+        ) from None
+    return EncoderSpec(latent=codec.channels, tile=codec.tile, **counts)
 
 
 def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:
@@ -49,7 +57,7 @@ def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:
 def unpack(codec: Codec, run: Run) -> None:
     """Write a codec's encoder, tables, steps and decoder to a run's folder, as its stages would have left them.
 
-    Where the run's decoder has another shape than the codec's, it starts from the codec's linear path alone.
+    Where the run's decoder is larger than the codec's, that is grown to it; see `growth`.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     write_whole(run.path(File.ENCODER), codec.encoder)
@@ -58,13 +66,7 @@ def unpack(codec: Codec, run: Run) -> None:
     spec = decoder_spec(codec)
     known = build_decoder(spec, codec.channels)
     load_weights(codec.read(SERVER), known)
-    if run.decoder == spec:
-        start = known
-    else:
-        start = build_decoder(run.decoder, codec.channels)
-        for name in ("inverse", "latent_norm"):
-            start.get_layer(name).set_weights(known.get_layer(name).get_weights())
-    checkpoint.save(run.path(File.DECODER_START), start)
+    checkpoint.save(run.path(File.DECODER_START), grown(known, spec, run.decoder, seed=run.seed))
 
 
 def write_copy(codec: Codec, out: Path, files: Mapping[str, bytes], changes: Mapping[str, Any]) -> Path:
@@ -108,11 +110,11 @@ def improve_decoder(codec: Codec, run: Run, budget: loop.Budget) -> Path:
 
     Args:
         codec: any; its encoder and tables stay as they are.
-        run: `codec` is replaced by the architecture of the one given.
+        run: of which the decoder is to be; `finished` is set.
         budget: of the training.
     """
     loop.set_precision()
-    run = replace(run, codec=architecture(codec))
+    run = replace(run, finished=codec)
     if not (run.resume and run.has(File.DECODER_START)):
         unpack(codec, run)
     train_decoder(run, budget)

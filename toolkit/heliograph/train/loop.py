@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from heliograph.train.data import Supply
 
 CHECKPOINT_SECONDS = 60.0
 FEWEST_STEPS = 100  # of a budget in minutes, of which the first step's compilation may take all
+VALIDATION_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,19 @@ class Adam(keras.optimizers.Adam):  # type: ignore[misc]
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the learning rate from the progress, stops at the budget, logs and saves."""
 
-    def __init__(self, path: Path, budget: Budget, peak: float, done: dict[str, float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        budget: Budget,
+        peak: float,
+        done: dict[str, float],
+        validate: Callable[[int, float], None] | None,
+    ) -> None:
         super().__init__()
-        self.path, self.budget, self.peak = path, budget, peak
+        self.path, self.budget, self.peak, self.validate = path, budget, peak, validate
         self.step = int(done.get("step", 0))
         self.before = done.get("seconds", 0.0)
-        self.began = self.saved = time.monotonic()
+        self.began = self.saved = self.validated = time.monotonic()
         self.sums: dict[str, list[float]] = {}
         self.bar = progress.bar(
             100, path.stem, disable=False, unit="%", bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}"
@@ -128,6 +137,9 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         progress = self.progress
         if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
             self.save()
+        if self.validate is not None and time.monotonic() - self.validated > VALIDATION_SECONDS:
+            self.validate(self.step, self.seconds)
+            self.validated = time.monotonic()
         if progress >= 1.0 or self.late:
             self.model.stop_training = True
 
@@ -170,6 +182,7 @@ def train(
     peak: float,
     resume: bool,
     scales: dict[str, float] | None = None,
+    validate: Callable[[int, float], None] | None = None,
 ) -> None:
     """Train a model whose loss is its own.
 
@@ -180,6 +193,7 @@ def train(
         peak: learning rate.
         resume: go on from the checkpoint where there is one.
         scales: shares of the learning rate by layer; see `Adam`.
+        validate: called with steps and seconds every VALIDATION_SECONDS, and once the budget is spent.
 
     Raises:
         TrainingError: the loss is not finite, or the checkpoint to resume from does not fit.
@@ -193,7 +207,7 @@ def train(
     model.compile(optimizer, jit_compile=jit)
     optimizer.build(model.trainable_variables)
     done = checkpoint.resume(path, model, optimizer) if resume and path.is_file() else {}
-    watch = _Watch(path, budget, peak, done)
+    watch = _Watch(path, budget, peak, done, validate)
     try:
         if done and watch.progress >= 1.0:
             return  # and leave the checkpoint's time as it is: later stages compare theirs with it
@@ -204,5 +218,7 @@ def train(
             watch.save()
         if watch.progress < 1.0:
             raise Paused(f"{path.stem} stopped at {watch.progress:.0%} of its budget")
+        if validate is not None:
+            validate(watch.step, watch.seconds)
     finally:
         watch.close()

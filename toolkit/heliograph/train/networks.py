@@ -1,7 +1,8 @@
 """The device's encoder network, on any Keras 3 backend.
 
-It is one function for float and for quantisation-aware training: the same layer names carry
-the same weights, and `quantised=True` puts fake quantisation where the int8 model will round.
+A linear chain of 2x2 steps, and beside it convolutions with ReLU and max-pooling that see beyond a block. The same layer
+names carry the same weights in every form: the normalised one trains in float, the plain one is what a device runs, and
+`quantised=True` puts fake quantisation where the int8 model will round.
 """
 
 from __future__ import annotations
@@ -18,20 +19,21 @@ from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """Shape of an encoder: channel counts of the linear chain and the branch, and the device's tile."""
+    """Shape of an encoder: channel counts, and the device's tile in pixels, a multiple of 16."""
 
-    middle: int  # channels of the linear chain at 1/8
-    latent: int  # channels of the latent at 1/16
-    branch: int  # channels of the branch: convolved at 1/4, pooled to 1/8; 0 for none
-    tile: int  # pixels, multiple of 16
+    middle: int  # of the chain at 1/8
+    latent: int  # at 1/16
+    pooled: int  # of the branch: convolved at 1/4, pooled to 1/8
+    squeezed: int  # that the branch reads of the chain at 1/8
+    mixed: int  # of both at 1/8
+    tile: int
 
 
 ENCODERS = {
-    # With a decoder that has the capacity for what is not linear, a branch of 48 channels fell silent: 55 % of the
-    # multiply-adds for nothing.
-    "accelerator": EncoderSpec(middle=96, latent=256, branch=0, tile=256),
-    "microcontroller": EncoderSpec(middle=96, latent=96, branch=16, tile=96),
+    "accelerator": EncoderSpec(middle=128, latent=384, pooled=32, squeezed=48, mixed=64, tile=256),
+    "microcontroller": EncoderSpec(middle=96, latent=128, pooled=8, squeezed=16, mixed=16, tile=96),
 }
+UNITS = ("branch4", "mix8a", "mix8b")  # convolutions before a ReLU
 
 
 class ZeroSum(keras.constraints.Constraint):  # type: ignore[misc]
@@ -60,74 +62,57 @@ def build_encoder(
         tile: fix H = W = tile (needed for conversion); None accepts any multiple of 16.
     """
 
-    def conv(
-        name: str,
-        channels: int,
-        size: int,
-        stride: int,
-        activation: str | None = None,
-        constraint: keras.constraints.Constraint | None = None,
-    ) -> keras.Layer:
+    def conv(name: str, channels: int, size: int, stride: int = 1, **more: object) -> keras.Layer:
         kind = QuantisedConv2D if quantised else layers.Conv2D
-        return kind(
-            channels,
-            size,
-            strides=stride,
-            padding="valid" if stride == 2 else "same",
-            activation=activation,
-            kernel_initializer="he_normal" if activation else "glorot_uniform",
-            kernel_constraint=constraint,
-            dtype="float32",
-            name=name,
-        )
+        padding = "same" if stride == 1 else "valid"
+        return kind(channels, size, strides=stride, padding=padding, dtype="float32", name=name, **more)
 
     def rounded(x: object, name: str) -> object:
-        return ActivationRange(name=name, dtype="float32")(x) if quantised else x
+        return ActivationRange(name=f"range_{name}", dtype="float32")(x) if quantised else x
+
+    def unit(x: object, name: str, channels: int) -> object:
+        if not normalised:
+            return rounded(conv(name, channels, 3, activation="relu")(x), name)
+        x = conv(name, channels, 3, use_bias=False, kernel_initializer="he_normal")(x)
+        # What the branch adds is noise at first, and the cheapest way to less noise is to push every unit below zero,
+        # where it stays. Normalised and centred, one that is pushed there comes back.
+        x = layers.BatchNormalization(scale=False, momentum=0.99, dtype="float32", name=f"{name}_norm")(x)
+        return layers.ReLU(dtype="float32", name=f"{name}_relu")(x)
 
     # A device's model has a fixed batch too: compilers for accelerators want constant shapes.
     image = keras.Input((tile, tile, 3), batch_size=1 if tile else None, name="image")
-    x = rounded(image, "range_image")
-    x = rounded(conv("chain2", 12, 2, 2)(x), "range_chain2")  # [B, H/2, W/2, 12]
-    u = rounded(conv("chain4", 48, 2, 2)(x), "range_chain4")  # [B, H/4, W/4, 48]
-    x = conv("chain8", spec.middle, 2, 2)(u)  # [B, H/8, W/8, middle]
-    if normalised and spec.branch:
-        # What the branch adds is noise at first, and the cheapest way to less noise is to push every unit
-        # below zero, where it stays (seen: all units dead within 400 steps). Normalised, it cannot.
-        b = conv("branch4", spec.branch, 3, 1)(u)  # [B, H/4, W/4, branch]
-        b = layers.BatchNormalization(
-            center=False, scale=False, momentum=0.98, dtype="float32", name="branch4_norm"
-        )(b)
-        b = layers.Activation("relu", dtype="float32", name="branch4_relu")(b)
-        b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(b)  # [B, H/8, W/8, branch]
-        b = conv("branch16", spec.latent, 2, 2, constraint=ZeroSum())(b)
-        latent = layers.Add(dtype="float32", name="latent")([conv("chain16", spec.latent, 2, 2)(x), b])
+    x = rounded(image, "image")
+    x = rounded(conv("chain2", 12, 2, 2)(x), "chain2")  # [B, H/2, W/2, 12]
+    u = rounded(conv("chain4", 48, 2, 2)(x), "chain4")  # [B, H/4, W/4, 48]
+    x = rounded(conv("chain8", spec.middle, 2, 2)(u), "chain8")  # [B, H/8, W/8, middle]
+    b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(unit(u, "branch4", spec.pooled))
+    s = rounded(conv("squeeze8", spec.squeezed, 1)(x), "squeeze8")
+    m = unit(layers.Concatenate(dtype="float32", name="both8")([s, b]), "mix8a", spec.mixed)
+    m = unit(m, "mix8b", spec.mixed)  # [B, H/8, W/8, mixed]
+    if normalised:
+        added = conv("branch16", spec.latent, 2, 2, kernel_constraint=ZeroSum(), use_bias=False)(m)
+        latent = layers.Add(dtype="float32", name="sum")([conv("latent", spec.latent, 2, 2)(x), added])
         return keras.Model(image, latent, name="encoder")
-    x = rounded(x, "range_chain8")
-    if spec.branch:
-        # Both parts in one convolution: the latent is rounded once. A sum of two rounded tensors doubled its error.
-        b = conv("branch4", spec.branch, 3, 1, "relu")(u)
-        b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(rounded(b, "range_branch4"))
-        x = layers.Concatenate(dtype="float32", name="both8")([x, b])
-    latent = rounded(conv("latent", spec.latent, 2, 2)(x), "range_latent")  # [B, H/16, W/16, C]
+    # Both parts in one convolution: the latent is rounded once. A sum of two rounded tensors doubled its error.
+    x = layers.Concatenate(dtype="float32", name="all8")([x, m])
+    latent = rounded(conv("latent", spec.latent, 2, 2)(x), "latent")  # [B, H/16, W/16, C]
     return keras.Model(image, latent, name="encoder")
 
 
 def fold_normalisation(normalised: keras.Model, spec: EncoderSpec) -> keras.Model:
     """Return the plain encoder that computes what a normalised one does with its running statistics."""
     plain = build_encoder(spec)
-    if not spec.branch:
-        plain.set_weights(normalised.get_weights())
-        return plain
-    for name in ("chain2", "chain4", "chain8", "branch4"):
-        kernel, bias = (np.asarray(w) for w in normalised.get_layer(name).get_weights())
-        if name == "branch4":
-            norm = normalised.get_layer("branch4_norm")
-            deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
-            kernel, bias = kernel / deviation, (bias - np.asarray(norm.moving_mean)) / deviation
+    for name in ("chain2", "chain4", "chain8", "squeeze8"):
+        plain.get_layer(name).set_weights(normalised.get_layer(name).get_weights())
+    for name in UNITS:
+        norm = normalised.get_layer(f"{name}_norm")
+        deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
+        kernel = np.asarray(normalised.get_layer(name).kernel) / deviation
+        bias = np.asarray(norm.beta) - np.asarray(norm.moving_mean) / deviation
         plain.get_layer(name).set_weights([kernel, bias])
-    parts = [normalised.get_layer(name).get_weights() for name in ("chain16", "branch16")]
-    kernel = np.concatenate([np.asarray(k) for k, _ in parts], axis=2)
-    plain.get_layer("latent").set_weights([kernel, sum(np.asarray(b) for _, b in parts)])
+    chain, added = normalised.get_layer("latent"), normalised.get_layer("branch16")
+    kernel = np.concatenate([np.asarray(chain.kernel), np.asarray(added.kernel)], axis=2)
+    plain.get_layer("latent").set_weights([kernel, np.asarray(chain.bias)])
     return plain
 
 
@@ -143,6 +128,8 @@ def without_rounding(quantised: keras.Model, spec: EncoderSpec, unit: npt.NDArra
 
 
 def encoder_macs_per_pixel(spec: EncoderSpec) -> float:
-    """Multiply-accumulates of the encoder per picture pixel, counted from the layer shapes."""
-    m, c, b = spec.middle, spec.latent, spec.branch
-    return 4 * 3 * 12 / 4 + 4 * 12 * 48 / 16 + 4 * 48 * m / 64 + 9 * 48 * b / 16 + 4 * (m + b) * c / 256
+    """Multiply-accumulates of the plain encoder per picture pixel, counted from the layer shapes."""
+    m, c, p, s, w = spec.middle, spec.latent, spec.pooled, spec.squeezed, spec.mixed
+    chain = 4 * 3 * 12 / 4 + 4 * 12 * 48 / 16 + 4 * 48 * m / 64
+    branch = 9 * 48 * p / 16 + m * s / 64 + 9 * (s + p) * w / 64 + 9 * w * w / 64
+    return chain + branch + 4 * (m + w) * c / 256

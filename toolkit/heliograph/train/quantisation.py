@@ -18,8 +18,22 @@ FIXED_RANGES = {
     "picture": (0.0, 1.0),
     "latent": (-128 * LATENT_SCALE, 127 * LATENT_SCALE),
     # The encoder's channels are equalised to it, and a concatenation's parts need one scale.
-    **dict.fromkeys(("chain2", "chain4", "chain8", "branch4"), (-1.0, 127 / 128)),
+    **dict.fromkeys(("chain2", "chain4", "chain8", "branch4", "squeeze8", "mix8b"), (-1.0, 127 / 128)),
+    "mix8a": (0.0, 255 / 256),  # after a ReLU, and concatenated with nothing
 }
+# The encoder's layers before the latent, from picture to latent, and who reads their channels at which of its inputs: the
+# first, or those after the ones of another layer.
+_READERS: dict[str, tuple[tuple[str, str | None], ...]] = {
+    "chain2": (("chain4", None),),
+    "chain4": (("chain8", None), ("branch4", None)),
+    "chain8": (("squeeze8", None), ("latent", None)),
+    "branch4": (("mix8a", "squeeze8"),),
+    "squeeze8": (("mix8a", None),),
+    "mix8a": (("mix8b", None),),
+    "mix8b": (("latent", "chain8"),),
+    "latent": (),
+}
+_INNER = [name for name in _READERS if name != "latent"]
 SHARPER = 1.2  # how much larger than in the calibration pictures a range expects values to be
 FINE_ENOUGH = 8  # int8 units in the finest step, whose rounding then adds 1/64 to the step's error
 
@@ -133,33 +147,16 @@ def best_peaks(
     return np.asarray(best, np.float32)
 
 
-def _inner(encoder: keras.Model) -> list[str]:
-    """Return the layers before the latent whose channels have int8 ranges."""
-    known = {layer.name for layer in encoder.layers}
-    return [name for name in ("chain2", "chain4", "chain8", "branch4") if name in known]
-
-
 def _divide(encoder: keras.Model, name: str, by: npt.NDArray[np.float32]) -> None:
     """Divide a layer's channels and multiply the weights that read them, which changes nothing in float."""
-    middle = encoder.get_layer("chain8").filters
-    # The layers that read a layer's channels, at which of their inputs.
-    readers = {
-        "chain2": (("chain4", slice(None)),),
-        "chain4": (("chain8", slice(None)), ("branch4", slice(None))),
-        "chain8": (("latent", slice(0, middle)),),
-        "branch4": (("latent", slice(middle, None)),),
-        "latent": (),
-    }[name]
     layer = encoder.get_layer(name)
     layer.kernel.assign(np.asarray(layer.kernel) / by)
     layer.bias.assign(np.asarray(layer.bias) / by)
-    present = {n.name for n in encoder.layers}
-    for reader, inputs in readers:
-        if reader not in present:
-            continue
+    for reader, behind in _READERS[name]:
+        first = encoder.get_layer(behind).filters if behind else 0
         layer = encoder.get_layer(reader)
         kernel = np.asarray(layer.kernel).copy()
-        kernel[:, :, inputs] *= by[:, None]
+        kernel[:, :, first : first + len(by)] *= by[:, None]
         layer.kernel.assign(kernel)
 
 
@@ -179,9 +176,8 @@ def equalise(
     Returns:
         float32 [C]: the latent's unit, old value per new value (the caller multiplies by it).
     """
-    inner = _inner(encoder)
-    seen = _activations(encoder, [*inner, "latent"], images)
-    for name in inner:
+    seen = _activations(encoder, [*_INNER, "latent"], images)
+    for name in _INNER:
         _divide(encoder, name, best_peaks(seen[name]))
     # Channels whose int8 grid is far finer than their finest step trade that for headroom.
     unit = best_peaks(seen["latent"], widest=np.float32(128 / FINE_ENOUGH) * finest)
@@ -198,7 +194,7 @@ def make_room(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDAr
     Returns:
         float32 [C]: what the latents were divided by, at least 1 (the caller multiplies its unit by it).
     """
-    seen = _activations(encoder, [*_inner(encoder), "latent"], images)
+    seen = _activations(encoder, [*_INNER, "latent"], images)
     factors: dict[str, npt.NDArray[np.float32]] = {
         n: np.maximum(np.abs(x).max(axis=(0, 1, 2)) * np.float32(128 / 127), 1) for n, x in seen.items()
     }

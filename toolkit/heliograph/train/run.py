@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
@@ -13,12 +13,14 @@ import numpy.typing as npt
 from heliograph.codec import codec as parts
 from heliograph.codec.codec import Codec
 from heliograph.errors import TrainingError
-from heliograph.server.network import DecoderSpec
-from heliograph.train.data import Crops
+from heliograph.pictures import list_pictures
+from heliograph.server.network import DECODERS, DecoderSpec
 from heliograph.train.networks import ENCODERS, EncoderSpec
+from heliograph.train.world import World, is_held_out
 
 STEPS_PER_ROUND = 200  # steps between two log lines
 CALIBRATION_CROPS = 128
+SITES_SHARE = 0.06  # of the crops, where there are pictures of fixed cameras
 # The stages in order, each with its share of the minutes; those without a share take what they take.
 SHARES: dict[str, float] = {
     "float": 0.41,
@@ -37,7 +39,6 @@ SUPPLIES = {
     "preview": 5,
     "preview_qat": 6,
     "pairs": 7,
-    "more channels": 8,
     "ranges": 9,
 }
 
@@ -87,7 +88,7 @@ class Run:
     """A training run's settings, files and supplies of crops.
 
     Args:
-        codec: key of ENCODERS.
+        codec: key of ENCODERS, and the name of the codec.
         photos: folder of training pictures.
         folder: of the run.
         resume: go on from what the folder holds; otherwise stages begin anew.
@@ -96,8 +97,12 @@ class Run:
         size: pixels on a side of a crop.
         learning_rate: at the peak.
         table_pictures: photographs whose latents the entropy tables are counted on, and as many pairs.
-        sites: folder of folders with pictures of fixed cameras, for contexts with a reference; or None.
+        sites: folder of folders with pictures of fixed cameras, of which some crops are and on which contexts with a
+            reference learn; or None.
         decoder: shape of the server decoder.
+        joint_decoder: shape of the one that the encoder learns with, from which the other is grown.
+        shape: of the encoder, where it is not the usual one of `codec`.
+        finished: the codec whose decoder learns on, or None.
     """
 
     codec: str
@@ -105,17 +110,30 @@ class Run:
     folder: Path
     resume: bool = False
     seed: int = 1
-    batch: int = 8
-    size: int = 128
-    learning_rate: float = 1e-3
+    batch: int = 6
+    size: int = 160
+    learning_rate: float = 5e-4
     table_pictures: int = 300
     sites: Path | None = None
-    decoder: DecoderSpec = field(default_factory=DecoderSpec)
+    decoder: DecoderSpec = DECODERS["medium"]
+    joint_decoder: DecoderSpec = DECODERS["small"]
+    shape: EncoderSpec | None = None
+    finished: Codec | None = None
 
     @property
     def spec(self) -> EncoderSpec:
         """The encoder's shape."""
-        return ENCODERS[self.codec]
+        return self.shape or ENCODERS[self.codec]
+
+    @property
+    def channels(self) -> int:
+        """Latent channels."""
+        return self.finished.channels if self.finished else self.spec.latent
+
+    @property
+    def tile(self) -> int:
+        """Pixels on a side of the encoder's tile."""
+        return self.finished.tile if self.finished else self.spec.tile
 
     def path(self, file: File) -> Path:
         """Return where a file lies or will lie."""
@@ -166,18 +184,30 @@ class Run:
         return self.path(file).with_suffix(".csv")
 
     def logs(self) -> list[Path]:
-        """Return the logs of all loops, .csv."""
-        return sorted(self.folder.glob("*.csv"))
+        """Return the logs of all loops, .csv, without the curves of classes."""
+        return [log for log in sorted(self.folder.glob("*.csv")) if "." not in log.stem]
 
-    def crops(self, supply: str, *, batch: int | None = None, size: int | None = None) -> Crops:
+    def curves(self) -> list[Path]:
+        """Return the curves of classes, .csv."""
+        return sorted(self.folder.glob("*.classes.csv"))
+
+    def crops(self, supply: str, *, batch: int | None = None, size: int | None = None) -> World:
         """Return the crops drawn for a key of SUPPLIES."""
-        return Crops(
-            self.photos,
+        shares = {self.photos: 1.0}
+        if self.sites is not None:
+            shares = {self.photos: 1 - SITES_SHARE, self.sites: SITES_SHARE}
+        return World(
+            shares,
             batch=batch or self.batch,
             size=size or self.size,
             steps=STEPS_PER_ROUND,
             seed=self.seed * 100 + SUPPLIES[supply],
         )
+
+    def held_out(self) -> tuple[list[Path], list[Path]]:
+        """Return the photographs, and the pictures of fixed cameras, that training never sees."""
+        photos = [p for p in list_pictures(self.photos) if is_held_out(p)]
+        return photos, [p for p in list_pictures(self.sites) if is_held_out(p)] if self.sites else []
 
     def calibration(self) -> npt.NDArray[np.float32]:
         """Return the crops that ranges are calibrated on, float32 [N, 256, 256, 3] in [0, 1]."""

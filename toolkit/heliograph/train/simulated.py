@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.train import checkpoint
-from heliograph.train.networks import ENCODERS, build_encoder
+from heliograph.train.networks import EncoderSpec, build_encoder
 from heliograph.train.quantisation import LATENT_SCALE, snap_biases
 
 
@@ -28,26 +28,24 @@ class KerasNetwork:
         self.output_shape = tuple(network.output.shape[1:])
 
     @classmethod
-    def quantised(cls, codec: str, weights: Path) -> KerasNetwork:
+    def quantised(cls, spec: EncoderSpec, weights: Path) -> KerasNetwork:
         """Return the fake-quantised encoder that stage `freeze` left, equal to the .tflite in nearly all latents.
 
         Conversion checks in how many (`train.convert.check_agreement`). Fit for training; what is measured or
         shipped comes from the .tflite model.
 
         Args:
-            codec: key of ENCODERS.
+            spec: the encoder's shape.
             weights: checkpoint of the encoder.
         """
-        spec = ENCODERS[codec]
         network = build_encoder(spec, quantised=True, tile=spec.tile)
         checkpoint.load(weights, network)
         snap_biases(network)
         return cls(network)
 
     @classmethod
-    def plain(cls, codec: str, weights: Path) -> KerasNetwork:
+    def plain(cls, spec: EncoderSpec, weights: Path) -> KerasNetwork:
         """Return the same encoder in float32, without its inner roundings; arguments as for `quantised`."""
-        spec = ENCODERS[codec]
         network = build_encoder(spec, tile=spec.tile)
         checkpoint.load(weights, network)
         return cls(network)

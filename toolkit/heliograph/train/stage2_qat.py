@@ -11,10 +11,10 @@ import numpy.typing as npt
 from heliograph.server.network import build_decoder
 from heliograph.train import checkpoint, loop
 from heliograph.train.networks import build_encoder, fold_normalisation
-from heliograph.train.objective import EncoderObjective, make_variables
+from heliograph.train.objective import Joint, make_variables
 from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
 from heliograph.train.run import File, Run
-from heliograph.train.stage1_float import LAYER_SCALES, trained_float_model
+from heliograph.train.stage1_float import train_joint, trained_float_model
 
 
 def pure_colours(side: int) -> npt.NDArray[np.float32]:
@@ -32,32 +32,34 @@ def extremes() -> npt.NDArray[np.float32]:
     return (0.5 + (pure_colours(256) - 0.5) / SHARPER).astype(np.float32)
 
 
-def quantise(model: EncoderObjective, encoder: keras.Model, run: Run) -> EncoderObjective:
+def quantise(model: Joint, encoder: keras.Model, run: Run) -> Joint:
     """Return a float model with its encoder, given in plain form and equalised in place, fake-quantised."""
     images = np.concatenate([run.calibration(), extremes()])
     finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
     unit = equalise(encoder, images, finest)
     quantised = build_encoder(run.spec, quantised=True)
     calibrate_ranges(encoder, quantised, images)
-    twin = EncoderObjective(quantised, model.decoder, seed=run.seed)
+    twin = Joint(quantised, model.decoder, seed=run.seed, has_unit=True)
     make_variables(twin)
     twin.log_step.assign(model.log_step)
-    twin.density.assign(model.density)
     twin.unit.assign(unit)
+    for own, known in zip(twin.contexts.variables, model.contexts.variables, strict=True):
+        own.assign(known)
     return twin
 
 
-def _stored_model(run: Run, file: File) -> EncoderObjective:
+def _stored_model(run: Run, file: File) -> Joint:
     """Return the model that a checkpoint of the stage holds, ranges and all."""
     weights = run.need(file)
     encoder = build_encoder(run.spec, quantised=True)
-    model = EncoderObjective(encoder, build_decoder(run.decoder, run.spec.latent), seed=run.seed)
+    decoder = build_decoder(run.joint_decoder, run.spec.latent)
+    model = Joint(encoder, decoder, seed=run.seed, has_unit=True)
     make_variables(model)
     checkpoint.load(weights, model)
     return model
 
 
-def quantised_model(run: Run) -> EncoderObjective:
+def quantised_model(run: Run) -> Joint:
     """Return the stage's model at its start: the float checkpoint, equalised, with calibrated ranges.
 
     Without further training this is the post-training-quantised baseline. A run that began at a finished codec has
@@ -69,21 +71,13 @@ def quantised_model(run: Run) -> EncoderObjective:
     return quantise(model, fold_normalisation(model.encoder, run.spec), run)
 
 
-def trained_model(run: Run) -> EncoderObjective:
+def trained_model(run: Run) -> Joint:
     """Return the model as the stage left it."""
     return _stored_model(run, File.QAT)
 
 
-def train_qat(run: Run, budget: loop.Budget) -> EncoderObjective:
+def train_qat(run: Run, budget: loop.Budget) -> Joint:
     """Train a run's model with the encoder fake-quantised; leave File.QAT."""
-    model = quantised_model(run)
-    loop.train(
-        model,
-        run.crops("qat"),
-        run.path(File.QAT),
-        budget=budget,
-        peak=run.learning_rate / (2 if run.begins_at_codec else 4),
-        resume=run.resume,
-        scales=LAYER_SCALES,
-    )
+    model = _stored_model(run, File.QAT) if run.resume and run.has(File.QAT) else quantised_model(run)
+    train_joint(model, run, File.QAT, budget, peak=run.learning_rate / (1 if run.begins_at_codec else 2))
     return model

@@ -13,6 +13,7 @@ from heliograph.device.encoder import LatentEncoder
 from heliograph.files import write_whole
 from heliograph.train import checkpoint
 from heliograph.train.convert import convert_where_possible
+from heliograph.train.growth import grown
 from heliograph.train.networks import without_rounding
 from heliograph.train.quantisation import make_room
 from heliograph.train.run import File, Run
@@ -47,8 +48,10 @@ def freeze(run: Run) -> None:
     inverse.kernel.assign(np.asarray(inverse.kernel) * unit[:, None])
     norm = decoder.get_layer("latent_norm")
     norm.scale.assign(np.asarray(norm.scale) * unit)
-    checkpoint.save(run.path(File.DECODER_START), decoder)
-    convert_where_possible("encoder", run.codec, run.path(File.ENCODER_WEIGHTS), run.path(File.ENCODER))
+    checkpoint.save(
+        run.path(File.DECODER_START), grown(decoder, run.joint_decoder, run.decoder, seed=run.seed)
+    )
+    convert_where_possible("encoder", run.spec, run.path(File.ENCODER_WEIGHTS), run.path(File.ENCODER))
 
 
 def write_steps(run: Run, steps: npt.NDArray[np.uint16], **more: npt.NDArray[np.float64]) -> None:
@@ -76,5 +79,5 @@ def frozen_encoder(run: Run) -> LatentEncoder:
     if runtime.available():
         network = runtime.Model(run.need(File.ENCODER).read_bytes(), threads=2)
     else:
-        network = KerasNetwork.quantised(run.codec, run.need(File.ENCODER_WEIGHTS))
-    return LatentEncoder(network, tile=run.spec.tile, channels=run.spec.latent)
+        network = KerasNetwork.quantised(run.spec, run.need(File.ENCODER_WEIGHTS))
+    return LatentEncoder(network, tile=run.tile, channels=run.channels)

@@ -55,11 +55,11 @@ def fit_tables(run: Run, budget: loop.Budget) -> None:
         latent_pairs(run, run.table_pictures),
         frozen_steps(run),
         ROUNDING,
-        tile=run.spec.tile // STRIDE,
+        tile=run.tile // STRIDE,
         trained=(run.path(File.CONTEXTS), run.path(File.REFERENCES)),
         budget=budget,
         seed=run.seed,
-        spec=default_spec(run.spec.latent, CONTEXT_FEATURES[run.codec]),
+        spec=default_spec(run.channels, CONTEXT_FEATURES[run.codec]),
         resume=run.resume,
     )
     write_whole(run.path(File.ENTROPY), model)

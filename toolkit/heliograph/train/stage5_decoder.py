@@ -14,14 +14,14 @@ from heliograph.train.run import File, Run
 def train_decoder(run: Run, budget: loop.Budget) -> None:
     """Train a run's server decoder; leave File.DECODER_FITTED."""
     keras.utils.set_random_seed(run.seed)
-    decoder = build_decoder(run.decoder, run.spec.latent)
+    decoder = build_decoder(run.decoder, run.channels)
     checkpoint.load(run.need(File.DECODER_START), decoder)
     loop.train(
         DecoderObjective(decoder),
         latent_crops(run, "decoder"),
         run.path(File.DECODER),
         budget=budget,
-        peak=run.learning_rate / 2,
+        peak=run.learning_rate,
         resume=run.resume,
     )
     checkpoint.save(run.path(File.DECODER_FITTED), decoder)
@@ -29,6 +29,6 @@ def train_decoder(run: Run, budget: loop.Budget) -> None:
 
 def fitted_decoder(run: Run) -> keras.Model:
     """Return the server decoder as the stage left it."""
-    decoder = build_decoder(run.decoder, run.spec.latent)
+    decoder = build_decoder(run.decoder, run.channels)
     checkpoint.load(run.need(File.DECODER_FITTED), decoder)
     return decoder

@@ -22,7 +22,7 @@ FLOAT_SHARE = 2 / 3  # of the budget
 def train_preview(run: Run, budget: loop.Budget) -> None:
     """Train a run's preview decoder; leave File.PREVIEW."""
     keras.utils.set_random_seed(run.seed)
-    channels, window = run.spec.latent, CROP // STRIDE
+    channels, window = run.channels, CROP // STRIDE
     network = preview.build_preview(channels, window=window)
     crops = latent_crops(run, "preview")
     kernel, bias = fitted_decoder(run).get_layer("inverse").get_weights()
@@ -33,7 +33,7 @@ def train_preview(run: Run, budget: loop.Budget) -> None:
         crops,
         run.path(File.PREVIEW_FLOAT),
         budget=first,
-        peak=run.learning_rate,
+        peak=2 * run.learning_rate,
         resume=run.resume,
         scales=preview.LAYER_SCALES,
     )
@@ -45,9 +45,9 @@ def train_preview(run: Run, budget: loop.Budget) -> None:
         latent_crops(run, "preview_qat"),
         run.path(File.PREVIEW_QAT),
         budget=second,
-        peak=run.learning_rate / 4,
+        peak=run.learning_rate / 2,
         resume=run.resume,
         scales=preview.LAYER_SCALES,
     )
     checkpoint.save(run.path(File.PREVIEW_QUANTISED), quantised)
-    convert_where_possible("preview", run.codec, run.path(File.PREVIEW_QUANTISED), run.path(File.PREVIEW))
+    convert_where_possible("preview", run.spec, run.path(File.PREVIEW_QUANTISED), run.path(File.PREVIEW))

@@ -53,10 +53,9 @@ def _haar(channels: int) -> Array:
 
 
 def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[np.float32]) -> Array:
-    """Set the chain to a truncated DCT and the branch to unit input and no output; see `start_chain`."""
+    """Set a normalised encoder's chain to a truncated DCT, its branch to unit input and no output; see `start_chain`."""
     composite = start_chain(encoder, spec)
-    if spec.branch:
-        start_branch(encoder, images)
+    start_branch(encoder, images)
     return composite
 
 
@@ -85,8 +84,7 @@ def start_chain(encoder: keras.Model, spec: EncoderSpec) -> Array:
     keep = right[: spec.middle]  # [middle, 192]
     third = keep.reshape(spec.middle, 2, 2, 48).transpose(1, 2, 3, 0)
     last = np.einsum("nqQk,mk->qQmn", quad.reshape(-1, 2, 2, 192), keep)  # [2, 2, middle, C]
-    last_name = "latent" if spec.branch == 0 else "chain16"
-    for name, kernel in (("chain2", first), ("chain4", second), ("chain8", third), (last_name, last)):
+    for name, kernel in (("chain2", first), ("chain4", second), ("chain8", third), ("latent", last)):
         layer = encoder.get_layer(name)
         layer.kernel.assign(kernel.astype(np.float32))
         layer.bias.assign(np.zeros(kernel.shape[-1], np.float32))
@@ -98,13 +96,13 @@ def start_chain(encoder: keras.Model, spec: EncoderSpec) -> Array:
 
 
 def start_branch(encoder: keras.Model, images: npt.NDArray[np.float32]) -> None:
-    """Scale the freshly initialised branch to read the chain's 1/4 point whitened and to write nothing yet."""
-    # Without whitening the mean brightness of a 4x4 cell, ten times its details, decides alone which of
-    # the branch's ReLUs are on.
-    u = keras.Model(encoder.input, encoder.get_layer("chain4").output)
-    seen = np.concatenate([np.asarray(u(images[i : i + 8])) for i in range(0, len(images), 8)])
-    enter = encoder.get_layer("branch4")
-    enter.kernel.assign(np.asarray(enter.kernel) / seen.std(axis=(0, 1, 2))[:, None])
+    """Scale the freshly initialised branch to read the chain whitened and to write nothing yet."""
+    # Without whitening the mean brightness of a cell, ten times its details, decides alone what the branch sees.
+    for name, reader in (("chain4", "branch4"), ("chain8", "squeeze8")):
+        probe = keras.Model(encoder.input, encoder.get_layer(name).output)
+        seen = np.concatenate([np.asarray(probe(images[i : i + 8])) for i in range(0, len(images), 8)])
+        enter = encoder.get_layer(reader)
+        enter.kernel.assign(np.asarray(enter.kernel) / np.maximum(seen.std(axis=(0, 1, 2)), 1e-4)[:, None])
     # The branch starts silent: a small random output is noise to be got rid of.
     leave = encoder.get_layer("branch16")
     leave.kernel.assign(np.zeros(leave.kernel.shape, np.float32))

@@ -55,17 +55,17 @@ def sizes(
         held_out: pictures that are measured on.
         features: the sizes.
     """
-    steps, spec = frozen_steps(run), run.spec
+    steps = frozen_steps(run)
     maps = list(latent_maps(run, pictures + held_out))
     for size in features:
-        contexts = default_spec(spec.latent, (size, size))
+        contexts = default_spec(run.channels, (size, size))
         with tempfile.TemporaryDirectory() as folder:
             data = fit_contexts(
                 maps[held_out:],
                 [],
                 steps,
                 ROUNDING,
-                tile=spec.tile // STRIDE,
+                tile=run.tile // STRIDE,
                 trained=(Path(folder) / File.CONTEXTS.filename, Path(folder) / File.REFERENCES.filename),
                 budget=budget,
                 spec=contexts,

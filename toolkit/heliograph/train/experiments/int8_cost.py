@@ -32,8 +32,8 @@ from heliograph.pictures import load_folder
 from heliograph.server.decoder import to_pixels
 from heliograph.train import checkpoint
 from heliograph.train.convert import convert
-from heliograph.train.networks import ENCODERS, fold_normalisation, without_rounding
-from heliograph.train.objective import EncoderObjective
+from heliograph.train.networks import ENCODERS, EncoderSpec, fold_normalisation, without_rounding
+from heliograph.train.objective import Joint
 from heliograph.train.run import File, Run
 from heliograph.train.stage1_float import trained_float_model
 from heliograph.train.stage2_qat import quantised_model, trained_model
@@ -57,18 +57,18 @@ def float_encode(encoder: keras.Model, tile: int, channels: int) -> Encode:
     return encode
 
 
-def int8_encode(model: EncoderObjective, codec: str) -> Encode:
+def int8_encode(model: Joint, spec: EncoderSpec) -> Encode:
     """Return a fake-quantised model's encoder, converted and run as int8 .tflite."""
-    spec, unit = ENCODERS[codec], np.asarray(model.unit.value)
+    unit = np.asarray(model.unit.value)
     with tempfile.TemporaryDirectory() as folder:
         weights, out = (Path(folder) / f.filename for f in (File.ENCODER_WEIGHTS, File.ENCODER))
         checkpoint.save(weights, model.encoder)
-        convert("encoder", codec, weights, out)
+        convert("encoder", spec, weights, out)
         encoder = LatentEncoder(Model(out.read_bytes()), tile=spec.tile, channels=spec.latent)
     return lambda picture: encoder.latents(picture).astype(np.float32) / np.float32(128) * unit
 
 
-def measure(model: EncoderObjective, encode: Encode, pictures: Sequence[Picture], quality: int) -> Point:
+def measure(model: Joint, encode: Encode, pictures: Sequence[Picture], quality: int) -> Point:
     """Return mean bits per pixel (entropy of the symbols) and mean PSNR of decoded pictures."""
     condition = np.full((1, 1), quality / 100, np.float32)
     step = np.asarray(model.steps(condition))[0]  # [C]
@@ -83,10 +83,10 @@ def measure(model: EncoderObjective, encode: Encode, pictures: Sequence[Picture]
     return Point(8 * ideal_bytes(symbols) / pixels, float(np.mean(decibels)))
 
 
-def encoders(run: Run) -> dict[str, tuple[EncoderObjective, Encode]]:
+def encoders(run: Run) -> dict[str, tuple[Joint, Encode]]:
     """Return the models of a finished run, each with its encoder, the float one first."""
     spec, aware = run.spec, trained_model(run)
-    last = {"int8, trained for it": (aware, int8_encode(aware, run.codec))}
+    last = {"int8, trained for it": (aware, int8_encode(aware, spec))}
     if run.begins_at_codec:
         plain = without_rounding(aware.encoder, spec, np.asarray(aware.unit.value))
         return {"float": (aware, float_encode(plain, spec.tile, spec.latent))} | last
@@ -95,7 +95,7 @@ def encoders(run: Run) -> dict[str, tuple[EncoderObjective, Encode]]:
     after = quantised_model(run)
     return {
         "float": (model, float_encode(plain, spec.tile, spec.latent)),
-        "int8, after training": (after, int8_encode(after, run.codec)),
+        "int8, after training": (after, int8_encode(after, spec)),
     } | last
 
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from heliograph.codec.tiles import STRIDE
 from heliograph.pictures import load_folder
 from heliograph.train.networks import ENCODERS
-from heliograph.train.objective import EncoderObjective
+from heliograph.train.objective import Joint
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 from heliograph.train.run import Run
 from heliograph.train.stage2_qat import quantised_model, trained_model
@@ -59,7 +59,7 @@ def only(encoder: keras.Model, on: Sequence[keras.Layer]) -> Iterator[None]:
             layer.rounds = rounds
 
 
-def picture_error(difference: Latents, model: EncoderObjective) -> float:
+def picture_error(difference: Latents, model: Joint) -> float:
     """Return the picture's MSE (8-bit units) that a difference of latents [..., C] makes in the linear path."""
     kernel = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]  # [C, 768]
     flat = difference.reshape(-1, difference.shape[-1]).astype(np.float64) * np.asarray(model.unit.value)
@@ -67,15 +67,13 @@ def picture_error(difference: Latents, model: EncoderObjective) -> float:
     return float(np.sum((gram @ kernel) * kernel) / kernel.shape[1] * 255**2)
 
 
-def step_error(latents: Latents, model: EncoderObjective, quality: float) -> float:
+def step_error(latents: Latents, model: Joint, quality: float) -> float:
     """Return the picture's MSE (8-bit units) that rounding exact latents to the steps of a quality makes."""
     step = np.asarray(model.steps(np.full((1, 1), quality, np.float32)))[0] / np.asarray(model.unit.value)
     return picture_error(np.round(latents / step) * step - latents, model)
 
 
-def layer_errors(
-    model: EncoderObjective, images: npt.NDArray[np.float32]
-) -> tuple[list[LayerError], float, Latents]:
+def layer_errors(model: Joint, images: npt.NDArray[np.float32]) -> tuple[list[LayerError], float, Latents]:
     """Measure every rounding of a fake-quantised model's encoder.
 
     Args:

@@ -10,7 +10,8 @@ from heliograph.codec.codec import Codec, sha256
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
 from heliograph.measure.runner import Latents, Picture, Runner
-from heliograph.train.existing import architecture
+from heliograph.train.existing import encoder_spec
+from heliograph.train.networks import EncoderSpec
 from heliograph.train.run import File
 from heliograph.train.simulated import KerasNetwork
 
@@ -21,17 +22,17 @@ def runners(codec: Codec, folder: Path) -> list[Runner]:
     Networks are built when a runner is first used.
 
     Raises:
-        TrainingError: the run has no checkpoint; as they run, also of an architecture that is not known here.
+        TrainingError: the run has no checkpoint; as they run, also of an encoder that is not built here.
     """
     checkpoint = folder / File.ENCODER_WEIGHTS.filename
     if not checkpoint.is_file():
         raise TrainingError(f"{checkpoint} is missing: give the folder of a finished training run with --run")
     digest = sha256(checkpoint.read_bytes())[:16]
 
-    def runner(name: str, note: str, build: Callable[[str, Path], KerasNetwork]) -> Runner:
+    def runner(name: str, note: str, build: Callable[[EncoderSpec, Path], KerasNetwork]) -> Runner:
         @cache
         def encoder() -> LatentEncoder:
-            network = build(architecture(codec), checkpoint)
+            network = build(encoder_spec(codec), checkpoint)
             return LatentEncoder(network, tile=codec.tile, channels=codec.channels)
 
         def latents(picture: Picture) -> Latents:

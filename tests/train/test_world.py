@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
-
 from heliograph.train.joint import scenes
 from heliograph.train.joint.world import World, is_held_out
+from PIL import Image
 
 SIDE = 96
 

@@ -1,6 +1,6 @@
 """What photographs lack: pictures drawn by rule, and what cameras, their owners and the dark do to pictures.
 
-Everything is made on the fly from a generator, uint8 [side, side, 3], sRGB.
+Everything is made on the fly from a generator: scenes uint8 [side, side, 3], changes of pictures uint8 [H, W, 3], sRGB.
 """
 
 from __future__ import annotations
@@ -161,11 +161,13 @@ def dark(picture: Picture, rng: Random) -> Picture:
 
 def infrared(picture: Picture, rng: Random) -> Picture:
     """Return what a camera at night sees by its own lamp: grey, brighter in the middle, grainy."""
-    side = picture.shape[0]
+    height, width = picture.shape[:2]
     grey = picture.astype(np.float32) @ np.array([0.5, 0.4, 0.1], np.float32)
-    y, x = np.mgrid[0:side, 0:side] / side - rng.uniform(0.2, 0.8, 2)[:, None, None]
-    lamp = np.exp(-(x * x + y * y) * rng.uniform(0, 2.5)) * rng.uniform(0.4, 1.1)
-    grey = grey * lamp + rng.normal(0, rng.uniform(0.5, 5), (side, side))
+    middle = rng.uniform(0.2, 0.8, 2)
+    y, x = np.ogrid[0:height, 0:width]
+    apart = (y / height - middle[0]) ** 2 + (x / width - middle[1]) ** 2
+    lamp = np.exp(-apart * rng.uniform(0, 2.5)) * rng.uniform(0.4, 1.1)
+    grey = grey * lamp + rng.normal(0, rng.uniform(0.5, 5), (height, width))
     return np.repeat(np.clip(grey + 0.5, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
@@ -176,20 +178,20 @@ def defocused(picture: Picture, rng: Random) -> Picture:
 
 def stamped(picture: Picture, rng: Random) -> Picture:
     """Burn in an information strip, a timestamp or a logo."""
-    side = picture.shape[0]
+    rows, columns = picture.shape[:2]
     shown = Image.fromarray(picture)
     pen = ImageDraw.Draw(shown)
     height = int(rng.integers(9, 26))
-    y = int(rng.integers(0, side - height))
+    y = int(rng.integers(0, rows - height))
     is_dark = rng.random() < 0.7
     ink, ground = ((255, 255, 255), (0, 0, 0)) if is_dark else ((0, 0, 0), (255, 255, 255))
     if rng.random() < 0.6:
-        pen.rectangle([0, y, side, y + height], fill=ground)
+        pen.rectangle([0, y, columns, y + height], fill=ground)
     if rng.random() < 0.2:
         ink = _colour(rng, pure=1.0)
     pen.text((int(rng.integers(-20, 20)), y), _text(rng, 32), fill=ink, font=_font(rng, max(8, height - 3)))
     if rng.random() < 0.3:
-        x = int(rng.integers(0, side - height))
+        x = int(rng.integers(0, columns - height))
         pen.ellipse([x, y, x + height, y + height], fill=_colour(rng, pure=0.8))
     return np.asarray(shown)
 

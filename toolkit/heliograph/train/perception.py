@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.train.objective import Tensor, compiled
+from heliograph.train.tensors import Tensor, compiled
 
 # Y, Cb, Cr of JPEG (ITU-T T.871), of R, G, B in [0, 1].
 YCBCR = np.array(

@@ -7,14 +7,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-
-from heliograph.server.network import DecoderSpec
-from heliograph.train import loop
 from heliograph.train.joint import objective
 from heliograph.train.joint.__main__ import LAYER_SCALES, folder_share, joint_model, main
 from heliograph.train.joint.contexts import ContextRate
 from heliograph.train.joint.encoder import OverlapSpec, build_overlapping, macs_per_pixel
 from heliograph.train.joint.world import World
+
+from heliograph.server.network import DecoderSpec
+from heliograph.train import loop
 
 SMALL = OverlapSpec(middle=24, latent=128, pooled=4, squeezed=8, mixed=8)
 DECODER = DecoderSpec(widths=(16, 8, 8, 8), blocks=(1, 1, 1, 1))

@@ -10,16 +10,17 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from heliograph.train.objective import Tensor, compiled
+from heliograph.train.tensors import Tensor, compiled
 
 MIXTURE = 3
 FEATURES = 24
-_FAST = 10.0  # densities are few scalars that must move faster than convolution weights
+FAST = 10.0  # densities are few scalars that must move faster than convolution weights
 
 
 def groups(channels: int) -> tuple[int, ...]:
-    """Return how many channels each group has."""
-    return (16, 32, 64, channels - 112)
+    """Return how many channels each group has, of more than 56."""
+    first = 16 if channels >= 256 else 8
+    return (first, 2 * first, 4 * first, channels - 7 * first)
 
 
 def _conv(x: Tensor, kernel: Tensor) -> Tensor:
@@ -98,7 +99,7 @@ class ContextRate(layers.Layer):  # type: ignore[misc]
         total, before, number = [], 0, 0
         for group, count in enumerate(self.groups):
             here = slice(before, before + count)
-            middle = self.density_mean[here] * _FAST
+            middle = self.density_mean[here] * FAST
             spread, mean = 0.0, middle
             phases = (
                 [(even, None), (odd, even), (1 - board, board)]
@@ -126,11 +127,11 @@ class ContextRate(layers.Layer):  # type: ignore[misc]
                     )
                     learnt = _conv(apart, network["mean"]) + network["mean_bias"]
                     mean = mean + (around / ops.maximum(near, 1.0) + learnt) * now
-            scale = ops.exp(self.density_scale[here] * _FAST + ops.clip(spread, -6.0, 6.0)[..., None])
+            scale = ops.exp(self.density_scale[here] * FAST + ops.clip(spread, -6.0, 6.0)[..., None])
             distance = ops.abs(noisy[..., here] - mean)[..., None]  # symmetric: keeps the difference accurate
             half = 0.5 * step[..., here, None]
             mass = ops.sigmoid((half - distance) / scale) - ops.sigmoid((-half - distance) / scale)
-            mass = ops.sum(ops.softmax(self.density_logit[here] * _FAST, axis=-1) * mass, axis=-1)
+            mass = ops.sum(ops.softmax(self.density_logit[here] * FAST, axis=-1) * mass, axis=-1)
             total.append(-ops.log(ops.maximum(mass, 1e-7)) / float(np.log(2)))
             before += count
         return ops.concatenate(total, axis=-1)

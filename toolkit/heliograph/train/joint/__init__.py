@@ -1,1 +1,0 @@
-"""Encoder, contexts and decoder trained together for the eye: what the next codecs come from, a room in the making."""

@@ -40,8 +40,9 @@ def small_run(folder: Path) -> Run:
         photos=folder / "photos",
         folder=folder / "run",
         batch=2,
-        size=64,
+        size=96,
         decoder=DecoderSpec(widths=(32, 16, 16, 8), blocks=(1, 1, 1, 1)),
+        joint_decoder=DecoderSpec(widths=(16, 16, 8, 8), blocks=(1, 1, 1, 1)),
     )
 
 

@@ -153,7 +153,7 @@ def test_training_prints_its_codec(
             "heliograph.train.loop": {"Paused": KeyError},
             "heliograph.train.networks": {"ENCODERS": {"accelerator": None}},
             "heliograph.server.decoder": {},
-            "heliograph.server.network": {"DECODERS": {"small": None}},
+            "heliograph.server.network": {"DECODERS": {"medium": None}},
         },
     )
     command = ["train", "--photos", str(tmp_path), "--out", str(tmp_path)]

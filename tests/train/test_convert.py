@@ -12,6 +12,7 @@ from keras import layers
 
 from heliograph.errors import ConversionError
 from heliograph.train import convert
+from heliograph.train.networks import ENCODERS
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 
 # TFLite says so of every model without a representative data set; ours carry their ranges.
@@ -61,5 +62,7 @@ def test_another_scale_is_noticed(converted: tuple[keras.Model, bytes]) -> None:
 
 def test_a_failed_conversion_says_why(tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"conversion of the encoder failed: .*cannot read checkpoint"):
-        convert.convert("encoder", "accelerator", tmp_path / "none.npz", tmp_path / "encoder.tflite")
+        convert.convert(
+            "encoder", ENCODERS["accelerator"], tmp_path / "none.npz", tmp_path / "encoder.tflite"
+        )
     assert not list(tmp_path.iterdir())

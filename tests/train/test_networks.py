@@ -8,12 +8,14 @@ import pytest
 
 from heliograph.train.networks import (
     ENCODERS,
+    UNITS,
     ZeroSum,
     build_encoder,
     encoder_macs_per_pixel,
     fold_normalisation,
 )
 from heliograph.train.quantisation import (
+    FIXED_RANGES,
     QuantisedConv2D,
     calibrate_ranges,
     equalise,
@@ -37,12 +39,12 @@ def test_folding_gives_the_encoder_that_inference_runs() -> None:
     assert np.allclose(np.asarray(plain(photographs())), expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_normalised_units_are_on_somewhere_whatever_their_kernels_are() -> None:
+@pytest.mark.parametrize("name", UNITS)
+def test_normalised_units_are_on_somewhere_whatever_their_kernels_are(name: str) -> None:
     encoder = build_encoder(SPEC, normalised=True)
-    layer = encoder.get_layer("branch4")
-    layer.kernel.assign(-np.abs(np.asarray(layer.kernel)))
-    layer.bias.assign(np.full(layer.bias.shape, -100, np.float32))  # off everywhere, were it not normalised
-    probe = keras.Model(encoder.input, encoder.get_layer("branch4_relu").output)
+    layer = encoder.get_layer(name)
+    layer.kernel.assign(-np.abs(np.asarray(layer.kernel)))  # of what is positive, always negative
+    probe = keras.Model(encoder.input, encoder.get_layer(f"{name}_relu").output)
     active = np.asarray(probe(photographs(), training=True)) > 0
     assert active.any(axis=(0, 1, 2)).all()
 
@@ -54,7 +56,7 @@ def test_what_inputs_have_in_common_does_not_pass_a_zero_sum_kernel() -> None:
     assert np.allclose(constrained - kernel, (constrained - kernel)[:, :, :1])
 
 
-@pytest.mark.parametrize("name", ["accelerator", "microcontroller"])  # without a branch and with one
+@pytest.mark.parametrize("name", ["accelerator", "microcontroller"])
 def test_channels_that_pictures_would_clip_get_room_and_mean_the_same(name: str) -> None:
     spec, pictures = ENCODERS[name], photographs()
     duller = (0.5 + 0.1 * (pictures - 0.5)).astype(np.float32)
@@ -86,11 +88,43 @@ def test_snapped_biases_are_whole_multiples_of_input_scale_times_weight_scale() 
     assert np.allclose(units, np.round(units), atol=1e-2)
 
 
-def test_multiply_adds_are_counted_from_the_layers() -> None:
-    encoder = build_encoder(SPEC, tile=96)
+@pytest.mark.parametrize("name", ["accelerator", "microcontroller"])
+def test_multiply_adds_are_counted_from_the_layers(name: str) -> None:
+    spec = ENCODERS[name]
+    encoder = build_encoder(spec, tile=spec.tile)
     total = 0
     for layer in encoder.layers:
         if isinstance(layer, keras.layers.Conv2D):
             _, height, width, _ = layer.output.shape
             total += height * width * int(np.prod(layer.kernel.shape))
-    assert encoder_macs_per_pixel(SPEC) == total / 96**2
+    assert encoder_macs_per_pixel(spec) == total / spec.tile**2
+
+
+def test_both_codecs_keep_their_budgets() -> None:
+    accelerator, microcontroller = ENCODERS["accelerator"], ENCODERS["microcontroller"]
+    assert encoder_macs_per_pixel(accelerator) == 3972  # of 4000
+    assert encoder_macs_per_pixel(microcontroller) == 1022  # of 1100
+    assert build_encoder(accelerator).count_params() <= 800_000
+    assert build_encoder(microcontroller).count_params() <= 192 << 10  # a byte each
+
+
+def test_a_pixel_reaches_beyond_its_block() -> None:
+    keras.utils.set_random_seed(1)
+    encoder = build_encoder(SPEC)
+    plain = np.full((1, 64, 64, 3), 0.5, np.float32)
+    dotted = plain.copy()
+    dotted[0, 31, 31] = 1.0  # the last pixel of block (1, 1)
+    apart = np.abs(np.asarray(encoder(dotted)) - np.asarray(encoder(plain))).max(axis=-1)[0] > 0
+    assert apart[1, 1]
+    assert apart[2, 2]
+
+
+def test_the_latent_is_rounded_once() -> None:
+    """Chain and branch meet in one concatenation before the last convolution, in one scale."""
+    encoder = build_encoder(SPEC, quantised=True)
+    last = encoder.get_layer("latent")
+    joined = last.input._keras_history.operation
+    assert joined.name == "all8"
+    assert [x._keras_history.operation.name for x in joined.input] == ["range_chain8", "range_mix8b"]
+    assert FIXED_RANGES["chain8"] == FIXED_RANGES["mix8b"]
+    assert FIXED_RANGES["squeeze8"] == FIXED_RANGES["branch4"]  # which meet in both8

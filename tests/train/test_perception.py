@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
-from heliograph.train.joint import perception
+from heliograph.train import perception
 from keras import ops
 
 from heliograph.measure import metrics

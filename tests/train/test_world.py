@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from heliograph.train.joint import scenes
-from heliograph.train.joint.world import World, is_held_out
 from PIL import Image
+
+from heliograph.errors import TrainingError
+from heliograph.train import scenes
+from heliograph.train.world import WHOLE, World, is_held_out
 
 SIDE = 96
 
@@ -57,6 +59,10 @@ def test_one_photograph_in_sixteen_is_held_out_with_all_its_crops() -> None:
     assert not is_held_out(Path("night-0020.webp"))
 
 
+def test_one_picture_in_sixteen_of_a_fixed_camera_is_held_out() -> None:
+    assert [number for number in range(1, 49) if is_held_out(Path(f"site/{number:04d}.webp"))] == [5, 21, 37]
+
+
 def test_crops_come_from_every_folder_and_never_from_what_is_held_out(tmp_path: Path) -> None:
     for folder, name, value in (("a", "0000a", 40), ("a", "0020a", 90), ("b", "site", 200)):
         (tmp_path / folder).mkdir(exist_ok=True)
@@ -67,3 +73,22 @@ def test_crops_come_from_every_folder_and_never_from_what_is_held_out(tmp_path: 
     batch = world[0][0]
     assert batch["image"].shape == (4, 64, 64, 3)
     assert np.array_equal(batch["image"], world[0][0]["image"])
+
+
+def test_pictures_that_are_all_held_out_are_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "0005.png")
+    with pytest.raises(TrainingError, match="are numbered as pictures that are held out"):
+        World({tmp_path: 1.0}, batch=1, size=32, steps=1, seed=1)
+
+
+def test_whole_pictures_are_as_they_may_be(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (240, 300, 3), np.uint8)).save(
+        tmp_path / "a.png"
+    )
+    world = World({tmp_path: 1.0}, batch=1, size=32, steps=1, seed=1)
+    wholes = [world.whole(0, np.random.default_rng(n), least=160) for n in range(60)]
+    shapes = {tuple(sorted(w.shape[:2])) for w in wholes}
+    assert min(min(s) for s in shapes) >= 160
+    assert {(240, 300), (WHOLE, WHOLE)} <= shapes  # as it is, and drawn
+    assert any(s[0] < 240 for s in shapes)  # reduced
+    assert np.array_equal(wholes[7], world.whole(0, np.random.default_rng(7), least=160))

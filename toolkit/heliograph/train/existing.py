@@ -40,8 +40,8 @@ def encoder_spec(codec: Codec) -> EncoderSpec:
     except (KeyError, TypeError, ValueError):
         raise TrainingError(
             f"the encoder of codec {codec.name} has the form of an earlier way of training, which this version does "
-            "not build: train a new codec without --start, or with the version of Heliograph that made it; its decoder and "
-            "tables can be improved as ever (--stage decoder, calibrate)"
+            "not build: train a new codec without --start, or with the version of Heliograph that made it; its decoder "
+            "and tables can be improved as ever (--stage decoder, calibrate)"
         ) from None
     return EncoderSpec(latent=codec.channels, tile=codec.tile, **counts)
 

@@ -1,8 +1,8 @@
 """The device's encoder network, on any Keras 3 backend.
 
-A linear chain of 2x2 steps, and beside it convolutions with ReLU and max-pooling that see beyond a block. The same layer
-names carry the same weights in every form: the normalised one trains in float, the plain one is what a device runs, and
-`quantised=True` puts fake quantisation where the int8 model will round.
+A linear chain of 2x2 steps, and beside it convolutions with ReLU and max-pooling that see beyond a block. The same
+layer names carry the same weights in every form: the normalised one trains in float, the plain one is what a device
+runs, and `quantised=True` puts fake quantisation where the int8 model will round.
 """
 
 from __future__ import annotations

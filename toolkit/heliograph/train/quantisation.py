@@ -21,8 +21,8 @@ FIXED_RANGES = {
     **dict.fromkeys(("chain2", "chain4", "chain8", "branch4", "squeeze8", "mix8b"), (-1.0, 127 / 128)),
     "mix8a": (0.0, 255 / 256),  # after a ReLU, and concatenated with nothing
 }
-# The encoder's layers before the latent, from picture to latent, and who reads their channels at which of its inputs: the
-# first, or those after the ones of another layer.
+# The encoder's layers from picture to latent, and who reads their channels at which of its inputs: the first, or those
+# after the ones of another layer.
 _READERS: dict[str, tuple[tuple[str, str | None], ...]] = {
     "chain2": (("chain4", None),),
     "chain4": (("chain8", None), ("branch4", None)),

@@ -53,7 +53,7 @@ def _haar(channels: int) -> Array:
 
 
 def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[np.float32]) -> Array:
-    """Set a normalised encoder's chain to a truncated DCT, its branch to unit input and no output; see `start_chain`."""
+    """Set the chain to a truncated DCT, a normalised branch to unit input and no output; see `start_chain`."""
     composite = start_chain(encoder, spec)
     start_branch(encoder, images)
     return composite

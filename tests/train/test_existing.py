@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from heliograph.cli import main
+from heliograph.codec import registry
 from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, PREVIEW, SERVER, Codec, sha256
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import CodecError, TrainingError
 from heliograph.pictures import load_srgb
-from heliograph.server.decoder import ServerDecoder
+from heliograph.server.decoder import ServerDecoder, decoder_spec
 from heliograph.server.network import DecoderSpec
 from heliograph.train import existing
+from heliograph.train.latents import latent_crops
+from heliograph.train.networks import ENCODERS
 from heliograph.train.run import File, Run
 
 
@@ -58,11 +61,26 @@ def test_steps_are_given_in_the_encoders_order(codec_folder: Path) -> None:
     assert np.array_equal(existing.steps_of(codec)[10], codec.steps(223 + 8 * 40))
 
 
-def test_an_unknown_architecture_names_those_that_are_known(codec_folder: Path) -> None:
+def test_an_encoders_shape_is_read_from_the_manifest(codec_folder: Path) -> None:
     codec = Codec(codec_folder)
-    codec.manifest["architecture"] = "heliostat"
-    with pytest.raises(TrainingError, match="'heliostat', known are accelerator, microcontroller"):
-        existing.architecture(codec)
+    assert existing.encoder_spec(codec) == ENCODERS["accelerator"]
+    del codec.manifest["encoder"]["mixed"]
+    with pytest.raises(TrainingError, match="has the form of an earlier way of training"):
+        existing.encoder_spec(codec)
+
+
+@pytest.mark.parametrize("name", ["accelerator", "microcontroller"])
+def test_decoders_of_shipped_codecs_learn_on_whatever_made_their_encoders(
+    name: str, photos: Path, tmp_path: Path
+) -> None:
+    codec = registry.open_codec(name)
+    run = Run(codec=name, photos=photos, folder=tmp_path, decoder=decoder_spec(codec), finished=codec)
+    existing.unpack(codec, run)
+    assert (run.channels, run.tile) == (codec.channels, codec.tile)
+    values, _ = latent_crops(run, "decoder")[0]
+    shown = ServerDecoder(codec).network([values["values"], values["quality"]])
+    lost = np.square(np.asarray(shown) - values["image"] / 255).mean()
+    assert lost < 0.01  # 20 dB, at random qualities
 
 
 def test_another_shape_of_decoder_starts_from_the_linear_path(
@@ -71,7 +89,7 @@ def test_another_shape_of_decoder_starts_from_the_linear_path(
     codec = Codec(codec_folder)
     other = json.loads((codec_folder / "manifest.json").read_text(encoding="utf-8"))["server_decoder"]
     shape = DecoderSpec((24, 16, 16, 8), (1, 1, 1, 1))
-    run = Run(codec="accelerator", photos=photos, folder=tmp_path, decoder=shape)
+    run = Run(codec="accelerator", photos=photos, folder=tmp_path, decoder=shape, finished=codec)
     existing.unpack(codec, run)
     with np.load(run.path(File.DECODER_START)) as stored:
         kernels = {k: stored[k] for k in stored.files}

@@ -5,33 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
-from heliograph.train.experiments.variants import (
-    VARIANTS,
-    NarrowNoise,
-    Noise,
-    Soft,
-    Straight,
-    Variant,
-    other_branch,
-)
 
 from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
-from heliograph.measure.curves import Point
 from heliograph.pictures import load_srgb
 from heliograph.server.network import DecoderSpec
 from heliograph.train.experiments import ablations, context_curve, int8_cost, layer_error, trained
 from heliograph.train.loop import Budget
 from heliograph.train.networks import EncoderSpec
-from heliograph.train.run import File, Run, effort
+from heliograph.train.run import File, Run
 from heliograph.train.stage2_qat import trained_model
 
-TINY = EncoderSpec(middle=48, latent=64, branch=8, tile=96)
+TINY = EncoderSpec(middle=48, latent=64, pooled=4, squeezed=8, mixed=8, tile=96)
 DECODER = DecoderSpec(widths=(16, 16, 8, 8), blocks=(1, 1, 1, 1))
 
 
@@ -43,83 +32,28 @@ def picture(finished: Run) -> npt.NDArray[np.uint8]:
 @pytest.fixture
 def run(photos: Path, tmp_path: Path) -> Run:
     """A run of few small crops."""
-    return Run(codec="microcontroller", photos=photos, folder=tmp_path, batch=1, size=64)
-
-
-def tiny(name: str) -> Variant:
-    """Return a row of the table in a shape that trains in no time."""
-    variant = next(v for v in VARIANTS if v.name == name)
-    return replace(
-        variant,
-        spec=replace(TINY, branch=variant.spec.branch and 8),
-        decoder=DECODER,
-        teacher=variant.teacher and replace(TINY, middle=64, branch=0),
+    return Run(
+        codec="microcontroller", photos=photos, folder=tmp_path, batch=1, size=96, joint_decoder=DECODER
     )
 
 
-def test_a_taught_encoder_is_measured_once(run: Run, picture: npt.NDArray[np.uint8]) -> None:
-    variant = tiny("encoder taught by one of twice the width")
-    result = ablations.measure_variant(variant, run, 2, [picture])
-    assert result["seconds_per_step"] > 0
-    # 64 latent channels to 768 samples at 1/16, and the residual network beside them.
-    assert result["decoder_kmac"] > 64 * 768 / 256 / 1000
-    rates, decibels = np.array(result["points"]).T
-    assert len(rates) == len(ablations.QUALITIES)
-    assert np.all(np.diff(rates) > 0)
-    assert decibels[-1] > decibels[0] > 10
-    assert ablations.measure_variant(variant, run, 2, []) == result  # read, or no pictures would be an error
-
-
-def test_the_rest_of_the_steps_is_the_decoders_alone(run: Run) -> None:
-    model, _ = ablations.train_variant(tiny("joint for a quarter, then decoder alone"), run, 4)
-    steps = {log.stem: effort(log)["steps"] for log in run.logs()}
-    assert steps == {"joint": 1, "decoder": 3}
-    with np.load(run.folder / "joint.npz") as stored:
-        (kernel,) = (stored[k] for k in stored.files if k.startswith("0:") and k.endswith("chain2/kernel"))
-    assert np.array_equal(np.asarray(model.encoder.get_layer("chain2").kernel), kernel)
-
-
-def test_a_random_start_is_no_transform(run: Run) -> None:
-    images = run.calibration()
-    first = [
-        np.asarray(ablations.variant_model(tiny(name), run, TINY, images).encoder.get_layer("chain2").kernel)
-        for name in ("as shipped", "start: random")
-    ]
-    grams = [k.reshape(12, 12).T @ k.reshape(12, 12) for k in first]
-    assert grams[0] == pytest.approx(np.eye(12), abs=1e-5)
-    assert np.abs(grams[1] - np.eye(12)).max() > 0.1
-
-
-def test_variants_are_compared_with_the_anchor() -> None:
-    anchor = [Point(0.1 * 2**n, 25.0 + 3 * n) for n in range(5)]
-    half = [Point(p.bpp / 2, p.db) for p in anchor]
-    assert ablations.against(anchor, half) == "BD-rate  -50.0 % (25.0 to 37.0 dB)"
-    worse = [Point(p.bpp, p.db - 20) for p in anchor]
-    assert ablations.against(anchor, worse) == "nowhere as good as the anchor: 17.0 dB at 1.60 bpp"
-
-
-@pytest.mark.parametrize(
-    ("objective", "spread"), [(Straight, 0.0), (Noise, 0.5), (NarrowNoise, 0.3), (Soft, 0.0)]
-)
-def test_what_stands_for_rounded_latents(objective: type[Straight], spread: float) -> None:
-    image = keras.Input((None, None, 3))
-    encoder = keras.Model(image, keras.layers.Conv2D(2, 16, strides=16)(image))
-    model = objective(encoder, encoder, seed=1)
-    ratio = np.tile(np.array([0.1, 1.9, -3.0], np.float32), (400, 1))
-    counted, shown = (np.asarray(x) for x in model.relax(ratio))
-    if spread:
-        apart = np.abs(counted - ratio)
-        assert 0.9 * spread < apart.max() <= spread
-    else:
-        assert np.abs(counted - np.round(ratio)).max() < 0.1  # Soft: sharp, not hard
-    assert np.array_equal(shown, counted if objective is Noise else np.round(ratio))
-
-
-@pytest.mark.parametrize("pool", ["average", "stride"])
-def test_other_branches_have_the_usual_shape(pool: str) -> None:
-    encoder = other_branch(TINY, pool)
-    assert encoder(np.zeros((1, 64, 32, 3), np.float32)).shape == (1, 4, 2, 64)
-    assert encoder.get_layer("branch4").kernel.shape == (3, 3, 48, 8)
+def test_variants_are_trained_once_and_a_silent_branch_stays_silent(run: Run) -> None:
+    usual, silent = ablations.variants(TINY)[:2]
+    model = ablations.variant_model(replace(silent, shape=TINY), replace(run, shape=TINY))
+    before = [np.asarray(w) for w in model.encoder.get_layer("mix8a").get_weights()]
+    found = ablations.losses(silent, run, 2)
+    assert sorted(found) == ["dead leaves", "edges", "graphics", "smooth"]
+    with np.load(run.folder / "without-the-branch/float.npz") as stored:
+        assert int(stored["step"]) == 2
+        kernels = {k: stored[k] for k in stored.files if k.startswith("0:")}
+    assert not kernels["0:branch16/kernel"].any()
+    assert np.array_equal(kernels["0:mix8a/kernel"], before[0])
+    usual_start = np.asarray(model.encoder.get_layer("chain2").kernel)
+    assert not np.array_equal(kernels["0:chain2/kernel"], usual_start)
+    stamp = (run.folder / "without-the-branch/float.npz").stat().st_mtime_ns
+    assert ablations.losses(silent, run, 2) == found
+    assert (run.folder / "without-the-branch/float.npz").stat().st_mtime_ns == stamp
+    assert usual.branch
 
 
 def test_int8_costs_little_more_than_float(finished: Run, picture: npt.NDArray[np.uint8]) -> None:

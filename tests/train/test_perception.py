@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
-from heliograph.train import perception
 from keras import ops
 
 from heliograph.measure import metrics
+from heliograph.train import perception
 
 Paint = Callable[[int, int], npt.NDArray[np.uint8]]
 

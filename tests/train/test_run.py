@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from heliograph.codec import registry
 from heliograph.errors import TrainingError
@@ -74,12 +76,28 @@ def test_every_supply_draws_its_own_crops(run: Run) -> None:
     assert run.crops("qat", batch=3, size=32)[0][0]["image"].shape == (3, 32, 32, 3)
 
 
+def test_some_crops_are_of_fixed_cameras_and_none_of_what_is_held_out(run: Run, tmp_path: Path) -> None:
+    for name in ("photos/0001a", "photos/0021a", "sites/river/0001", "sites/river/0005"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{name}.png")
+    both = replace(run, photos=tmp_path / "photos", sites=tmp_path / "sites")
+    crops = both.crops("qat")
+    shares = {file.stem: share for file, share in zip(crops.files, crops.weights, strict=True)}
+    assert shares == pytest.approx({"0001a": 0.94, "0021a": 0, "0001": 0.06, "0005": 0})
+    photos, sites = both.held_out()
+    assert [p.stem for p in photos] == ["0021a"]
+    assert [p.stem for p in sites] == ["0005"]
+    assert run.held_out() == ([], [])  # the sample pictures have no numbers
+
+
 def test_a_log_ends_with_what_was_done(run: Run) -> None:
     log = run.log(File.CONTEXTS)
     assert log.name == "contexts.csv"
     log.write_text("step,seconds,loss\n200,10.2,3\n310,15.6,2\n", encoding="utf-8")
     assert effort(log) == {"steps": 310, "seconds": 16}
+    log.with_suffix(".classes.csv").write_text("step,seconds,class\n", encoding="utf-8")
     assert run.logs() == [log]
+    assert run.curves() == [log.with_suffix(".classes.csv")]
     log.write_text("step,seconds,loss\n", encoding="utf-8")
     assert effort(log) == {}
 

@@ -1,4 +1,4 @@
-"""Stage float: a seed repeats it, and it goes on from its checkpoint."""
+"""Stage float: a seed repeats it, it goes on from its checkpoint, and it leaves a curve of each class of pictures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from heliograph.codec import registry
 from heliograph.server.network import DecoderSpec
 from heliograph.train import checkpoint
 from heliograph.train.loop import Budget
+from heliograph.train.networks import EncoderSpec
 from heliograph.train.run import File, Run
-from heliograph.train.stage1_float import float_model, train_float
+from heliograph.train.stage1_float import float_model, train_float, trained_float_model
 
 
 @pytest.fixture
@@ -21,7 +23,9 @@ def run(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A small run whose log has no lines but the last: a busy machine takes minutes for its first step."""
     monkeypatch.setattr("heliograph.train.loop.CHECKPOINT_SECONDS", 1e9)
     decoder = DecoderSpec(widths=(16, 16, 8, 8), blocks=(1, 1, 1, 1))
-    return Run("microcontroller", photos, tmp_path / "run", batch=1, size=64, decoder=decoder)
+    shape = EncoderSpec(middle=24, latent=64, pooled=4, squeezed=8, mixed=8, tile=96)
+    folder = tmp_path / "run"
+    return Run("microcontroller", photos, folder, batch=1, size=96, joint_decoder=decoder, shape=shape)
 
 
 def losses(run: Run) -> list[tuple[str, str]]:
@@ -38,28 +42,31 @@ def test_a_seed_repeats_the_stage_and_resuming_goes_on(run: Run, tmp_path: Path)
     assert [step for step, _ in losses(run)] == ["2"]
     train_float(replace(run, resume=True), Budget(0, 3))
     assert [step for step, _ in losses(run)] == ["2", "3"]
+    (curve,) = run.curves()
+    with curve.open(newline="", encoding="utf-8") as handle:
+        assert {row["step"] for row in csv.DictReader(handle)} == {"2", "3"}
+    assert run.logs() == [run.log(File.FLOAT)]  # not among the logs, whose last lines are a stage's effort
+    begun = replace(run, resume=False)
+    train_float(begun, Budget(0, 1))
+    with curve.open(newline="", encoding="utf-8") as handle:
+        assert {row["step"] for row in csv.DictReader(handle)} == {"1"}
 
 
-def test_a_kept_checkpoint_is_small_and_goes_on(run: Run) -> None:
+def test_a_kept_checkpoint_is_small_and_goes_on_or_is_a_start(run: Run) -> None:
     train_float(run, Budget(0, 2))
     path = run.path(File.FLOAT)
-    whole, kept = path.read_bytes(), checkpoint.to_keep(path)
+    whole, kept, start = path.read_bytes(), checkpoint.to_keep(path), checkpoint.as_start(path)
     assert len(kept) < len(whole) / 5
     path.write_bytes(kept)
     train_float(replace(run, resume=True), Budget(0, 3))
-    assert [step for step, _ in losses(run)] == ["2", "3"]
-
-
-def test_a_start_has_weights_and_no_steps_behind_it(run: Run) -> None:
-    train_float(run, Budget(0, 2))
-    path = run.path(File.FLOAT)
-    path.write_bytes(checkpoint.as_start(path))
+    path.write_bytes(start)
     train_float(replace(run, resume=True), Budget(0, 1))
-    assert [step for step, _ in losses(run)] == ["2", "1"]
+    assert [step for step, _ in losses(run)] == ["2", "3", "1"]
 
 
 def test_the_start_is_a_transform_coder(run: Run) -> None:
-    model = float_model(run)
+    shape = EncoderSpec(middle=96, latent=64, pooled=4, squeezed=8, mixed=8, tile=96)
+    model = float_model(replace(run, shape=shape))
     grey = np.full((1, 32, 32, 3), 0.75, np.float32)
     latents = np.asarray(model.encoder(grey))
     # The first function of the DCT is the block's mean over 768 samples: sqrt(768) times what is above 0.5.
@@ -67,3 +74,14 @@ def test_the_start_is_a_transform_coder(run: Run) -> None:
     assert np.abs(latents[..., 1:]).max() < 1e-4
     shown = np.asarray(model.decoder([latents, np.ones((1, 1), np.float32)]))
     assert shown == pytest.approx(np.full_like(grey, 0.75), abs=1e-3)
+
+
+def test_the_checkpoint_in_the_repository_fits_the_accelerator(photos: Path, tmp_path: Path) -> None:
+    run = Run("accelerator", photos, tmp_path)
+    kept = registry.open_codec("accelerator").folder / "training/joint.npz"
+    run.path(File.FLOAT).write_bytes(kept.read_bytes())
+    model = trained_float_model(run)
+    with np.load(kept) as stored:
+        assert np.array_equal(np.asarray(model.log_step), stored["0:joint/log_step"].astype(np.float32))
+        kernel = stored["0:chain8/kernel"].astype(np.float32)
+    assert np.array_equal(np.asarray(model.encoder.get_layer("chain8").kernel), kernel)

@@ -137,11 +137,11 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         progress = self.progress
         if time.monotonic() - self.saved > CHECKPOINT_SECONDS:
             self.save()
-        if self.validate is not None and time.monotonic() - self.validated > VALIDATION_SECONDS:
-            self.validate(self.step, self.seconds)
-            self.validated = time.monotonic()
         if progress >= 1.0 or self.late:
             self.model.stop_training = True
+        elif self.validate is not None and time.monotonic() - self.validated > VALIDATION_SECONDS:
+            self.validate(self.step, self.seconds)
+            self.validated = time.monotonic()
 
     def report(self) -> None:
         mean = {k: float(np.mean(v)) for k, v in self.sums.items()}

@@ -87,7 +87,7 @@ class Joint(Objective):
         self.log_step = self.add_weight(shape=(ANCHORS, channels), initializer="zeros", name="log_step")
         self.contexts = ContextRate(channels, name="contexts")
         self.seeds = keras.random.SeedGenerator(seed, name="noise")
-        self.unit = (
+        self.unit: Tensor = (
             self.add_weight(shape=(channels,), initializer="ones", trainable=False, name="unit")
             if has_unit
             else None

@@ -18,7 +18,7 @@ from heliograph.train.stage3_freeze import frozen_encoder, frozen_steps
 
 # Features of the context model, of pictures alone and with a reference: what the accelerator's host can spend per
 # symbol is worth 3 % of the bytes.
-CONTEXT_FEATURES = {"accelerator": ((16, 32), (16, 32)), "microcontroller": ((8, 16), (8, 16))}
+CONTEXT_FEATURES = {"accelerator": ((12, 32), (12, 32)), "microcontroller": ((8, 16), (8, 16))}
 # The dead zone without RDOQ, in 1/256 of a step; fitted ones were 104 to 120 and saved nothing over this.
 ROUNDING = np.full(STEP_ROWS, 110, np.uint8)
 PAIR_SIDE = 544  # pixels on a side of a made pair, at most

@@ -41,6 +41,7 @@ def small_run(folder: Path) -> Run:
         folder=folder / "run",
         batch=2,
         size=96,
+        table_pictures=40,
         decoder=DecoderSpec(widths=(32, 16, 16, 8), blocks=(1, 1, 1, 1)),
         joint_decoder=DecoderSpec(widths=(16, 16, 8, 8), blocks=(1, 1, 1, 1)),
     )

@@ -10,6 +10,7 @@ import pytest
 from tests.small_codec import small_run
 
 from heliograph.samples import copy_samples
+from heliograph.train import context_rate, perception
 from heliograph.train.run import Run
 
 
@@ -22,6 +23,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def few_calibration_crops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calibrate ranges on an eighth of the usual crops."""
     monkeypatch.setattr("heliograph.train.run.CALIBRATION_CROPS", 16)
+
+
+@pytest.fixture(autouse=True)
+def no_compilation(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Leave XLA out but in slow tests: it compiles for most of a minute what a test runs a few times."""
+    if request.node.get_closest_marker("slow") is None:
+        monkeypatch.setattr(context_rate, "compiled", lambda function: function)
+        monkeypatch.setattr(perception, "_seen_compiled", perception.seen_error)
 
 
 @pytest.fixture(scope="session")

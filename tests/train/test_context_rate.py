@@ -37,3 +37,12 @@ def test_contexts_see_only_what_was_coded_before() -> None:
     changed = (before != after).any(axis=(0, 1, 2))
     assert not changed[:56].any()
     assert changed[56:].any()
+
+
+@pytest.mark.slow  # so that XLA compiles it; see conftest.py
+def test_compiled_bits_are_those_of_plain_operations() -> None:
+    rate = ContextRate(64)
+    latent = np.random.default_rng(0).normal(0, 2, (1, 6, 6, 64)).astype(np.float32)
+    given = (latent, np.ones((1, 1, 1, 64), np.float32), np.full((1, 1), 0.5, np.float32), latent)
+    assert rate._bits != rate._count
+    assert np.asarray(rate(*given)) == pytest.approx(np.asarray(rate._count(*given)), rel=1e-4, abs=1e-4)

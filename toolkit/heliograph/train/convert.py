@@ -36,7 +36,7 @@ OPERATIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", 
 PREVIEW_OPERATIONS = OPERATIONS | {"DEPTH_TO_SPACE"}  # which runs on CPUs, as the preview does
 EXACT_SHARE = 0.95
 # Sums of floats fall on the other side of a rounding border in one of 10,000 values or so. What follows multiplies it:
-# the difference of neighbouring means has a tenth of their range, so that a flip in one is several LSB of the other.
+# a difference of neighbouring means has a tenth of their range, so that a flip in one is several LSB of the other.
 APART_SHARE = 1e-3  # of latents that may be more than 1 LSB off
 MOST_APART = 16  # LSB
 _log = logging.getLogger(__name__)

@@ -131,9 +131,9 @@ class Joint(Objective):
         return ops.stack([loss, bpp, mse], axis=-1)
 
 
-def make_variables(model: Joint, *, size: int = 96) -> None:
-    """Make a model's variables by calling it once with a crop of `size` pixels."""
-    model({"image": np.zeros((1, size, size, 3), np.uint8), "quality": np.zeros((1, 1), np.float32)})
+def make_variables(model: Joint) -> None:
+    """Make a model's variables by calling it once."""
+    model({"image": np.zeros((1, 96, 96, 3), np.uint8), "quality": np.zeros((1, 1), np.float32)})
 
 
 class DecoderObjective(Objective):

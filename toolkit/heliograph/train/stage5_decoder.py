@@ -9,6 +9,7 @@ from heliograph.train import checkpoint, loop
 from heliograph.train.latents import latent_crops
 from heliograph.train.objective import DecoderObjective
 from heliograph.train.run import File, Run
+from heliograph.train.stage1_float import LAYER_SCALES
 
 
 def train_decoder(run: Run, budget: loop.Budget) -> None:
@@ -23,6 +24,7 @@ def train_decoder(run: Run, budget: loop.Budget) -> None:
         budget=budget,
         peak=run.learning_rate,
         resume=run.resume,
+        scales=LAYER_SCALES,  # six steps without cost 1.7 dB at the finest quality
     )
     checkpoint.save(run.path(File.DECODER_FITTED), decoder)
 

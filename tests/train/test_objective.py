@@ -46,8 +46,8 @@ def test_bits_are_counted_under_noise_in_training_only(model: Joint) -> None:
     given = {"image": crops(), "quality": np.full((2, 1), 0.5, np.float32)}
     still = [np.asarray(model(given, training=False))[:, 1] for _ in range(2)]
     noisy = [np.asarray(model(given, training=True))[:, 1] for _ in range(2)]
-    assert np.array_equal(*still)
-    assert not np.array_equal(*noisy)
+    assert np.array_equal(still[0], still[1])
+    assert not np.array_equal(noisy[0], noisy[1])
 
 
 def test_qualities_span_the_lambdas_and_steps_interpolate(model: Joint) -> None:

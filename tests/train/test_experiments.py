@@ -60,7 +60,7 @@ def test_int8_costs_little_more_than_float(finished: Run, picture: npt.NDArray[n
     models = int8_cost.encoders(finished)
     assert list(models) == ["float", "int8, after training", "int8, trained for it"]
     points = {
-        name: int8_cost.measure(model, encode, [picture], 80) for name, (model, encode) in models.items()
+        name: int8_cost.measure(model, encode, [picture], 68) for name, (model, encode) in models.items()
     }
     for point in points.values():
         assert point.bpp == pytest.approx(points["float"].bpp, rel=0.1)

@@ -30,6 +30,7 @@ def losses(run: Run) -> list[tuple[str, str]]:
         return [(row["step"], row["loss"]) for row in csv.DictReader(handle)]
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_the_stage_and_resuming_goes_on(run: Run, tmp_path: Path) -> None:
     other = replace(run, folder=tmp_path / "other")
     train_float(run, Budget(0, 2))
@@ -40,6 +41,7 @@ def test_a_seed_repeats_the_stage_and_resuming_goes_on(run: Run, tmp_path: Path)
     assert [step for step, _ in losses(run)] == ["2", "3"]
 
 
+@pytest.mark.slow
 def test_a_kept_checkpoint_is_small_and_goes_on(run: Run) -> None:
     train_float(run, Budget(0, 2))
     path = run.path(File.FLOAT)
@@ -50,6 +52,7 @@ def test_a_kept_checkpoint_is_small_and_goes_on(run: Run) -> None:
     assert [step for step, _ in losses(run)] == ["2", "3"]
 
 
+@pytest.mark.slow
 def test_a_start_has_weights_and_no_steps_behind_it(run: Run) -> None:
     train_float(run, Budget(0, 2))
     path = run.path(File.FLOAT)

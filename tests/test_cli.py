@@ -14,7 +14,7 @@ from PIL import Image
 
 from heliograph.cli import main
 from heliograph.codec.codec import Codec
-from heliograph.codec.pack import Packer
+from heliograph.codec.pack import SHORT_BELOW, Packer
 from heliograph.codec.rate import Rate
 from heliograph.device.encoder import Encoder
 from heliograph.export.needs import needs
@@ -65,8 +65,11 @@ def test_a_budget_of_bytes_is_kept(
 
 
 def test_what_is_there_of_a_cut_stream_is_decoded(
-    stream: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
+    photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    stream = photo.with_suffix(".helio")
+    assert main(["encode", str(photo), "--quality", "100", "--codec", str(codec_folder)]) == 0
+    assert stream.stat().st_size > SHORT_BELOW  # or nothing of it is of use when it is cut
     stream.write_bytes(stream.read_bytes()[:-40])
     out = stream.with_name("partial.png")
     command = ["decode", str(stream), "-o", str(out), "--codec", str(codec_folder), "--decoder", "preview"]

@@ -164,10 +164,10 @@ def test_a_full_disk_is_waited_for(tmp_path: Path, start: Start, mount_disk: Cal
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("folder:{}/in", "no picture waits in {}/in"),
-        ("folder:{}/broken", "a.jpg is not a picture"),
-        ("folder:{}/none", "there is no folder {}/none"),
-        ("v4l2:/dev/video77", "/dev/video77"),
+        pytest.param("folder:{}/in", "no picture waits in {}/in", marks=pytest.mark.slow),
+        pytest.param("folder:{}/broken", "a.jpg is not a picture", marks=pytest.mark.slow),
+        pytest.param("folder:{}/none", "there is no folder {}/none", marks=pytest.mark.slow),
+        pytest.param("v4l2:/dev/video77", "/dev/video77", marks=pytest.mark.slow),
     ],
 )
 def test_a_count_of_nothing_ends_within_half_a_minute(

@@ -40,6 +40,16 @@ class Receiving:
         command = command_of("receive", port, folder, "--json", *options)
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
+    def wait_until_open(self, *ports: str) -> None:
+        """Wait until the process has the ports open: on a one-way line nobody waits for the receiver."""
+        ends = time.monotonic() + 30
+        while time.monotonic() < ends:
+            found = Path(f"/proc/{self.process.pid}/fd").iterdir()
+            if set(ports) <= {str(entry.readlink()) for entry in found if entry.is_symlink()}:
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{ports} were not opened")
+
     def end(self) -> tuple[int, list[dict[str, object]], str]:
         self.process.send_signal(signal.SIGTERM)
         out, errors = self.process.communicate(timeout=20)
@@ -143,7 +153,7 @@ def test_one_way(folder: Path, is_keyed: bool) -> None:
     streams = fill(folder, 3, 4000, seed=1)
     with SimulatedLine("--baud", "460800") as line:
         receiving = Receiving(line.ends[1], folder, *options)
-        time.sleep(2.5)  # nobody waits for the receiver on such a line
+        receiving.wait_until_open(line.ends[1])
         done = send(line.ends[0], folder, *options)
         time.sleep(1.5)
         code, _, errors = receiving.end()
@@ -161,7 +171,7 @@ def test_two_receivers_of_one_device_add_up(folder: Path, tmp_path: Path) -> Non
     options = ["--one-way", "--baud", "460800"]
     with SimulatedLine(*bad, "--seed", "1") as first, SimulatedLine(*bad, "--seed", "2") as second:
         receiving = Receiving(first.ends[1], folder, *options, "--port", second.ends[1])
-        time.sleep(2.5)
+        receiving.wait_until_open(first.ends[1], second.ends[1])
         for line, place in ((first, folder), (second, folder / "other")):
             assert send(line.ends[0], place, *options, "--loss", "0.3").returncode == 0
         time.sleep(1.5)

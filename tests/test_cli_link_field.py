@@ -52,7 +52,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     assert condition()
 
 
-@pytest.mark.parametrize("is_read", [True, False])
+@pytest.mark.parametrize("is_read", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_nobody_at_the_other_end_is_said_within_half_a_minute(
     is_read: bool, tmp_path: Path, start: Start
 ) -> None:
@@ -78,6 +78,7 @@ def test_nobody_at_the_other_end_is_said_within_half_a_minute(
     assert sorted(streams) == Spool(tmp_path / "spool").names()
 
 
+@pytest.mark.slow
 def test_a_line_that_takes_nothing_ends_a_one_way_sender_that_was_to_end(
     tmp_path: Path, start: Start
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_line_that_takes_nothing_ends_a_one_way_sender_that_was_to_end(
     assert Spool(tmp_path / "spool").names()
 
 
+@pytest.mark.slow
 def test_a_sender_that_stays_says_once_that_nobody_answers_and_goes_on(tmp_path: Path, start: Start) -> None:
     streams = fill(tmp_path, 2, 3000, seed=1)
     with SimulatedLine("--baud", "460800") as line:
@@ -120,7 +122,7 @@ def test_a_sender_outlives_its_spool(tmp_path: Path, start: Start) -> None:
         assert sender.poll() is None
 
 
-@pytest.mark.parametrize("what", [f"out/{DEVICE}", "out"])
+@pytest.mark.parametrize("what", [f"out/{DEVICE}", pytest.param("out", marks=pytest.mark.slow)])
 def test_a_receiver_outlives_its_folder(what: str, tmp_path: Path, start: Start) -> None:
     with SimulatedLine("--baud", "115200") as line:
         receiver = start("receive", line.ends[1], tmp_path)
@@ -153,7 +155,7 @@ def test_a_folder_that_was_moved_away_is_no_reason_to_write_there(tmp_path: Path
     assert len((tmp_path / "out" / DEVICE / ".received").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize("options", [(), ("--one-way",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--one-way",), marks=pytest.mark.slow)])
 def test_two_receivers_of_one_folder_live_both_and_the_second_takes_over(
     options: tuple[str, ...], tmp_path: Path, start: Start
 ) -> None:
@@ -311,7 +313,7 @@ def test_a_decoder_outlives_the_folders_too(
     assert "restart" not in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_decoder_that_is_killed_is_started_again(
     number: signal.Signals, stream: Path, tmp_path: Path, codec_folder: Path, start: Start
 ) -> None:

@@ -85,7 +85,7 @@ def test_a_budget_of_less_than_a_header(
     photo: Path, codec_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = refused(["encode", str(photo), "--bpp", "1e-320", "--codec", str(codec_folder)], capsys)
-    assert "bytes at least, the budget is 1; raise it or scale the picture down" in line
+    assert line.endswith("bytes at least, the budget is 1; raise it")
 
 
 def test_a_size_with_its_unit(photo: Path, codec_folder: Path) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 import heliograph
 from heliograph import errors, opened
 from heliograph.codec.codec import Codec
+from heliograph.codec.pack import SHORT_BELOW
 from heliograph.codec.registry import Registry
 from heliograph.pictures import load_srgb
 
@@ -68,11 +69,14 @@ def test_what_it_offers() -> None:
 @pytest.mark.parametrize(
     ("function", "signature"),
     [
-        ("encode", "(picture, *, quality=None, max_bytes=None, bpp=None, codec='accelerator')"),
+        (
+            "encode",
+            "(picture, *, quality=None, max_bytes=None, bpp=None, keep_scale=False, codec='accelerator')",
+        ),
         ("decode", "(data, *, decoder='auto', codec=None, partial=False)"),
         ("info", "(data)"),
         ("open_codec", "(name_or_folder)"),
-        ("Rate", "(quality=None, max_bytes=None, bpp=None)"),
+        ("Rate", "(quality=None, max_bytes=None, bpp=None, keep_scale=False)"),
         (
             "Encoder",
             "(codec, *, slice_tiles=0, layered=False, fast=False, memory=None, runtime=None, delegate=None, threads=1)",
@@ -105,6 +109,8 @@ def test_what_describes_a_stream_is_typed_and_frozen() -> None:
         ("depth", int),
         ("reference_quality", float | None),
         ("chain", int),
+        ("coded_width", int),
+        ("coded_height", int),
     ]
 
 
@@ -145,7 +151,7 @@ def test_rates(photo: Path, codec: Codec) -> None:
         heliograph.encode(photo, quality=3, bpp=0.1, codec=codec)
 
 
-def test_decoders_give_what_the_class_gives(stream: Path, codec: Codec) -> None:
+def test_decoders_give_what_the_class_gives(stream: Path, photo: Path, codec: Codec) -> None:
     data = stream.read_bytes()
     picture = heliograph.decode(data, decoder="preview", codec=codec)
     assert picture.shape == (61, 97, 3)
@@ -154,7 +160,9 @@ def test_decoders_give_what_the_class_gives(stream: Path, codec: Codec) -> None:
     assert np.array_equal(picture, heliograph.Decoder(codec, "preview").decode(data))
     with pytest.raises(heliograph.StreamError, match="stream is cut"):
         heliograph.decode(data[:-1], decoder="preview", codec=codec)
-    assert heliograph.decode(data[:-1], decoder="preview", codec=codec, partial=True).shape == (61, 97, 3)
+    large = heliograph.encode(photo, quality=100, codec=codec)
+    assert len(large) > SHORT_BELOW  # a smaller one is all or nothing
+    assert heliograph.decode(large[:-1], decoder="preview", codec=codec, partial=True).shape == (61, 97, 3)
     with pytest.raises(ValueError, match="decoder is 'best', expected one of auto, server, preview"):
         heliograph.decode(data, decoder="best", codec=codec)
 
@@ -169,14 +177,17 @@ def test_a_codec_of_ones_own_is_not_kept_for_other_calls(
         heliograph.decode(stream, decoder="preview")
 
 
-def test_info(stream: Path, codec: Codec) -> None:
+def test_info(stream: Path, photo: Path, codec: Codec) -> None:
     told = heliograph.info(stream)
     assert (told.width, told.height, told.quality, told.codec_id) == (97, 61, 50, codec.id.hex())
     assert (told.codec, told.layers, told.slices) == (None, 1, 1)  # not among the shipped ones
     assert told.bytes == told.announced == stream.stat().st_size
     assert told.bpp == 8 * told.bytes / (97 * 61)
     assert told.is_whole
-    assert not heliograph.info(stream.read_bytes()[:-1]).is_whole
+    large = heliograph.encode(photo, quality=100, codec=codec)
+    assert not heliograph.info(large[:-1]).is_whole
+    with pytest.raises(heliograph.StreamError, match="all or nothing"):
+        heliograph.info(stream.read_bytes()[:-1])
     with pytest.raises(FrozenInstanceError):
         told.width = 1  # type: ignore[misc]
     with pytest.raises(heliograph.StreamError, match=r"not a \.helio stream"):

@@ -44,9 +44,11 @@ def test_the_device_can_send(device: Path, tmp_path: Path) -> None:
     with SimulatedLine("--baud", "460800") as line:
         receiving = subprocess.Popen(command_of("receive", line.ends[1], tmp_path), stdout=subprocess.DEVNULL)
         spool = ["--spool", tmp_path / "spool", "--device", "river", "--once"]
-        sent = run(device / "heliograph", "send", "--port", line.ends[0], *spool)
-        receiving.terminate()
-        receiving.wait(20)
+        try:
+            sent = run(device / "heliograph", "send", "--port", line.ends[0], *spool)
+        finally:
+            receiving.terminate()
+            receiving.wait(20)
     assert f"sent: name {name}" in sent
 
 

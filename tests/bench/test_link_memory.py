@@ -18,6 +18,7 @@ def test_a_number_is_read_from_the_pixels() -> None:
     assert [number_of(scene(number, ground)) for number in (0, 1, 129, 255)] == [0, 1, 129, 255]
 
 
+@pytest.mark.slow
 def test_all_arrive_though_both_ends_were_killed(tmp_path: Path) -> None:
     found = survive_with_memory(
         tmp_path, pictures=6, kills=2, cuts=1, baud=115200, seed=2, pause=4.0, limit=120

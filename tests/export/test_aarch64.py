@@ -66,7 +66,7 @@ def test_golden_streams_and_a_picture_by_the_entropy_core(tmp_path: Path) -> Non
     files["latents.bin"] = tiles_of_latents(latents, codec.tile // 16).tobytes()
     jobs = [f"{name} {told['reference'] or '-'}" for name, told in expected.items()]
     files["job.txt"] = ("144 112 500\n" + "\n".join(jobs)).encode()
-    sources = ["heliograph.c", "picture.c", "codec.c", "measure.c", "hosted_startup.c"]
+    sources = ["heliograph.c", "erasure.c", "picture.c", "codec.c", "measure.c", "hosted_startup.c"]
     compile_into(tmp_path, files, sources)
     printed = run(tmp_path, EMULATOR, "-cpu", "cortex-a72", "program")
     assert printed.count(" ok ") == len(expected)

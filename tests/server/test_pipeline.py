@@ -15,6 +15,7 @@ import pytest
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.levels import from_quality
+from heliograph.codec.pack import SHORT_BELOW
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
@@ -73,9 +74,13 @@ def test_pictures_are_those_of_the_server_decoder(streams: dict[Path, bytes], co
     assert min(pipeline.stages.entropy, pipeline.stages.network, pipeline.stages.write) > 0
 
 
-def test_bad_streams_and_full_disks_hurt_no_other(streams: dict[Path, bytes], codec: Codec) -> None:
+def test_bad_streams_and_full_disks_hurt_no_other(
+    streams: dict[Path, bytes], encoder: Encoder, paint: Paint, codec: Codec
+) -> None:
     mixed = dict(streams)
-    mixed[Path("cut.helio")] = streams[Path("2.helio")][:-9]
+    large = encoder.encode(paint(160, 160), Rate(quality=95))
+    assert len(large) > SHORT_BELOW  # or nothing of it is of use when it is cut
+    mixed[Path("cut.helio")] = large[:-9]
     mixed[Path("none.helio")] = b"nothing"
     mixed[Path("full.helio")] = streams[Path("0.helio")]
     mixed.update({Path(f"again{n}.helio"): streams[Path("3.helio")] for n in range(40)})

@@ -56,6 +56,7 @@ def test_variants_are_trained_once_and_a_silent_branch_stays_silent(run: Run) ->
     assert usual.branch
 
 
+@pytest.mark.slow
 def test_int8_costs_little_more_than_float(finished: Run, picture: npt.NDArray[np.uint8]) -> None:
     models = int8_cost.encoders(finished)
     assert list(models) == ["float", "int8, after training", "int8, trained for it"]
@@ -83,6 +84,7 @@ def test_roundings_add_up(finished: Run, picture: npt.NDArray[np.uint8]) -> None
     assert layer_error.step_error(exact, model, 0.5) > layer_error.step_error(exact, model, 0.95) > 0
 
 
+@pytest.mark.slow
 def test_sizes_of_contexts_are_fitted_and_measured(finished: Run) -> None:
     (size,) = context_curve.sizes(finished, Budget(0, 1), pictures=2, held_out=1, features=[(4, 8)])
     assert size.features == (4, 8)

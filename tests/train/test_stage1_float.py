@@ -34,6 +34,7 @@ def losses(run: Run) -> list[tuple[str, str]]:
         return [(row["step"], row["loss"]) for row in csv.DictReader(handle)]
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_the_stage_and_resuming_goes_on(run: Run, tmp_path: Path) -> None:
     other = replace(run, folder=tmp_path / "other")
     train_float(run, Budget(0, 2))
@@ -48,6 +49,7 @@ def test_a_seed_repeats_the_stage_and_resuming_goes_on(run: Run, tmp_path: Path)
     assert run.logs() == [run.log(File.FLOAT)]  # not among the logs, whose last lines are a stage's effort
 
 
+@pytest.mark.slow
 def test_a_kept_checkpoint_is_small_and_a_start_goes_on_without_steps_behind_it(run: Run) -> None:
     train_float(run, Budget(0, 2))
     path = run.path(File.FLOAT)

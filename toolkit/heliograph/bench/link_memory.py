@@ -7,10 +7,7 @@ what the server decodes is known to be that picture and no other.
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -22,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from heliograph.bench.link_processes import DEVICE, SimulatedLine, received
+from heliograph.bench.link_processes import DEVICE, Kept, SimulatedLine, command_of, received
 from heliograph.codec import container
 from heliograph.errors import HeliographError
 from heliograph.pictures import load_srgb
@@ -70,22 +67,6 @@ def number_of(picture: Picture) -> int:
     return sum(1 << digit for digit, level in enumerate(blocks) if level > 128)
 
 
-class _End:
-    """A command with all its children, killed together and started again."""
-
-    def __init__(self, words: list[str], log: Path) -> None:
-        self._command, self._log = [sys.executable, "-m", "heliograph", *words], log
-        self.start()
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
-
-    def signal(self, number: int) -> None:
-        os.killpg(self.process.pid, number)
-        self.process.wait(30)
-
-
 def survive_with_memory(
     folder: Path, *, pictures: int, kills: int, cuts: int, baud: int, seed: int, pause: float, limit: float
 ) -> Remembered:
@@ -113,18 +94,11 @@ def survive_with_memory(
     began = time.monotonic()
     cutting = ["--cuts", str(cuts), "--cut-every", f"{pause / 2:.2f}", "--cut-for", "0.5"]
     with SimulatedLine("--baud", str(baud), "--seed", str(seed), *cutting) as line:
-        camera = ["capture", "--source", f"folder:{source}", "--spool", str(spool), "--every", "0.5s"]
-        camera += [
-            "--quality",
-            "30",
-            "--port",
-            line.ends[0],
-            "--send-options",
-            f"--device {DEVICE}",
-            "--json",
-        ]
-        server = ["receive", "--port", line.ends[1], "--out", str(out), "--json"]
-        ends = [_End(camera, folder / "capture.log"), _End(server, folder / "receive.log")]
+        camera = [sys.executable, "-m", "heliograph", "capture", "--source", f"folder:{source}"]
+        camera += ["--spool", str(spool), "--every", "0.5s", "--quality", "30", "--json"]
+        camera += ["--port", line.ends[0], "--send-options", f"--device {DEVICE}"]
+        server = command_of("receive", line.ends[1], folder, "--json")
+        ends = [Kept(camera, folder / "capture.log"), Kept(server, folder / "receive.log")]
         try:
             for kill in range(kills):
                 new = range(made + 1, (kill + 1) * pictures // kills + 1)
@@ -133,7 +107,7 @@ def survive_with_memory(
                     make(number)
                     time.sleep(rest / len(new))
                 for end in ends:
-                    end.signal(signal.SIGKILL)
+                    end.kill()
                 for end in draw.sample(ends, 2):
                     end.start()
             make(pictures)
@@ -144,7 +118,7 @@ def survive_with_memory(
                 time.sleep(0.5)
         finally:
             for end in ends:
-                end.signal(signal.SIGTERM)
+                end.end()
     seconds = time.monotonic() - began
     numbers, undecodable, referring = judge(out)
     left = len(list(spool.glob("*.helio"))) + len(

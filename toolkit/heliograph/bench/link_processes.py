@@ -10,6 +10,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -85,8 +86,8 @@ class Survival:
         return self.whole == self.sent and not self.twice and not self.left
 
 
-class _Kept:
-    """A process that is started again whenever it is killed, its standard error in a file."""
+class Kept:
+    """A process that is started again whenever it is killed, with its children; what it says is in a file."""
 
     def __init__(self, command: list[str], log: Path) -> None:
         self._command, self._log = command, log
@@ -94,10 +95,10 @@ class _Kept:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self._command, stdout=log, stderr=log, start_new_session=True)
 
     def kill(self) -> None:
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def end(self) -> None:
@@ -134,7 +135,7 @@ def survive(
     began = time.monotonic()
     with SimulatedLine(*line_options) as line:
         ends = [
-            _Kept(command_of(name, port, folder, "--json", *options), folder / f"{name}.log")
+            Kept(command_of(name, port, folder, "--json", *options), folder / f"{name}.log")
             for name, port in zip(("send", "receive"), line.ends, strict=True)
         ]
         try:

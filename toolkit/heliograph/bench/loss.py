@@ -35,6 +35,7 @@ from heliograph.packets.loss import Losses
 from heliograph.packets.packet import carried
 from heliograph.packets.packetizer import Packetizer
 from heliograph.pictures import load_srgb
+from heliograph.server.decoders import open_decoder
 
 Picture = npt.NDArray[np.uint8]
 Decode = Callable[[Decoded], Picture]
@@ -223,14 +224,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         codec = registry.open_codec(options.codec)
-        if options.decoder == "preview":
-            from heliograph.server.preview import PreviewDecoder
-
-            decode = PreviewDecoder(codec).decode
-        else:
-            from heliograph.server.decoder import ServerDecoder
-
-            decode = ServerDecoder(codec).decode
+        decode = open_decoder(options.decoder, codec).decode
         show(codec, decode, [load_srgb(path) for path in options.pictures], options)
     except HeliographError as error:
         print(f"error: {error}", file=sys.stderr)

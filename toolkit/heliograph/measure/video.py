@@ -49,37 +49,19 @@ class Video:
     settings: tuple[int, ...]
 
 
-_X265_PARAMS = "info=0:log-level=error:frame-threads=1"
-_X265 = ("-preset", "medium", "-tune", "psnr", "-x265-params", _X265_PARAMS)
+def _x265(mode: str, interval: int, settings: tuple[int, ...], params: str = "") -> Video:
+    """Return x265 in a mode, with a key picture in so many, and more of its own parameters, each behind a colon."""
+    own = f"info=0:log-level=error:frame-threads=1{params}"
+    options = ("-preset", "medium", "-tune", "psnr", "-x265-params", own, "-g", str(interval))
+    return Video(f"x265 medium, 4:4:4{mode}", "libx265", options, "yuv444p", 8, "hevc", settings)
+
+
+_NO_LOOK_AHEAD = ":bframes=0:rc-lookahead=0:cutree=0:scenecut=0"
 VIDEOS = {
-    "x265": Video(
-        "x265 medium, 4:4:4",
-        "libx265",
-        (*_X265, "-g", "9999"),
-        "yuv444p",
-        8,
-        "hevc",
-        (12, 19, 26, 33, 40),
-    ),
+    "x265": _x265("", 9999, (12, 19, 26, 33, 40)),
+    "x265-causal": _x265(", no look ahead", 9999, (12, 19, 26, 33, 40), _NO_LOOK_AHEAD),
     # Parameter sets are repeated with each picture, as they must be where pictures are to be read alone.
-    "x265-causal": Video(
-        "x265 medium, 4:4:4, no look ahead",
-        "libx265",
-        (*_X265[:-1], f"{_X265_PARAMS}:bframes=0:rc-lookahead=0:cutree=0:scenecut=0", "-g", "9999"),
-        "yuv444p",
-        8,
-        "hevc",
-        (12, 19, 26, 33, 40),
-    ),
-    "x265-intra": Video(
-        "x265 medium, 4:4:4, intra",
-        "libx265",
-        (*_X265, "-g", "1"),
-        "yuv444p",
-        8,
-        "hevc",
-        (14, 21, 28, 35, 42),
-    ),
+    "x265-intra": _x265(", intra", 1, (14, 21, 28, 35, 42)),
     # It has 4:2:0 alone, and gains from ten bits.
     "svt-av1": Video(
         "SVT-AV1 preset 6, 4:2:0",

@@ -68,7 +68,7 @@ static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_
     size_t at, offset[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES], length[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES];
     uint32_t i, slice, layer, one, rows, columns;
     uint64_t done[HG_MAX_LAYERS];
-    if (hg_parse(&h, stream, stream_size) != HG_OK || h.is_short) return "header";
+    if (hg_parse(&h, stream, stream_size) != HG_OK) return "header";
     if (memcmp(h.codec, heliograph_codec_id, 8) != 0) return "codec";
     if (h.segments > HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES || (h.parts != 1 && h.parts != m->layers)) return "segments";
     if (h.referring && other == NULL) return "reference";
@@ -85,8 +85,12 @@ static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_
     for (i = 0, at = h.size; i < h.segments; i++) {
         uint32_t crc;
         offset[i] = at;
-        if (length[i] == 0) continue;
+        if (length[i] == 0 && !h.is_short) continue;
         if (length[i] + 4 > stream_size - at) return "cut";
+        if (h.is_short) { /* its one CRC was checked with its header */
+            at += length[i] + 4;
+            continue;
+        }
         crc = hg_segment_crc(h.crc, i, stream + at, length[i]);
         at += length[i];
         for (one = 0; one < 4; one++)
@@ -109,7 +113,7 @@ static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_
         memset(memory, 0, sizeof memory);
         memset(values, 0, n * sizeof *values);
         count_from_here();
-        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.parts == 1 ? HG_MERGED : HG_LAYERED,
+        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.is_short ? HG_SHORT : h.parts == 1 ? HG_MERGED : HG_LAYERED,
                       h.referring ? &reference : NULL, memory, sizeof memory, values, done) != HG_OK)
             return "decode";
         *count += instructions_since();

@@ -102,8 +102,8 @@ def test_multiply_adds_are_counted_from_the_layers(name: str) -> None:
 
 def test_both_codecs_keep_their_budgets() -> None:
     accelerator, microcontroller = ENCODERS["accelerator"], ENCODERS["microcontroller"]
-    assert encoder_macs_per_pixel(accelerator) == 3972  # of 4000
-    assert encoder_macs_per_pixel(microcontroller) == 1022  # of 1100
+    assert encoder_macs_per_pixel(accelerator) == 3732  # of 4000
+    assert encoder_macs_per_pixel(microcontroller) == 1082  # of 1100
     assert build_encoder(accelerator).count_params() <= 800_000
     assert build_encoder(microcontroller).count_params() <= 192 << 10  # a byte each
 

@@ -44,6 +44,12 @@ _IMAGE = (1 / 255, -128)
 _LATENT = (LATENT_SCALE, 0)
 
 
+def read_shape(text: str) -> EncoderSpec:
+    """Return the shape that JSON text gives."""
+    shape = json.loads(text)
+    return EncoderSpec(**shape | {"copies": tuple(shape["copies"])})
+
+
 def convert(kind: str, spec: EncoderSpec, weights: Path, out: Path) -> None:
     """Convert the model in a training checkpoint to an int8 .tflite file, in a subprocess.
 
@@ -203,7 +209,7 @@ def _probes(model: keras.Model) -> np.ndarray:
 def _main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("kind", choices=["encoder", "preview"])
-    parser.add_argument("shape", type=lambda text: EncoderSpec(**json.loads(text)))
+    parser.add_argument("shape", type=read_shape)
     parser.add_argument("weights", type=Path)
     parser.add_argument("out", type=Path)
     a = parser.parse_args()

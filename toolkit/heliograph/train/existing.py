@@ -37,13 +37,14 @@ def encoder_spec(codec: Codec) -> EncoderSpec:
     entry = codec.manifest.get("encoder", {})
     try:
         counts = {name: int(entry[name]) for name in ("middle", "pooled", "squeezed", "mixed")}
+        half, quarter, eighth = (int(n) for n in entry["copies"])
     except (KeyError, TypeError, ValueError):
         raise TrainingError(
             f"the encoder of codec {codec.name} has the form of an earlier way of training, which this version does "
             "not build: train a new codec without --start, or with the version of Heliograph that made it; its decoder "
             "and tables can be improved as ever (--stage decoder, calibrate)"
         ) from None
-    return EncoderSpec(latent=codec.channels, tile=codec.tile, **counts)
+    return EncoderSpec(latent=codec.channels, tile=codec.tile, copies=(half, quarter, eighth), **counts)
 
 
 def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:

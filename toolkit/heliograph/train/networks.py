@@ -2,12 +2,13 @@
 
 A linear chain of 2x2 steps, and beside it convolutions with ReLU and max-pooling that see beyond a block. The same
 layer names carry the same weights in every form: the normalised one trains in float, the plain one is what a device
-runs, and `quantised=True` puts fake quantisation where the int8 model will round.
+runs, and `quantised=True` puts fake quantisation where the int8 model will round. Those two have copies of some of the
+chain's channels, see `copies`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -27,11 +28,31 @@ class EncoderSpec:
     squeezed: int  # that the branch reads of the chain at 1/8
     mixed: int  # of both at 1/8
     tile: int
+    copies: tuple[int, int, int] = (
+        0,
+        0,
+        0,
+    )  # further channels at 1/2, 1/4 and 1/8 of the chain, see `copies`
+
+    @property
+    def chain(self) -> dict[str, int]:
+        """Channels of the chain's layers before the latent, copies included."""
+        half, quarter, eighth = self.copies
+        return {"chain2": HALF + half, "chain4": QUARTER + quarter, "chain8": self.middle + eighth}
+
+    def without_copies(self) -> EncoderSpec:
+        """Return the shape that trains in float."""
+        return replace(self, copies=(0, 0, 0))
 
 
+HALF, QUARTER = 12, 48  # channels that hold all of a picture at 1/2 and 1/4
 ENCODERS = {
-    "accelerator": EncoderSpec(middle=128, latent=384, pooled=32, squeezed=48, mixed=64, tile=256),
-    "microcontroller": EncoderSpec(middle=96, latent=128, pooled=8, squeezed=16, mixed=16, tile=96),
+    "accelerator": EncoderSpec(
+        middle=128, latent=384, pooled=16, squeezed=16, mixed=32, tile=256, copies=(12, 32, 48)
+    ),
+    "microcontroller": EncoderSpec(
+        middle=96, latent=128, pooled=8, squeezed=16, mixed=16, tile=96, copies=(4, 0, 0)
+    ),
 }
 UNITS = ("branch4", "mix8a", "mix8b")  # convolutions before a ReLU
 
@@ -58,6 +79,7 @@ def build_encoder(
         spec: channel counts.
         normalised: for training in float: the branch's channels are normalised over the batch before their ReLU,
             and what it adds to the latent has weights of its own. `fold_normalisation` makes a plain encoder of it.
+            Without copies, which do nothing in float.
         quantised: insert fake quantisation exactly where int8 TFLite rounds.
         tile: fix H = W = tile (needed for conversion); None accepts any multiple of 16.
     """
@@ -79,12 +101,13 @@ def build_encoder(
         x = layers.BatchNormalization(scale=False, momentum=0.99, dtype="float32", name=f"{name}_norm")(x)
         return layers.ReLU(dtype="float32", name=f"{name}_relu")(x)
 
+    chain = (spec.without_copies() if normalised else spec).chain
     # A device's model has a fixed batch too: compilers for accelerators want constant shapes.
     image = keras.Input((tile, tile, 3), batch_size=1 if tile else None, name="image")
     x = rounded(image, "image")
-    x = rounded(conv("chain2", 12, 2, 2)(x), "chain2")  # [B, H/2, W/2, 12]
-    u = rounded(conv("chain4", 48, 2, 2)(x), "chain4")  # [B, H/4, W/4, 48]
-    x = rounded(conv("chain8", spec.middle, 2, 2)(u), "chain8")  # [B, H/8, W/8, middle]
+    x = rounded(conv("chain2", chain["chain2"], 2, 2)(x), "chain2")  # [B, H/2, W/2, 12 or more]
+    u = rounded(conv("chain4", chain["chain4"], 2, 2)(x), "chain4")  # [B, H/4, W/4, 48 or more]
+    x = rounded(conv("chain8", chain["chain8"], 2, 2)(u), "chain8")  # [B, H/8, W/8, middle or more]
     b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(unit(u, "branch4", spec.pooled))
     s = rounded(conv("squeeze8", spec.squeezed, 1)(x), "squeeze8")
     m = unit(layers.Concatenate(dtype="float32", name="both8")([s, b]), "mix8a", spec.mixed)
@@ -100,8 +123,8 @@ def build_encoder(
 
 
 def fold_normalisation(normalised: keras.Model, spec: EncoderSpec) -> keras.Model:
-    """Return the plain encoder that computes what a normalised one does with its running statistics."""
-    plain = build_encoder(spec)
+    """Return the plain encoder without copies that computes what a normalised one does by its running statistics."""
+    plain = build_encoder(spec.without_copies())
     for name in ("chain2", "chain4", "chain8", "squeeze8"):
         plain.get_layer(name).set_weights(normalised.get_layer(name).get_weights())
     for name in UNITS:
@@ -129,7 +152,8 @@ def without_rounding(quantised: keras.Model, spec: EncoderSpec, unit: npt.NDArra
 
 def encoder_macs_per_pixel(spec: EncoderSpec) -> float:
     """Multiply-accumulates of the plain encoder per picture pixel, counted from the layer shapes."""
-    m, c, p, s, w = spec.middle, spec.latent, spec.pooled, spec.squeezed, spec.mixed
-    chain = 4 * 3 * 12 / 4 + 4 * 12 * 48 / 16 + 4 * 48 * m / 64
-    branch = 9 * 48 * p / 16 + m * s / 64 + 9 * (s + p) * w / 64 + 9 * w * w / 64
+    c, p, s, w = spec.latent, spec.pooled, spec.squeezed, spec.mixed
+    half, quarter, m = spec.chain.values()
+    chain = 4 * 3 * half / 4 + 4 * half * quarter / 16 + 4 * quarter * m / 64
+    branch = 9 * quarter * p / 16 + m * s / 64 + 9 * (s + p) * w / 64 + 9 * w * w / 64
     return chain + branch + 4 * (m + w) * c / 256

@@ -23,7 +23,7 @@ FIXED_RANGES = {
 }
 # The encoder's layers from picture to latent, and who reads their channels at which of its inputs: the first, or those
 # after the ones of another layer.
-_READERS: dict[str, tuple[tuple[str, str | None], ...]] = {
+READERS: dict[str, tuple[tuple[str, str | None], ...]] = {
     "chain2": (("chain4", None),),
     "chain4": (("chain8", None), ("branch4", None)),
     "chain8": (("squeeze8", None), ("latent", None)),
@@ -33,7 +33,7 @@ _READERS: dict[str, tuple[tuple[str, str | None], ...]] = {
     "mix8b": (("latent", "chain8"),),
     "latent": (),
 }
-_INNER = [name for name in _READERS if name != "latent"]
+_INNER = [name for name in READERS if name != "latent"]
 SHARPER = 1.2  # how much larger than in the calibration pictures a range expects values to be
 FINE_ENOUGH = 8  # int8 units in the finest step, whose rounding then adds 1/64 to the step's error
 
@@ -147,13 +147,18 @@ def best_peaks(
     return np.asarray(best, np.float32)
 
 
+def first_input(encoder: keras.Model, behind: str | None) -> int:
+    """Return at which of a layer's inputs those begin that follow the channels of another layer, or of none."""
+    return int(encoder.get_layer(behind).filters) if behind else 0
+
+
 def _divide(encoder: keras.Model, name: str, by: npt.NDArray[np.float32]) -> None:
     """Divide a layer's channels and multiply the weights that read them, which changes nothing in float."""
     layer = encoder.get_layer(name)
     layer.kernel.assign(np.asarray(layer.kernel) / by)
     layer.bias.assign(np.asarray(layer.bias) / by)
-    for reader, behind in _READERS[name]:
-        first = encoder.get_layer(behind).filters if behind else 0
+    for reader, behind in READERS[name]:
+        first = first_input(encoder, behind)
         layer = encoder.get_layer(reader)
         kernel = np.asarray(layer.kernel).copy()
         kernel[:, :, first : first + len(by)] *= by[:, None]

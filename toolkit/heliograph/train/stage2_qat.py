@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from heliograph.server.network import build_decoder
 from heliograph.train import checkpoint, loop
+from heliograph.train.copies import with_copies
 from heliograph.train.networks import build_encoder, fold_normalisation
 from heliograph.train.objective import Joint, make_variables
 from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
@@ -33,12 +34,13 @@ def extremes() -> npt.NDArray[np.float32]:
 
 
 def quantise(model: Joint, encoder: keras.Model, run: Run) -> Joint:
-    """Return a float model with its encoder, given in plain form and equalised in place, fake-quantised."""
+    """Return a float model with its encoder, given in plain form, fake-quantised; that is equalised in place."""
     images = np.concatenate([run.calibration(), extremes()])
     finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
     unit = equalise(encoder, images, finest)
+    inverse = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]
     quantised = build_encoder(run.spec, quantised=True)
-    calibrate_ranges(encoder, quantised, images)
+    calibrate_ranges(with_copies(encoder, run.spec, unit[:, None] * inverse), quantised, images)
     twin = Joint(quantised, model.decoder, seed=run.seed, has_unit=True)
     make_variables(twin)
     twin.log_step.assign(model.log_step)

@@ -20,7 +20,7 @@ MAGIC = b"HLO"
 VERSION = 2
 CRC_BYTES = 4
 MAX_SLICE_SIDE = 4096  # latents
-MAX_PARTS = 8
+MAX_LAYERS = 8
 MAX_SCALE = 31
 MAX_SHORT = 16_383  # bytes of the short form's payload
 MAX_SHORT_POSITIONS = 4096
@@ -28,7 +28,9 @@ _FIXED = struct.Struct("<3sB8sH")
 MAX_DEPTH = 63
 _REFERENCE = struct.Struct("<8sH")
 _SLICED, _REFERRING, _SCALED = 1 << 13, 1 << 14, 1 << 15
-_SHORT = 128  # of the version's byte
+_BASE = struct.Struct("<H")
+_SHORT, _REFINED = 128, 64  # of the version's byte
+_FORMS = _SHORT | _REFINED
 _SHORT_REFERRING = 1 << 15
 
 
@@ -55,11 +57,13 @@ class Header:
         codec_id: 8 bytes.
         width, height: of the picture in pixels.
         level: 0 to 1023, see `levels`.
-        parts: segments of a slice, 1 or the codec's number of layers.
+        parts: segments of a slice, 1 or the codec's number of layers; one more if it is refined.
         side: of a slice in latents, or 0 for one slice.
         reference: what it refers to, or None for a picture alone.
         scale: 0 to 31; what is coded is smaller than the picture, see `tiles.scaled`.
         is_short: whether it has the short form: one payload and one CRC, all or nothing.
+        base_level: of the base of a refined stream, below `level`; None if it has none. The first segment of a slice
+            is then all of it at that level, and the others refer to that.
     """
 
     codec_id: bytes
@@ -71,6 +75,7 @@ class Header:
     reference: Referred | None = None
     scale: int = 0
     is_short: bool = False
+    base_level: int | None = None
 
     @property
     def coded_size(self) -> tuple[int, int]:
@@ -81,6 +86,11 @@ class Header:
     def latent_shape(self) -> tuple[int, int]:
         """Rows and columns of the latent map."""
         return tiles.latent_shape(*self.coded_size)
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether the first segment of a slice is a base that the others refine."""
+        return self.base_level is not None
 
     @property
     def kind(self) -> tuple[bytes, int, int, int]:
@@ -169,7 +179,7 @@ def pack(header: Header, segments: list[bytes]) -> bytes:
     if (
         len(header.codec_id) != 8
         or not 0 <= header.level < LEVELS
-        or not 1 <= header.parts <= MAX_PARTS
+        or not 1 <= header.parts - header.is_refined <= MAX_LAYERS
         or not 0 <= header.side <= MAX_SLICE_SIDE
         or len(segments) != header.parts * header.slice_count
     ):
@@ -182,13 +192,18 @@ def pack(header: Header, segments: list[bytes]) -> bytes:
         and 1 <= referred.depth <= MAX_DEPTH
     ):
         raise ValueError(f"field out of range in {referred!r}")
+    if header.base_level is not None and (
+        not 0 <= header.base_level < header.level or referred or header.is_short
+    ):
+        raise ValueError(f"a base has no place in {header!r}")
     if header.is_short:
         if problem := _not_short(header, len(segments[0])):
             raise ValueError(f"the short form {problem}")
         version, bits = VERSION | _SHORT, header.level | header.scale << 10
         bits |= _SHORT_REFERRING if referred else 0
     else:
-        version, bits = VERSION, header.level | (header.parts - 1) << 10 | (_SLICED if header.side else 0)
+        version = VERSION | (_REFINED if header.is_refined else 0)
+        bits = header.level | (header.parts - header.is_refined - 1) << 10 | (_SLICED if header.side else 0)
         bits |= (_REFERRING if referred else 0) | (_SCALED if header.scale else 0)
     head = _FIXED.pack(MAGIC, version, header.codec_id, bits) + varint(header.width) + varint(header.height)
     if header.scale and not header.is_short:
@@ -197,6 +212,8 @@ def pack(header: Header, segments: list[bytes]) -> bytes:
         head += varint(header.side)
     if referred:
         head += _REFERENCE.pack(referred.picture_id, referred.level | referred.depth << 10)
+    if header.base_level is not None:
+        head += _BASE.pack(header.base_level)
     head += b"".join(varint(len(s)) for s in segments)
     if header.is_short:
         body = head + segments[0]
@@ -219,9 +236,9 @@ def open(data: bytes) -> Stream:
         raise StreamError(
             f"not a .helio stream: it starts with {data[:3]!r}, expected {MAGIC!r}; check the file"
         )
-    if len(data) > 3 and data[3] & ~_SHORT != VERSION:
+    if len(data) > 3 and data[3] & ~_FORMS != VERSION:
         raise StreamError(
-            f"stream has format version {data[3] & ~_SHORT}, this program reads {VERSION}; update heliograph"
+            f"stream has format version {data[3] & ~_FORMS}, this program reads {VERSION}; update heliograph"
         )
     try:
         return _parse(data)
@@ -236,7 +253,7 @@ def open(data: bytes) -> Stream:
 
 def claimed_size(data: bytes) -> tuple[int, int]:
     """Return the width and height that the first bytes of a stream claim, unchecked; (0, 0) if they claim none."""
-    if len(data) < _FIXED.size or data[:3] != MAGIC or data[3] & ~_SHORT != VERSION:
+    if len(data) < _FIXED.size or data[:3] != MAGIC or data[3] & ~_FORMS != VERSION:
         return 0, 0
     try:
         width, at = read_varint(data, _FIXED.size)
@@ -249,7 +266,9 @@ def _parse(data: bytes) -> Stream:
     if len(data) < _FIXED.size:
         raise Cut
     _, version, codec_id, bits = _FIXED.unpack_from(data)
-    is_short = bool(version & _SHORT)
+    is_short, is_refined = bool(version & _SHORT), bool(version & _REFINED)
+    if is_short and is_refined:
+        raise ValueError("the short form has no base")
     width, at = read_varint(data, _FIXED.size)
     height, at = read_varint(data, at)
     try:
@@ -272,8 +291,11 @@ def _parse(data: bytes) -> Stream:
     referred = None
     if bits & (_SHORT_REFERRING if is_short else _REFERRING):
         referred, at = _parse_reference(data, at)
-    level, parts = bits & (LEVELS - 1), 1 if is_short else (bits >> 10 & 7) + 1
-    header = Header(codec_id, width, height, level, parts, side, referred, scale, is_short)
+    level, parts = bits & (LEVELS - 1), 1 if is_short else (bits >> 10 & 7) + 1 + is_refined
+    base_level = None
+    if is_refined:
+        base_level, at = _parse_base(data, at, level, is_referring=referred is not None)
+    header = Header(codec_id, width, height, level, parts, side, referred, scale, is_short, base_level)
     if is_short:
         return _parse_short(header, data, at)
     count = header.parts * header.slice_count
@@ -336,3 +358,15 @@ def _parse_reference(data: bytes, at: int) -> tuple[Referred, int]:
     if referred.depth < 1:
         raise ValueError(f"its reference has depth 0, expected 1 to {MAX_DEPTH}")
     return referred, at + _REFERENCE.size
+
+
+def _parse_base(data: bytes, at: int, level: int, *, is_referring: bool) -> tuple[int, int]:
+    """Return the level of the base of a refined stream, and where its header goes on."""
+    if is_referring:
+        raise ValueError("it is refined and refers to a picture")
+    if len(data) - at < _BASE.size:
+        raise Cut
+    (base_level,) = _BASE.unpack_from(data, at)
+    if base_level >= level:
+        raise ValueError(f"its base has level {base_level}, expected less than its own, {level}")
+    return base_level, at + _BASE.size

@@ -155,7 +155,9 @@ def decode_stream(
     loss = replace(loss, concealed=len(lost), slices=len(pieces), from_reference=there is not None)
     level = header.level
     if header.base_level is not None and all(len(payloads) < 2 for payloads, _ in segments):
-        level = header.base_level  # decoders make the best of a base if they take it for the picture that it is
+        level = (
+            header.base_level
+        )  # decoders make the best of a base if they take it for the picture that it is
     size = header.width, header.height
     return Decoded(codec, *size, level, values, loss, header.reference, header.scale)
 
@@ -169,7 +171,7 @@ def _decode_slice(
     cut: bool,
     reference: Reference | None,
 ) -> DecodedSlice:
-    """Return what the first payloads of a slice give, see `Coder.decode`; of a refined one the base is the reference."""
+    """Return what the first payloads of a slice give, see `Coder.decode`; a base is the reference of the rest."""
     rows, columns = (side.stop - side.start for side in place)
     level, parts = header.level, header.parts
     if header.base_level is not None:

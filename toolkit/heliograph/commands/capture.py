@@ -219,7 +219,7 @@ class _LastingEncoder:
         return packed.data
 
     def _make(self) -> Encoder:
-        # A segment for each layer: the spool can thin such streams, the link sends their base layers first.
+        # A base first and a segment for each layer: the spool can thin such streams, the link sends their bases first.
         return encoding.make_encoder(self._arguments, layered=True)
 
 

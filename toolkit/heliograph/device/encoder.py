@@ -88,7 +88,8 @@ class Encoder(LatentEncoder):
     Args:
         codec: see `open_codec`.
         slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
-        layered: a segment for each layer however small the stream; see `Packer`.
+        layered: a small base first, then a segment for each layer, for streams that are shown as they arrive or
+            thinned; see `Packer`.
         fast: leave out rate-distortion optimised quantisation, which saves bytes and takes time; see `Packer`.
         memory: a folder, or what is opened of it: each picture may refer to what it holds, then joins it, as if the
             other end had it by then; see `Memory`.

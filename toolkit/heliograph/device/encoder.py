@@ -115,16 +115,17 @@ class Encoder(LatentEncoder):
         self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory
         self._remembering = forks.Lock()
 
-    def packer(self, picture: npt.NDArray[np.uint8], *, whole: bool = False) -> Packer:
-        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate.
-
-        Args:
-            whole: no short form, see `Packer`.
-        """
-        return self._packers(picture, picture, (), 0, whole=whole)[0]
+    def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
+        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
+        return self._packers(picture, picture, (), 0)[0]
 
     def pack(
-        self, picture: npt.NDArray[np.uint8], rate: Rate, candidates: Sequence[ReferencePicture] = ()
+        self,
+        picture: npt.NDArray[np.uint8],
+        rate: Rate,
+        candidates: Sequence[ReferencePicture] = (),
+        *,
+        whole: bool = False,
     ) -> Packed:
         """Return what a picture uint8 [H, W, 3] becomes, with the reference that makes it smallest, or none.
 
@@ -134,6 +135,7 @@ class Encoder(LatentEncoder):
 
         Args:
             candidates: pictures of its size that the other end has.
+            whole: no short form, see `Packer`.
 
         Raises:
             PictureError: see `encode`.
@@ -141,9 +143,9 @@ class Encoder(LatentEncoder):
         height, width = picture.shape[:2]
         budget = None if rate.keep_scale else rate.budget(width, height)
         if budget is not None:
-            return self._within(picture, budget, candidates)
+            return self._within(picture, budget, candidates, whole=whole)
         candidates = [one for one in candidates if one.scale == 0]
-        alone, *others = packers = self._packers(picture, picture, candidates, 0)
+        alone, *others = packers = self._packers(picture, picture, candidates, 0, whole=whole)
         if not others:
             return alone.pack(rate)
         level = candidates[0].level if rate.quality is None else levels.from_quality(rate.quality)
@@ -154,15 +156,24 @@ class Encoder(LatentEncoder):
             return alone.pack(rate)
 
     def _within(
-        self, picture: npt.NDArray[np.uint8], budget: int, candidates: Sequence[ReferencePicture]
+        self,
+        picture: npt.NDArray[np.uint8],
+        budget: int,
+        candidates: Sequence[ReferencePicture],
+        *,
+        whole: bool,
     ) -> Packed:
         """Return a picture at the scale and with the reference, or without, that cost it least for a budget."""
-        scaling = Scaling(picture, budget, lambda small, scale: self._packers(picture, small, (), scale)[0])
+
+        def alone(small: npt.NDArray[np.uint8], scale: int) -> Packer:
+            return self._packers(picture, small, (), scale, whole=whole)[0]
+
+        scaling = Scaling(picture, budget, alone)
         best = scaling.best()
         for scale in sorted({one.scale for one in candidates}):
             alike = [one for one in candidates if one.scale == scale]
             small = resize.at_scale(picture, scale)
-            for packer in self._packers(picture, small, alike, scale)[1:]:
+            for packer in self._packers(picture, small, alike, scale, whole=whole)[1:]:
                 other = scaling.tried(packer, small, scale, alike[0].level)
                 if other.fits and (other.error < best.error or not best.fits):
                     best = other

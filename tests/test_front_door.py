@@ -111,6 +111,7 @@ def test_what_describes_a_stream_is_typed_and_frozen() -> None:
         ("chain", int),
         ("coded_width", int),
         ("coded_height", int),
+        ("base_quality", float | None),
     ]
 
 

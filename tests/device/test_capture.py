@@ -158,8 +158,8 @@ def test_an_accelerator_that_fails_is_loaded_again(
     made: list[Encoder] = []
     make = encoding.make_encoder
 
-    def count(arguments: argparse.Namespace, *, layered: bool) -> Encoder:
-        made.append(make(arguments, layered=layered))
+    def count(arguments: argparse.Namespace, *, layered: bool, base: bool) -> Encoder:
+        made.append(make(arguments, layered=layered, base=base))
         if len(made) == 2:
             raise RuntimeUnavailableError("cannot load delegate: no device")  # it is not back yet
         return made[-1]

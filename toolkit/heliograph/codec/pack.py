@@ -73,10 +73,10 @@ class Packer:
         slice_tiles: side of a slice in tiles, 0 for one slice.
         strength: of rate-distortion optimised quantisation (RDOQ), see `Coder.encode`; 0 leaves it out and rounds with
             the entropy model's dead zone, which is faster.
-        layered: a base of about a twelfth of the bytes goes first where there is no reference, see `Slices`, then a
-            segment for each layer, so that the stream can be thinned and its base sent first; that costs 5 to 8 % of
-            the bytes. Below SHORT_LAYERED bytes there is none of it. Else one segment below MERGE_BELOW, and the short
-            form below SHORT_BELOW.
+        layered: a segment for each layer, so that the stream can be thinned and its base sent first, unless it is
+            smaller than SHORT_LAYERED; else one segment below MERGE_BELOW, and the short form below SHORT_BELOW.
+        base: whether a layered stream without a reference begins with a base of about a twelfth of the bytes, see
+            `Slices`; that costs 7 to 10 % of the bytes, and as much time again.
         whole: no short form, so that a part of a stream is always of use.
         reference: a picture of equal size that the other end has, which the stream then refers to; of a codec whose
             entropy model has contexts for it.
@@ -92,6 +92,7 @@ class Packer:
         slice_tiles: int = 0,
         strength: int = STRENGTH,
         layered: bool = False,
+        base: bool = True,
         whole: bool = False,
         reference: ReferencePicture | None = None,
         scale: int = 0,
@@ -110,7 +111,7 @@ class Packer:
         self._known: dict[int, float] = {}  # estimated bytes by level
         self._places = places
         self._slices = Slices(
-            self._coder, latents, places, strength=strength, refined=layered, reference=reference
+            self._coder, latents, places, strength=strength, refined=layered and base, reference=reference
         )
 
     def _header(self, level: int, parts: int) -> container.Header:

@@ -88,8 +88,8 @@ class Encoder(LatentEncoder):
     Args:
         codec: see `open_codec`.
         slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
-        layered: a small base first, then a segment for each layer, for streams that are shown as they arrive or
-            thinned; see `Packer`.
+        layered: a segment for each layer, for streams that are shown as they arrive, or thinned; see `Packer`.
+        base: whether a layered stream begins with a small base; see `Packer`.
         fast: leave out rate-distortion optimised quantisation, which saves bytes and takes time; see `Packer`.
         memory: a folder, or what is opened of it: each picture may refer to what it holds, then joins it, as if the
             other end had it by then; see `Memory`.
@@ -101,6 +101,7 @@ class Encoder(LatentEncoder):
         *,
         slice_tiles: int = 0,
         layered: bool = False,
+        base: bool = True,
         fast: bool = False,
         memory: Memory | str | Path | None = None,
         runtime: str | None = None,
@@ -110,7 +111,7 @@ class Encoder(LatentEncoder):
         codec = open_codec(codec)
         network = Model(codec.encoder, runtime=runtime, delegate=delegate, threads=threads)
         super().__init__(network, tile=codec.tile, channels=codec.channels)
-        self.codec, self.slice_tiles, self.layered = codec, slice_tiles, layered
+        self.codec, self.slice_tiles, self.layered, self.base = codec, slice_tiles, layered, base
         self.strength = 0 if fast else STRENGTH
         self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory
         self._remembering = forks.Lock()
@@ -215,6 +216,7 @@ class Encoder(LatentEncoder):
                 slice_tiles=self.slice_tiles,
                 strength=self.strength,
                 layered=self.layered,
+                base=self.base,
                 whole=whole,
                 reference=reference,
                 scale=scale,

@@ -301,6 +301,10 @@ def test_a_watched_folder_killed_at_random_loses_no_picture(tmp_path: Path, code
         Image.fromarray(np.full((40 + n, 64, 3), 20 * n, np.uint8)).save(watched / f"{n:02}.png")
     options = ("--source", f"folder:{watched}", "--every", "1s", "--spool", str(spool))
     for _ in range(4):
+        if (
+            len(Spool(spool).names()) >= 12
+        ):  # all were taken before the last one was killed: no more will be told of
+            break
         process = start(*options, "--codec", str(codec_folder))
         assert process.stdout is not None
         process.stdout.readline()

@@ -114,7 +114,7 @@ def test_info_and_inspect_show_the_base(
     large: Path, codec: Codec, encoder: Encoder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("heliograph.validate.maps")
-    packed = Encoder(codec, layered=True).pack(np.asarray(Image.open(large)), Rate(quality=60))
+    packed = Encoder(codec, layered=True, base=True).pack(np.asarray(Image.open(large)), Rate(quality=60))
     header = container.open(packed.data).header
     assert (header.level, header.base_level, header.parts) == (703, 196, 1 + len(codec.coder.model.layers))
     path = large.with_suffix(".helio")

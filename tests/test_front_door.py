@@ -79,8 +79,8 @@ def test_what_it_offers() -> None:
         ("Rate", "(quality=None, max_bytes=None, bpp=None, keep_scale=False)"),
         (
             "Encoder",
-            "(codec, *, slice_tiles=0, layered=False, base=True, fast=False, memory=None, runtime=None, delegate=None, "
-            "threads=1)",
+            "(codec, *, slice_tiles=0, layered=False, base=False, fast=False, memory=None, runtime=None, "
+            "delegate=None, threads=1)",
         ),
         (
             "Decoder",

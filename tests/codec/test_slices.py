@@ -25,7 +25,7 @@ Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
 def refined(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tiles: int = 0) -> bytes:
     """Return a stream that begins with a base."""
     rows, columns = maps.shape[:2]
-    packer = Packer(codec, maps, 16 * columns, 16 * rows, slice_tiles=slice_tiles, layered=True)
+    packer = Packer(codec, maps, 16 * columns, 16 * rows, slice_tiles=slice_tiles, layered=True, base=True)
     data = packer.at(level)
     assert container.open(data).header.is_refined
     return data
@@ -90,7 +90,7 @@ def test_numpy_makes_and_reads_what_c_does(
 
 
 def test_the_packed_values_are_what_is_decoded(random_codec: Codec, latents: Latents) -> None:
-    packer = Packer(random_codec, latents(4, 9, 11, 20.0), 170, 140, slice_tiles=1, layered=True)
+    packer = Packer(random_codec, latents(4, 9, 11, 20.0), 170, 140, slice_tiles=1, layered=True, base=True)
     estimate = packer.estimate(650)
     packed = packer._pack_at(650)
     assert np.array_equal(decode_stream(packed.data, random_codec).values, packed.values)
@@ -98,7 +98,7 @@ def test_the_packed_values_are_what_is_decoded(random_codec: Codec, latents: Lat
 
 
 def test_no_base_where_it_is_worth_too_little(random_codec: Codec, latents: Latents) -> None:
-    small = Packer(random_codec, latents(3, 2, 2, 5.0), 32, 32, layered=True, whole=True).at(500)
+    small = Packer(random_codec, latents(3, 2, 2, 5.0), 32, 32, layered=True, base=True, whole=True).at(500)
     assert container.open(small).header.base_level is None
     assert container.open(small).header.parts == len(random_codec.coder.model.layers)
 
@@ -121,4 +121,6 @@ def test_a_codec_without_contexts_for_it_refuses(random_codec: Codec, latents: L
     with pytest.raises(StreamError, match=r"it is refined, which codec .* cannot"):
         decode_stream(data, other)
     maps = latents(3, 12, 12, 20.0)
-    assert not container.open(Packer(other, maps, 192, 192, layered=True).at(700)).header.is_refined
+    assert not container.open(
+        Packer(other, maps, 192, 192, layered=True, base=True).at(700)
+    ).header.is_refined

@@ -32,7 +32,7 @@ def cut_after(data: bytes, parts: int) -> bytes:
 def make_stream(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tiles: int) -> bytes:
     rows, columns = maps.shape[:2]
     size = 16 * columns, 16 * rows
-    return Packer(codec, maps, *size, slice_tiles=slice_tiles, layered=True, whole=True).at(level)
+    return Packer(codec, maps, *size, slice_tiles=slice_tiles, layered=True, base=True, whole=True).at(level)
 
 
 @settings(max_examples=40, deadline=None)
@@ -98,7 +98,7 @@ def test_the_base_of_a_refined_stream_is_a_stream_of_its_own(random_codec: Codec
 def test_a_thinned_stream_still_refers_and_is_another_picture(random_codec: Codec, latents: Latents) -> None:
     maps = latents(3, 12, 12, 20.0)
     there = Packer(random_codec, maps, 192, 192).pack(Rate(quality=20)).as_reference()
-    packer = Packer(random_codec, maps, 192, 192, layered=True, reference=there)
+    packer = Packer(random_codec, maps, 192, 192, layered=True, base=True, reference=there)
     whole = packer.at(700)
     references = {there.picture_id: there.values}
     full, thinned = (decode_stream(x, random_codec, references=references) for x in (whole, thin(whole, 1)))

@@ -70,7 +70,7 @@ def stop() -> Iterator[Stop]:
 
 @pytest.fixture
 def encode(encoder: Encoder) -> Callable[[Picture], bytes]:
-    return lambda picture: Encoder(encoder.codec, layered=True).encode(picture, Rate(quality=50))
+    return lambda picture: Encoder(encoder.codec, layered=True, base=True).encode(picture, Rate(quality=50))
 
 
 @pytest.fixture(autouse=True)

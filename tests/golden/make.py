@@ -146,7 +146,9 @@ def make(folder: Path) -> None:
     for number, (name, (width, height, quality, tiles, spread, scale, parts)) in enumerate(REFINED.items()):
         shape = latent_shape(scaled(width, scale), scaled(height, scale))
         latents = models.make_latents(number, *shape, spread)
-        packer = Packer(codec, latents, width, height, slice_tiles=tiles, layered=True, scale=scale)
+        packer = Packer(
+            codec, latents, width, height, slice_tiles=tiles, layered=True, base=True, scale=scale
+        )
         whole = packer.at(from_quality(quality))
         assert container.open(whole).header.is_refined
         keep(name, thin(whole, parts))

@@ -59,7 +59,9 @@ def test_a_referring_stream_adds_up_with_what_it_refers_to(
     latents = encoder.latents(paint(96, 64))
     there = Packer(codec, latents, 96, 64).pack(Rate(quality=30))
     reference = there.as_reference()
-    packed = Packer(codec, latents, 96, 64, layered=True, reference=reference).pack(Rate(quality=70))
+    packed = Packer(codec, latents, 96, 64, layered=True, base=True, reference=reference).pack(
+        Rate(quality=70)
+    )
     decoded = decode_stream(packed.data, codec, references={reference.picture_id: there.values})
     found = maps.bits(packed.data, decoded, there.values)
     order = codec.coder.model.order
@@ -80,7 +82,7 @@ def test_a_referring_stream_adds_up_with_what_it_refers_to(
 
 def test_a_base_comes_before_the_layers(encoder: Encoder, codec: Codec, paint: Paint) -> None:
     latents = encoder.latents(paint(192, 128))
-    packed = Packer(codec, latents, 192, 128, layered=True).pack(Rate(quality=90))
+    packed = Packer(codec, latents, 192, 128, layered=True, base=True).pack(Rate(quality=90))
     header = container.open(packed.data).header
     assert header.base_level is not None
     found = maps.bits(packed.data, decode_stream(packed.data, codec))

@@ -2,7 +2,7 @@
 
     python -m heliograph.bench.prefixes PICTURE... [--codec NAME] [--max-bytes N] [--decoder preview]
 
-Of each picture two streams within one budget: as capture makes them, with a base first, and as encode does, with layers
+Of each picture two streams within one budget: as `capture --base` makes them, with a base first, and as encode does, with layers
 of channels alone. Told are the bytes up to the end of each part, and the dB of what they show, then those of a stream
 that was made for so many bytes. What the base costs is told at equal quality.
 """
@@ -55,7 +55,7 @@ def measure(encoder: Encoder, decode: Decode, picture: Picture, max_bytes: int) 
     """Return the prefixes of a picture's streams within a budget."""
     codec, latents = encoder.codec, encoder.latents(picture)
     height, width = picture.shape[:2]
-    based, plain = (Packer(codec, latents, width, height, layered=layered) for layered in (True, False))
+    based, plain = (Packer(codec, latents, width, height, layered=base, base=base) for base in (True, False))
     rate = Rate(max_bytes=max_bytes)
     made, first = based.pack(rate), plain.pack(rate)
     return Measured(

@@ -92,7 +92,7 @@ class Packer:
         slice_tiles: int = 0,
         strength: int = STRENGTH,
         layered: bool = False,
-        base: bool = True,
+        base: bool = False,
         whole: bool = False,
         reference: ReferencePicture | None = None,
         scale: int = 0,

@@ -105,9 +105,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     encoding.add_options(parser)
     parser.add_argument(
-        "--no-base",
+        "--base",
         action="store_true",
-        help="begin no stream with a base, a coarse picture for slow links and full spools: 7 %% fewer bytes",
+        help="begin streams with a base, a coarse picture that slow links show first: 7 %% more bytes",
     )
     exclusive = parser.add_mutually_exclusive_group()
     exclusive.add_argument(
@@ -224,8 +224,8 @@ class _LastingEncoder:
         return packed.data
 
     def _make(self) -> Encoder:
-        # A segment for each layer: the spool can thin such streams, the link sends their bases first.
-        return encoding.make_encoder(self._arguments, layered=True, base=not self._arguments.no_base)
+        # A segment for each layer: the spool can thin such streams, the link sends their first layers first.
+        return encoding.make_encoder(self._arguments, layered=True, base=self._arguments.base)
 
 
 def _report(console: Console, captured: Captured) -> None:
@@ -299,7 +299,7 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     # One word each: a value may itself begin with a dash.
     flags = [
         f"--{name}"
-        for name in ("fast", "keep-scale", "no-base", "no-memory")
+        for name in ("base", "fast", "keep-scale", "no-memory")
         if vars(arguments)[name.replace("-", "_")]
     ]
     return [NAME, *flags, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

@@ -101,7 +101,7 @@ class Encoder(LatentEncoder):
         *,
         slice_tiles: int = 0,
         layered: bool = False,
-        base: bool = True,
+        base: bool = False,
         fast: bool = False,
         memory: Memory | str | Path | None = None,
         runtime: str | None = None,

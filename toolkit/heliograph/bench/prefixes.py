@@ -2,9 +2,9 @@
 
     python -m heliograph.bench.prefixes PICTURE... [--codec NAME] [--max-bytes N] [--decoder preview]
 
-Of each picture two streams within one budget: as `capture --base` makes them, with a base first, and as encode does, with layers
-of channels alone. Told are the bytes up to the end of each part, and the dB of what they show, then those of a stream
-that was made for so many bytes. What the base costs is told at equal quality.
+Of each picture two streams within one budget: with a base first, as `capture --base` makes them, and as encode does,
+with layers of channels alone. Told are the bytes up to the end of each part, and the dB of what they show, then those
+of a stream that was made for so many bytes. What the base costs is told at equal quality.
 """
 
 from __future__ import annotations

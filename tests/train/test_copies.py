@@ -41,7 +41,7 @@ def test_copies_go_where_they_take_off_most() -> None:
 def test_copies_change_nothing_in_float_and_make_int8_finer() -> None:
     plain, forward = transform_coder()
     unit = equalise(plain, pictures(), np.full(SPEC.latent, 0.01, np.float32))
-    inverse = unit[:, None] * np.linalg.pinv(forward).T
+    inverse = np.asarray(unit[:, None] * np.linalg.pinv(forward).T, np.float64)
     copied = with_copies(plain, SPEC, inverse)
     expected = np.asarray(plain(pictures()))
     assert np.allclose(np.asarray(copied(pictures())), expected, atol=2e-5)

@@ -92,12 +92,16 @@ def expected_stream(
     *,
     side: int,
     layered: bool = False,
+    scale: int = 0,
 ) -> bytes:
-    """Return the stream that csrc/heliograph_camera.c makes of latents int8 [rows, columns, C] at a level."""
+    """Return the stream that csrc/heliograph_camera.c makes of latents int8 [rows, columns, C] at a level.
+
+    Width and height are the picture's; the latents are of the picture at the scale.
+    """
     model = codec.coder.model
     parts = len(model.layers) if layered else 1
     sliced = side if side < max(latents.shape[:2]) else 0
-    header = container.Header(codec.id, width, height, level, parts, sliced, None)
+    header = container.Header(codec.id, width, height, level, parts, sliced, None, scale)
     coded = [
         codec.coder.encode(
             np.ascontiguousarray(latents[place]),

@@ -35,11 +35,11 @@ int encode_scaled(hg_camera *camera, void *memory, size_t size, void *scaling_me
     scaling.scale = camera->scale;
     scaling.pixels = camera->pixels;
     scaling.row = camera->row;
-    scaling.context = camera->context;
+    scaling.context = camera->row_context;
     if (!hg_scaling_begin(&scaling, scaling_memory, scaling_size)) return -1;
     camera->pixels = HG_RGB888;
     camera->row = hg_scaling_row;
-    camera->context = &scaling;
+    camera->row_context = &scaling;
     return (int)hg_encode_picture(&heliograph_codec, camera, memory, size);
 }
 """
@@ -52,8 +52,9 @@ class Camera(ctypes.Structure):
         *[(name, ctypes.c_uint32) for name in ("width", "height", "scale", "pixels", "quality", "budget")],
         *[(name, ctypes.c_uint32) for name in ("passes", "layered", "level", "coded", "size")],
         ("row", Row),
+        ("row_context", ctypes.c_void_p),
         ("send", Send),
-        ("context", ctypes.c_void_p),
+        ("send_context", ctypes.c_void_p),
     )
 
 

@@ -9,6 +9,7 @@ from tests.export.camera_program import BAD_SIZE, NO_ROW, OK, Program, flat
 from heliograph.codec import resize, tiles
 from heliograph.codec.stream import decode_stream
 from heliograph.export.camera_boards import expected_stream, reference_latents
+from heliograph.export.needs import scaling_memory
 from heliograph.export.probe import synthetic_picture
 
 
@@ -38,6 +39,11 @@ def test_the_constants_are_the_functions(program: Program) -> None:
     for side in (1, 2, 3, 47, 640, 65535):
         for scale in range(32):
             assert program.library.scaled(side, scale) == tiles.scaled(side, scale), (side, scale)
+    for width, height in ((1, 1), (96, 5000), (640, 480), (4056, 3040)):
+        for scale in range(32):
+            for pixel in (1, 3):
+                said = program.library.scaling_memory(width, height, pixel, scale)
+                assert said == scaling_memory(width, height, scale, pixel=pixel), (width, height, scale)
 
 
 def test_a_pass_begins_anew_and_other_pixels_are_scaled_as_rgb(program: Program) -> None:

@@ -137,7 +137,7 @@ static int read_band(job *j, uint32_t y, const uint8_t *at[HG_BAND]) {
     HELIOGRAPH_STAGE(0);
     for (i = 0; i < HG_BAND; i++, y++) {
         if (y < j->height) {
-            const uint8_t *row = c->row(c->context, y);
+            const uint8_t *row = c->row(c->row_context, y);
             if (row == NULL) return 0;
             at[i] = row;
             if (i + 1 < HG_BAND && y + 1 < j->height) at[i] = memcpy(j->raw + i * j->line, row, j->line);
@@ -265,7 +265,7 @@ static hg_camera_status send(const job *j) {
         }
     }
     memcpy(j->store, j->work, h->size);
-    return j->camera->send(j->camera->context, j->store, (size_t)j->total) ? HG_CAMERA_NOT_SENT : HG_CAMERA_OK;
+    return j->camera->send(j->camera->send_context, j->store, (size_t)j->total) ? HG_CAMERA_NOT_SENT : HG_CAMERA_OK;
 }
 
 static uint8_t *reserve(uint8_t **at, uint8_t *end, size_t size) {

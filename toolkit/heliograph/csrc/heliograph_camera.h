@@ -47,10 +47,11 @@ typedef struct {
      * pass begins with row 0 again: of the same picture, or of the sensor's next, which does as well. At a scale rows are
      * small already: the sensor made them so, or hg_scaling_row does. */
     const uint8_t *(*row)(void *context, uint32_t y);
+    void *row_context;
     /* Take the stream, which stays in the memory until that is used again; anything but 0 says that it was not sent. Called
      * once, when the last row has been read. hg_send_packets makes packets of it. */
     int (*send)(void *context, const uint8_t *stream, size_t size);
-    void *context;
+    void *send_context;
 } hg_camera;
 
 typedef enum {

@@ -57,7 +57,7 @@ int hg_check_plan(hg_packets *packets);
  * asked for. */
 void hg_make_packet(const hg_packets *packets, uint32_t part, uint32_t place);
 
-/* Plan a stream and send its packets; hg_camera.send, with the packets as its context. Returns 0, or 1 where there is no room
+/* Plan a stream and send its packets; hg_camera.send, with the packets as send_context. Returns 0, or 1 where there is no room
  * or `send` gave up. */
 int hg_send_packets(void *packets, const uint8_t *stream, size_t size);
 

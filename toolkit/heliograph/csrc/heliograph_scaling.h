@@ -28,7 +28,7 @@ typedef struct {
  * much it must be. Returns 1, or 0 for a size out of range or too little memory. */
 int hg_scaling_begin(hg_scaling *scaling, void *memory, size_t size);
 
-/* hg_camera.row, with the scaling as its context and HG_RGB888 as its pixels. */
+/* hg_camera.row, with the scaling as row_context and HG_RGB888 as its pixels. */
 const uint8_t *hg_scaling_row(void *scaling, uint32_t y);
 
 /* Pixels of a side at a scale: hg_scaled as a constant. */

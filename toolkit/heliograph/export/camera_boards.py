@@ -36,6 +36,7 @@ from heliograph.pictures import load_srgb
 BUDGET = 16_384  # bytes of a stream at most
 SIZES_OF_PICTURES = ((96, 96), (160, 120), (320, 240), (640, 480))
 STAGES = ("network", "entropy", "rest")
+_COUNTED = ("rows", *STAGES)
 _SHIFT = 6  # of QEMU's -icount: 64 ns of virtual time for an instruction
 _FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Werror", "-I.")
 _LINK = ("-nostartfiles", "-Wl,--gc-sections")
@@ -62,10 +63,11 @@ class CameraRun:
     """What a picture took on an emulated board.
 
     Attributes:
-        stream: its bytes; level: at which it was coded.
+        stream: its bytes, or its packets' one after the other; level: at which it was coded.
         flash: bytes of code and arrays of the codec; code: of them code.
-        memory: bytes given to hg_encode_picture; stack: most bytes of stack seen.
-        instructions: by stage, all passes together; "rest" is opening, checking and sending.
+        memory: bytes given to hg_encode_picture; more: to scaling and packets; stack: most bytes of stack seen.
+        instructions: by stage, all passes together; "rows" is the camera's and scaling, "rest" opening, checking,
+            packets and sending.
     """
 
     board: str
@@ -75,6 +77,7 @@ class CameraRun:
     flash: int
     code: int
     memory: int
+    more: int
     stack: int
     instructions: dict[str, int]
 
@@ -129,6 +132,8 @@ def encode_on_board(
     quality: int = 50,
     budget: int = BUDGET,
     pixels: str = "HG_RGB888",
+    scale: int = 0,
+    packets: tuple[int, int, int] | None = None,
 ) -> CameraRun:
     """Compile the camera of a codec for a board, run it there on a picture, and count.
 
@@ -136,6 +141,7 @@ def encode_on_board(
         picture: uint8 [H, W, n], rows as the camera gives them, n bytes a pixel.
         board: a key of BOARDS.
         pixels: their format, a name of hg_pixels.
+        packets: how many instead of a stream within the budget, their bytes, and how many give the picture.
 
     Raises:
         RuntimeUnavailableError: compiler or emulator is not installed.
@@ -144,15 +150,24 @@ def encode_on_board(
     if missing := missing_tools():
         raise RuntimeUnavailableError(f"{', '.join(missing)} not installed: {INSTALL}")
     height, width, pixel = picture.shape
-    defines = (
+    defines = [
         f"-DWIDTH={width}",
         f"-DHEIGHT={height}",
         f"-DPIXELS={pixels}",
         f"-DPIXEL_BYTES={pixel}",
         f"-DQUALITY={quality}",
-        f"-DBUDGET={budget}",
+        f"-DSCALE={scale}",
         "-DHELIOGRAPH_STAGE=heliograph_stage",
-    )
+    ]
+    roots = ["-Wl,-e,hg_encode_picture", "-Wl,-u,heliograph_codec"]
+    if scale:
+        roots += ["-Wl,-u,hg_scaling_begin", "-Wl,-u,hg_scaling_row"]
+    if packets:
+        names = ("PACKETS", "PACKET_BYTES", "ARRIVE")
+        defines += [f"-D{name}={value}" for name, value in zip(names, packets, strict=True)]
+        roots += ["-Wl,-u,hg_send_packets"]
+    else:
+        defines += [f"-DBUDGET={budget}"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, data in camera_source.sources(codec).items():
@@ -180,8 +195,7 @@ def encode_on_board(
                 f"the program on the emulated {board} printed {printed.strip()!r}, expected status 0; "
                 "a budget may be too small, or report this"
             )
-        ends = ["-Wl,-e,hg_encode_picture", "-Wl,-u,heliograph_codec", "--specs=nosys.specs"]
-        _gcc(folder, BOARDS[board], *_LINK, *ends, *parts, "-o", "codec.elf")
+        _gcc(folder, BOARDS[board], *_LINK, *roots, "--specs=nosys.specs", *parts, "-o", "codec.elf")
         done = run_tool([SIZES, "codec.elf"], folder=folder)
         flash = int(done.stdout.splitlines()[1].split()[0])
         found = needs(codec)
@@ -194,8 +208,9 @@ def encode_on_board(
             flash=flash,
             code=flash - found.network - found.entropy,
             memory=counts["memory"],
+            more=counts["more"],
             stack=counts["stack"],
-            instructions={stage: round(counts[stage] * per_tick) for stage in STAGES},
+            instructions={stage: round(counts[stage] * per_tick) for stage in _COUNTED},
         )
 
 

@@ -6,6 +6,12 @@
 #include <emmintrin.h>
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
+#elif defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE
+#include <arm_mve.h>
+#define HG_MVE 1
+#elif defined(__ARM_FEATURE_DSP)
+#include <arm_acle.h>
+#define HG_DSP 1
 #endif
 
 #define PRECISION 14u
@@ -271,6 +277,7 @@ typedef struct {
     int16_t *guess;           /* [C], scratch of a position */
     uint8_t *feature;         /* [rows + 2][columns + 2][first], a border of zeros */
     const hg_net *mixed;      /* whose features these are */
+    uint32_t *look_weight;    /* of a pass: the second stage's, as Cortex-M4 and M7 like them */
     int16_t *least;           /* encode: [C], the least difference that is not quantised to zero */
     int16_t *target;          /* encode: [C], scratch of a position */
     uint8_t *flag;            /* encode: [positions * Q] in the order of coding, table and in bit 7 the flag */
@@ -285,6 +292,11 @@ typedef struct {
 } context;
 
 static size_t aligned(size_t size) { return (size + 7) & ~(size_t)7; }
+
+/* Words of the second stage's weights, inputs of a row of features and outputs in whole fours. */
+static size_t look_words(const hg_set *set) {
+    return 3 * ((3 * (size_t)set->first + 3) / 4) * (((size_t)set->second + 3) / 4) * 4;
+}
 
 static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t columns, hg_task task, int referring,
                       uint8_t *base) {
@@ -310,6 +322,7 @@ static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t col
     PLACE(sum, uint16_t, n * m->groups);
     PLACE(known, int16_t, n * m->predicted);
     PLACE(feature, uint8_t, ((size_t)rows + 2) * ((size_t)columns + 2) * set->first);
+    PLACE(look_weight, uint32_t, look_words(set));
     if (referring) {
         PLACE(change, uint8_t, n * channels);
         PLACE(change_sum, uint16_t, n * m->groups);
@@ -468,9 +481,20 @@ static const hg_net *net_of(const context *c, uint32_t layer, uint32_t pass) {
 /* Inputs that are not zero, and their rows of weights. */
 typedef struct {
     uint16_t row[LIST + 8];
-    uint8_t value[LIST + 8];
+    uint16_t value[LIST + 8]; /* at most 127; two are read at once */
     size_t count;
 } inputs;
+
+/* Values i and i + 1, the first in the lower half; i is even. */
+static inline uint32_t two_values(const inputs *in, size_t i) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint32_t v;
+    memcpy(&v, in->value + i, 4);
+    return v;
+#else
+    return (uint32_t)in->value[i] | (uint32_t)in->value[i + 1] << 16;
+#endif
+}
 
 #if defined(__SSE2__) || defined(__ARM_NEON)
 #define UNROLLED _Pragma("GCC unroll 8") /* also under -O2, so that sums stay in registers */
@@ -483,7 +507,7 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
     UNROLLED for (b = 0; b < 2 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
     for (i = 0; i < in->count; i += 2) {
         const uint8_t *upper = weight + in->row[i] * stride, *lower = weight + in->row[i + 1] * stride;
-        const __m128i v = _mm_set1_epi32((int32_t)((uint32_t)in->value[i] | (uint32_t)in->value[i + 1] << 16));
+        const __m128i v = _mm_set1_epi32((int32_t)two_values(in, i));
         UNROLLED for (b = 0; b < blocks; b++) {
             __m128i w = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(upper + 8 * b)),
                                           _mm_loadl_epi64((const __m128i *)(const void *)(lower + 8 * b)));
@@ -511,14 +535,77 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
 }
 #endif
 
+#if defined(HG_MVE)
+/* Two rows' products fit 16 bits, since inputs are at most 127. */
+static inline int16x8_t two_rows(const uint8_t *upper, const uint8_t *lower, uint16_t u, uint16_t v) {
+    return vmlaq_n_s16(vmulq_n_s16(vldrbq_s16((const int8_t *)upper), (int16_t)u), vldrbq_s16((const int8_t *)lower),
+                       (int16_t)v);
+}
+
+/* The same for 8 columns times `blocks`, 1 or 2. */
+static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride, const inputs *in, const size_t blocks) {
+    int32x4x2_t first = vld2q_s32(sum), second = vld2q_s32(sum + 8 * (blocks - 1));
+    int32x4_t a = first.val[0], b = first.val[1], c = second.val[0], d = second.val[1]; /* even columns, odd columns */
+    const uint16_t *row = in->row, *value = in->value, *const end = row + in->count;
+    for (; row < end; row += 2, value += 2) {
+        const uint8_t *upper = weight + row[0] * stride, *lower = weight + row[1] * stride;
+        int16x8_t both = two_rows(upper, lower, value[0], value[1]);
+        a = vaddq_s32(a, vmovlbq_s16(both));
+        b = vaddq_s32(b, vmovltq_s16(both));
+        if (blocks > 1) {
+            both = two_rows(upper + 8, lower + 8, value[0], value[1]);
+            c = vaddq_s32(c, vmovlbq_s16(both));
+            d = vaddq_s32(d, vmovltq_s16(both));
+        }
+    }
+    first.val[0] = a;
+    first.val[1] = b;
+    second.val[0] = c;
+    second.val[1] = d;
+    if (blocks > 1) vst2q_s32(sum + 8, second);
+    vst2q_s32(sum, first);
+}
+#elif defined(HG_DSP)
+/* Four bytes in the order of memory, which has the lowest first on these machines. */
+static inline uint32_t four(const void *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+/* Bytes 0 and 2 as 16-bit pairs, and bytes 1 and 3; GCC makes two instructions of the latter otherwise. */
+static inline int32_t even(uint32_t v) { return __sxtb16((int32_t)v); }
+
+static inline int32_t odd(uint32_t v) {
+    int32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(v));
+    return pair;
+}
+
+/* Of two rows the first two columns, or the last two: of each row's bytes 0 and 1, or 2 and 3. */
+static inline uint32_t lower_two(uint32_t a, uint32_t b) {
+    uint32_t v;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(v) : "r"(a), "r"(b));
+    return v;
+}
+
+static inline uint32_t upper_two(uint32_t a, uint32_t b) {
+    uint32_t v;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(v) : "r"(b), "r"(a));
+    return v;
+}
+#endif
+
 /* sum += the inputs times their weights, for at most 32 columns. Up to 7 columns more than `count` are computed, and
  * nobody looks at them: after every matrix of an entropy file there are as many bytes of something else. */
 static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t stride, inputs *in) {
-#if defined(__SSE2__) || defined(__ARM_NEON)
+#if defined(__SSE2__) || defined(__ARM_NEON) || defined(HG_MVE) || defined(HG_DSP)
     if (in->count & 1) { /* an odd one out has a partner of zero */
         in->row[in->count] = in->row[0];
         in->value[in->count] = 0;
     }
+#endif
+#if defined(__SSE2__) || defined(__ARM_NEON)
     if (count > 24)
         add_blocks(sum, weight, stride, in, 4);
     else if (count > 16)
@@ -527,13 +614,35 @@ static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t s
         add_blocks(sum, weight, stride, in, 2);
     else
         add_blocks(sum, weight, stride, in, 1);
+#elif defined(HG_MVE)
+    size_t k;
+    for (k = 0; k + 8 < count; k += 16) add_blocks(sum + k, weight + k, stride, in, 2);
+    if (k < count) add_blocks(sum + k, weight + k, stride, in, 1);
+#elif defined(HG_DSP)
+    size_t i, k;
+    for (k = 0; k < count; k += 4, sum += 4, weight += 4) {
+        int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+        for (i = 0; i < in->count; i += 2) {
+            const uint32_t a = four(weight + in->row[i] * stride), b = four(weight + in->row[i + 1] * stride);
+            const uint32_t low = lower_two(a, b), high = upper_two(a, b);
+            const int32_t v = (int32_t)two_values(in, i);
+            s0 = __smlad(v, even(low), s0);
+            s1 = __smlad(v, odd(low), s1);
+            s2 = __smlad(v, even(high), s2);
+            s3 = __smlad(v, odd(high), s3);
+        }
+        sum[0] = s0;
+        sum[1] = s1;
+        sum[2] = s2;
+        sum[3] = s3;
+    }
 #else
     size_t i, k;
     for (k = 0; k < count; k += 4, sum += 4, weight += 4) { /* as many as small machines have registers for */
         int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
         for (i = 0; i < in->count; i++) {
             const int8_t *w = (const int8_t *)weight + in->row[i] * stride;
-            const int16_t v = in->value[i];
+            const int16_t v = (int16_t)in->value[i];
             s0 += v * w[0];
             s1 += v * w[1];
             s2 += v * w[2];
@@ -617,13 +726,16 @@ typedef struct {
 #if defined(__SSE2__)
     __m128i pair[3 * LOOK_PAIRS][HG_MAX_SECOND / 4]; /* its weights, of two inputs side by side */
 #endif
+#if !defined(__SSE2__) && !defined(HG_DSP)
+    inputs all; /* of the second stage from a row of features: all of them, as few are zero */
+#endif
     ptrdiff_t tap[4];
     inputs seen; /* of the second stage, what is not zero */
 } place;
 
+/* Features are seldom zero, unlike all other inputs: it pays to arrange the weights once for a pass and to use all. */
 #if defined(__SSE2__)
-/* Features are seldom zero, unlike all other inputs: it pays to unpack the weights once for a pass and to use all. */
-static void unpack_look(place *p) {
+static void arrange_look(place *p) {
     size_t inputs = 3 * (size_t)p->c->set->first, second = p->c->set->second, dy, i, j;
     int16_t(*pair)[2 * HG_MAX_SECOND] = (int16_t(*)[2 * HG_MAX_SECOND])(void *)p->pair;
     const int8_t *w = (const int8_t *)p->net->look;
@@ -633,42 +745,122 @@ static void unpack_look(place *p) {
             for (j = 0; j < second; j++) pair[dy * LOOK_PAIRS + i / 2][2 * j + (i & 1)] = w[j];
 }
 
-/* sum += a row of features times their weights, for 16 columns times `blocks`, a constant wherever this is called. */
+/* sum += a row of features times their weights, for 16 columns times `blocks`, a constant wherever this is called. Up to 7
+ * bytes more than the row are read; their weights are zero. */
 static inline void look_at_pairs(const place *p, size_t dy, const uint8_t *feature, int32_t *sum, const size_t blocks) {
     size_t inputs = 3 * (size_t)p->c->set->first, i, b;
+    const __m128i *w = p->pair[dy * LOOK_PAIRS];
     __m128i s[2 * 4];
     UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
-    for (i = 0; i < inputs; i += 2) {
-        const __m128i *w = p->pair[dy * LOOK_PAIRS + i / 2];
-        const __m128i v = _mm_set1_epi32(feature[i] | (i + 1 < inputs ? feature[i + 1] : 0) << 16);
-        UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_add_epi32(s[b], _mm_madd_epi16(w[b], v));
+#define ADD_PAIR(k)                                                                                                \
+    do {                                                                                                           \
+        const __m128i v = _mm_shuffle_epi32(eight, 0x55 * (k));                                                    \
+        UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_add_epi32(s[b], _mm_madd_epi16(w[b], v));             \
+        w += HG_MAX_SECOND / 4;                                                                                    \
+    } while (0)
+    for (i = 0; i < inputs; i += 8) {
+        const __m128i eight = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(feature + i)),
+                                                _mm_setzero_si128());
+        ADD_PAIR(0);
+        if (i + 2 < inputs) ADD_PAIR(1);
+        if (i + 4 < inputs) ADD_PAIR(2);
+        if (i + 6 < inputs) ADD_PAIR(3);
     }
+#undef ADD_PAIR
     UNROLLED for (b = 0; b < 4 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
 }
 
-static void look_at_row(const place *p, size_t dy, const uint8_t *feature, int32_t *sum) {
-    if (p->c->set->second > 16)
-        look_at_pairs(p, dy, feature, sum, 2);
-    else
-        look_at_pairs(p, dy, feature, sum, 1);
+static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
+    size_t dy;
+    for (dy = 0; dy < 3; dy++) {
+        if (p->c->set->second > 16)
+            look_at_pairs(p, dy, row[dy], sum, 2);
+        else
+            look_at_pairs(p, dy, row[dy], sum, 1);
+    }
+}
+#elif defined(HG_DSP)
+/* Of four inputs' rows and four outputs: pairs of rows 0 and 2, and of rows 1 and 3, as even and odd take them apart. */
+static void arrange_look(place *p) {
+    const hg_set *set = p->c->set;
+    const size_t row = 3 * (size_t)set->first, second = set->second;
+    uint32_t *out = p->c->look_weight;
+    size_t dy, i, j, k;
+    for (j = 0; j < second; j += 4)
+        for (dy = 0; dy < 3; dy++)
+            for (i = 0; i < row; i += 4, out += 4) {
+                const uint8_t *w = p->net->look + (dy * row + i) * second + j;
+                uint32_t v[4] = {0, 0, 0, 0};
+                for (k = 0; k < 4 && i + k < row; k++) v[k] = four(w + k * second);
+                out[0] = lower_two(v[0], v[2]);
+                out[1] = upper_two(v[0], v[2]);
+                out[2] = lower_two(v[1], v[3]);
+                out[3] = upper_two(v[1], v[3]);
+            }
+}
+
+static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
+    const size_t inputs = 3 * (size_t)p->c->set->first, outputs = p->c->set->second;
+    const uint32_t *w = p->c->look_weight;
+    int32_t spread[3 * LOOK_PAIRS + 6], *end = spread;
+    size_t i, j;
+    for (j = 0; j < 3; j++)
+        for (i = 0; i < inputs; i += 4, end += 2) { /* up to 3 bytes beyond the row have weights of zero */
+            const uint32_t v = four(row[j] + i);
+            end[0] = even(v);
+            end[1] = odd(v);
+        }
+    for (j = 0; j < outputs; j += 4, sum += 4) {
+        int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+        const int32_t *in;
+        for (in = spread; in < end; in += 2, w += 4) {
+            s0 = __smlad(in[0], even(w[0]), s0);
+            s1 = __smlad(in[0], odd(w[0]), s1);
+            s2 = __smlad(in[0], even(w[1]), s2);
+            s3 = __smlad(in[0], odd(w[1]), s3);
+            s0 = __smlad(in[1], even(w[2]), s0);
+            s1 = __smlad(in[1], odd(w[2]), s1);
+            s2 = __smlad(in[1], even(w[3]), s2);
+            s3 = __smlad(in[1], odd(w[3]), s3);
+        }
+        sum[0] = s0;
+        sum[1] = s1;
+        sum[2] = s2;
+        sum[3] = s3;
+    }
+}
+#else
+static void arrange_look(place *p) {
+    size_t i;
+    for (i = 0; i < 3 * (size_t)p->c->set->first; i++) p->all.row[i] = (uint16_t)i;
+}
+
+static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
+    const size_t count = 3 * (size_t)p->c->set->first, second = p->c->set->second;
+    size_t dy;
+    for (dy = 0; dy < 3; dy++) {
+        size_t i;
+        p->all.count = count;
+#if defined(HG_MVE)
+        for (i = 0; i < count; i += 8) vstrhq_u16(p->all.value + i, vldrbq_u16(row[dy] + i));
+#else
+        for (i = 0; i < count; i++) p->all.value[i] = row[dy][i];
+#endif
+        add_rows(sum, second, p->net->look + dy * count * second, second, &p->all);
+    }
 }
 #endif
 
 /* Second stage, at the place's position. */
-static void look(const place *p, uint32_t y, uint32_t x, uint8_t *out) {
+static void look(place *p, uint32_t y, uint32_t x, uint8_t *out) {
     const context *c = p->c;
     const hg_net *net = p->net;
-    size_t first = c->set->first, second = c->set->second, j, dy;
+    size_t first = c->set->first, second = c->set->second, j;
     int32_t sum[HG_MAX_SECOND];
+    const uint8_t *row[3];
     memcpy(sum, p->bias, sizeof sum);
-    for (dy = 0; dy < 3; dy++) {
-        const uint8_t *feature = c->feature + ((y + dy) * (c->columns + 2) + x) * first;
-#if defined(__SSE2__)
-        look_at_row(p, dy, feature, sum);
-#else
-        multiply(sum, second, net->look + 3 * dy * first * second, feature, 3 * first);
-#endif
-    }
+    for (j = 0; j < 3; j++) row[j] = c->feature + ((y + j) * (c->columns + 2) + x) * first;
+    look_at(p, row, sum);
     for (j = 0; j < second; j++) {
         int32_t v = sum[j] < 0 ? 0 : sum[j] >> net->shift[1];
         out[j] = (uint8_t)(v > 127 ? 127 : v);
@@ -693,9 +885,7 @@ static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
         p->bias[j] += rds16(p->net->level + 2 * j) * (int32_t)c->level;
         if (c->reference) p->bias[j] += rds16(p->net->from + 2 * j) * (int32_t)c->reference_level;
     }
-#if defined(__SSE2__)
-    if (p->net) unpack_look(p);
-#endif
+    if (p->net) arrange_look(p);
 }
 
 static void enter(place *p, uint32_t y, uint32_t x) {

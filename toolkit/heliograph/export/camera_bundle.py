@@ -17,6 +17,7 @@ SIZES = ((96, 96), (160, 120), (320, 240), (640, 480), (1280, 720))
 BUDGET = camera_boards.BUDGET
 _MEASURED = (160, 120)  # of the picture that an emulated board encodes as the bundle is made
 _SCALED = (640, 480)
+_SCALES = {2: 2, 4: 4}  # and what each divides sides by
 _PACKET = 222  # LoRa's largest
 _USE = c_source.FIRMWARE / "camera.md"
 
@@ -74,11 +75,11 @@ def more_table(found: Needs) -> list[tuple[str, ...]]:
     width, height = _SCALED
     rows = [
         (
-            f"{width}x{height} made smaller by {scale}",
+            f"{width}x{height} made smaller by {by}",
             f"{found.scaled_ram(width, height, BUDGET, scale)} in all",
             f"+{SCALING_CODE}",
         )
-        for scale, by in ((2, "2"), (4, "4"))
+        for scale, by in _SCALES.items()
     ]
     packets = (f"packets of {_PACKET} bytes", f"+{packets_ram(_PACKET)}", f"+{PACKETS_CODE}")
     return [("what", "RAM, bytes", "flash, bytes"), *rows, packets]

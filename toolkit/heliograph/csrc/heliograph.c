@@ -454,19 +454,29 @@ static void find_taps(const context *c, uint32_t layer, uint32_t pass, uint32_t 
 static void predict(const hg_model *m, uint32_t pass, const ptrdiff_t tap[4], const int16_t *values, size_t stride,
                     int16_t *out) {
     size_t p = m->predicted, i, j;
-    int32_t sum[HG_MAX_PREDICTED];
+    int32_t sum[HG_MAX_PREDICTED + 3];
     int t;
-    for (j = 0; j < p; j++) sum[j] = 0;
-    for (t = 0; t < 4; t++) {
-        const uint8_t *w = m->predict + 2 * ((size_t)(pass - 1) * 4 + (size_t)t) * p * p;
-        const int16_t *k;
-        if (pass == 0 || tap[t] < 0) continue;
-        k = values + (size_t)tap[t] * stride;
-        for (i = 0; i < p; i++, w += 2 * p) {
-            const int16_t s = k[i];
-            if (s == 0) continue;
-            for (j = 0; j < p; j++) sum[j] += s * (int16_t)rds16(w + 2 * j);
+    for (j = 0; j < p; j += 4) { /* up to 3 more than there are, which nobody looks at */
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (t = 0; t < 4; t++) {
+            const uint8_t *w;
+            const int16_t *k;
+            if (pass == 0 || tap[t] < 0) continue;
+            w = m->predict + 2 * (((size_t)(pass - 1) * 4 + (size_t)t) * p * p + j);
+            k = values + (size_t)tap[t] * stride;
+            for (i = 0; i < p; i++, w += 2 * p) {
+                const int16_t s = k[i];
+                if (s == 0) continue;
+                s0 += s * (int16_t)rds16(w);
+                s1 += s * (int16_t)rds16(w + 2);
+                s2 += s * (int16_t)rds16(w + 4);
+                s3 += s * (int16_t)rds16(w + 6);
+            }
         }
+        sum[j] = s0;
+        sum[j + 1] = s1;
+        sum[j + 2] = s2;
+        sum[j + 3] = s3;
     }
     for (j = 0; j < p; j++)
         out[j] = (int16_t)clamp(shift_down(sum[j] + (1 << (PREDICT_SHIFT - 1)), PREDICT_SHIFT), LOWEST, HIGHEST);
@@ -879,6 +889,7 @@ static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
     p->channels = m->layer_end[layer] - p->start;
     p->first = first_group(m, layer);
     p->groups = m->group_end[layer] - p->first;
+    memset(c->guess, 0, p->channels * sizeof *c->guess);
     p->coarse = p->net || pass == 0 ? NULL : m->coarse + 2 * (size_t)(pass - 1) * (p->channels + p->groups);
     for (j = 0; j < c->set->second && p->net; j++) {
         p->bias[j] = rds32(p->net->look_bias + 4 * j) + (1 << (p->net->shift[1] - 1));
@@ -893,17 +904,28 @@ static void enter(place *p, uint32_t y, uint32_t x) {
     find_taps(p->c, p->layer, p->pass, y, x, p->tap);
 }
 
-/* sum[k] += own[k] times the taps' numbers, `v` has rows of `stride`. */
-#define ADD_TAPS(type, sum, count, weight, v, stride)                                              \
-    do {                                                                                           \
-        int t_;                                                                                    \
-        size_t k_;                                                                                 \
-        for (t_ = 0; t_ < 4; t_++) {                                                               \
-            const type *near_ = (v) + (size_t)(p->tap[t_] < 0 ? 0 : p->tap[t_]) * (stride);        \
-            if (p->tap[t_] < 0) continue;                                                          \
-            for (k_ = 0; k_ < (count); k_++) (sum)[k_] += near_[k_] * rds16((weight) + 2 * k_);    \
-        }                                                                                          \
+static const uint16_t nothing[HG_MAX_GROUP];
+
+/* sum[k] += weight[k] times the taps' numbers together, `v` has rows of `stride`; of 4 taps they fit 16 bits. */
+#define ADD_TAPS(type, sum, count, weight, v, stride)                                                            \
+    do {                                                                                                         \
+        const type *near_[4];                                                                                    \
+        size_t t_;                                                                                               \
+        for (t_ = 0; t_ < 4; t_++)                                                                               \
+            near_[t_] = p->tap[t_] < 0 ? (const type *)(const void *)nothing : (v) + (size_t)p->tap[t_] * (stride); \
+        for (t_ = 0; t_ < (count); t_++)                                                                         \
+            (sum)[t_] += (near_[0][t_] + near_[1][t_] + near_[2][t_] + near_[3][t_]) * rds16((weight) + 2 * t_);   \
     } while (0)
+
+/* Whether a group of all taps is zero, by its sums, which have rows of `groups`. */
+static int taps_are_flat(const place *p, const uint16_t *sum) {
+    const size_t groups = p->c->m->groups;
+    uint32_t any = 0;
+    int t;
+    for (t = 0; t < 4; t++)
+        if (p->tap[t] >= 0) any |= sum[(size_t)p->tap[t] * groups];
+    return any == 0;
+}
 
 /* From the sums of the third stage to tables: `offset` of the columns, `tables` of them. */
 static void to_tables(const place *p, const int32_t *value, size_t count, const int16_t *offset, uint32_t tables,
@@ -925,9 +947,10 @@ static void choose_flags(place *p, uint8_t *table) {
     const uint8_t *own = net ? net->own : p->coarse;
     size_t k, done, count, at = 2 * p->channels;
     for (done = 0; done < p->groups; done += count) {
-        int32_t value[HG_MAX_GROUP] = {0};
+        int32_t value[HG_MAX_GROUP + 7]; /* 7 more, which nobody looks at: see add_rows */
         size_t group = p->first + done, here = p->position * m->groups + group, off = at + 2 * done;
         count = p->groups - done < HG_MAX_GROUP ? p->groups - done : HG_MAX_GROUP;
+        for (k = 0; k < count; k++) value[k] = 0;
         if (net)
             add_rows(value, count, net->choose + p->channels + done, p->channels + p->groups, &p->seen);
         if (own) ADD_TAPS(uint16_t, value, count, own + off, c->sum + group, m->groups);
@@ -939,18 +962,20 @@ static void choose_flags(place *p, uint8_t *table) {
     }
 }
 
-/* Tables of the residuals of a group: `count` channels from `at` of the layer. */
-static void choose_residuals(place *p, size_t at, size_t count, uint8_t *table) {
+/* Tables of the residuals of group `number`: `count` channels from `at` of the layer. */
+static void choose_residuals(place *p, size_t number, size_t at, size_t count, uint8_t *table) {
     const context *c = p->c;
     const hg_model *m = c->m;
     const hg_net *net = p->net;
     const uint8_t *own = net ? net->own : p->coarse;
-    int32_t value[HG_MAX_GROUP] = {0};
-    size_t ch = p->start + at, here = p->position * m->channels + ch, k;
+    int32_t value[HG_MAX_GROUP + 7];
+    size_t ch = p->start + at, here = p->position * m->channels + ch, group = p->first + number, k;
+    for (k = 0; k < count; k++) value[k] = 0;
     if (net) add_rows(value, count, net->choose + at, p->channels + p->groups, &p->seen);
-    if (own) ADD_TAPS(uint8_t, value, count, own + 2 * at, c->magnitude + ch, m->channels);
+    if (own && !taps_are_flat(p, c->sum + group)) ADD_TAPS(uint8_t, value, count, own + 2 * at, c->magnitude + ch, m->channels);
     if (c->reference) {
-        if (net->own2) ADD_TAPS(uint8_t, value, count, net->own2 + 2 * at, c->change + ch, m->channels);
+        if (net->own2 && !taps_are_flat(p, c->change_sum + group))
+            ADD_TAPS(uint8_t, value, count, net->own2 + 2 * at, c->change + ch, m->channels);
         for (k = 0; k < count; k++) value[k] += c->there[here + k] * rds16(net->there + 2 * (at + k));
     }
     to_tables(p, value, count, c->offset + ch, m->tables, table);
@@ -961,7 +986,7 @@ static void choose_residuals(place *p, size_t at, size_t count, uint8_t *table) 
 static void guess_near(const place *p, int16_t *guess, int16_t *there) {
     const context *c = p->c;
     const hg_model *m = c->m;
-    memset(guess, 0, p->channels * sizeof *guess);
+    if (c->reference) memset(guess, 0, p->channels * sizeof *guess); /* else they are, from enter_pass on */
     if (p->layer) return;
     predict(m, p->pass, p->tap, c->known, m->predicted, guess);
     if (c->reference) predict(m, p->pass, p->tap, c->reference, m->channels, there);
@@ -998,16 +1023,19 @@ static void keep(const place *p, size_t number, size_t at, size_t count, const i
     uint32_t total = 0, changed = 0;
     int16_t value[HG_MAX_GROUP];
     if (!residual && !predicted && !c->reference) return; /* all zero, as it was */
-    memcpy(value, guess, count * sizeof *value);
     if (residual) {
         for (k = 0; k < count; k++) {
             int32_t r = residual[k];
             uint8_t magnitude = magnitude_of(m, (uint32_t)(r < 0 ? -r : r));
-            value[k] = (int16_t)clamp(guess[k] + r * (int32_t)c->step[ch + k], LOWEST, HIGHEST);
             c->magnitude[here + k] = magnitude;
             total += magnitude;
         }
         c->sum[p->position * m->groups + p->first + number] = (uint16_t)total;
+        if (!values && !predicted && !c->reference) return; /* nobody asks for the values */
+        for (k = 0; k < count; k++)
+            value[k] = (int16_t)clamp(guess[k] + residual[k] * (int32_t)c->step[ch + k], LOWEST, HIGHEST);
+    } else {
+        memcpy(value, guess, count * sizeof *value);
     }
     for (k = 0; k < count && k < predicted; k++) c->known[p->position * m->predicted + at + k] = value[k];
     if (c->reference) {
@@ -1028,17 +1056,14 @@ static uint32_t zigzag(int32_t r) { return r > 0 ? 2 * (uint32_t)r - 1 : 2 * (ui
 
 /* 1024 * (14 - log2 f), by squaring a 31-bit mantissa. */
 static uint16_t cost_of(uint32_t f) {
-    uint32_t whole = 0, fraction = 0, i;
-    uint64_t v;
+    uint32_t whole = 0, fraction = 0, i, v;
     while (f >> (whole + 1)) whole++;
-    v = (uint64_t)f << (31 - whole);
+    v = f << (31 - whole);
     for (i = 0; i < 11; i++) {
-        v = v * v >> 31;
-        fraction <<= 1;
-        if (v >> 32) {
-            v >>= 1;
-            fraction |= 1;
-        }
+        const uint64_t square = (uint64_t)v * v;
+        const uint32_t upper = (uint32_t)(square >> 32), two = upper >> 31; /* whether it is 2 or more */
+        fraction = fraction << 1 | two;
+        v = two ? upper : (uint32_t)(square >> 31);
     }
     return (uint16_t)((PRECISION - whole) * 1024 - ((fraction + 1) >> 1));
 }
@@ -1086,47 +1111,84 @@ static uint32_t cost_in(const context *c, uint32_t table, int32_t residual) {
 /* How a slice is quantised. */
 typedef struct {
     const int8_t *latents;
-    uint32_t rounding, strength;
+    uint32_t rounding, strength, narrow; /* narrow: up to where a number times 1024 * strength fits 32 bits */
 } choice;
+
+/* Fetch the latents of a group, `order` says which, to `target`; whether any is `least` or more away from its guess. */
+static int fetch(const int8_t *latents, const uint8_t *order, const int16_t *guess, const int16_t *least, size_t count,
+                 int16_t *target) {
+    int some = 0;
+    size_t k = 0;
+#if defined(__SSE2__)
+    for (k = 0; k < count; k++) target[k] = (int16_t)(16 * latents[rd16(order + 2 * k)]);
+    for (k = 0; k + 8 <= count; k += 8) {
+        const __m128i d = _mm_sub_epi16(_mm_loadu_si128((const __m128i *)(const void *)(target + k)),
+                                        _mm_loadu_si128((const __m128i *)(const void *)(guess + k)));
+        const __m128i size = _mm_max_epi16(d, _mm_sub_epi16(_mm_setzero_si128(), d));
+        const __m128i under = _mm_cmplt_epi16(size, _mm_loadu_si128((const __m128i *)(const void *)(least + k)));
+        some |= _mm_movemask_epi8(under) != 0xFFFF;
+    }
+#endif
+    for (; k < count; k++) {
+        const int32_t v = 16 * latents[rd16(order + 2 * k)], d = v - guess[k];
+        target[k] = (int16_t)v;
+        some |= (d >= least[k]) | (d <= -least[k]);
+    }
+    return some;
+}
+
+/* 1024 * strength * v / step. */
+static uint64_t worth_of(const choice *how, uint32_t v, uint32_t step) {
+    if (v <= how->narrow) return 1024u * how->strength * v / step; /* small machines take long for 64 bits */
+    return 1024ull * how->strength * v / step;
+}
 
 /* Quantise a group; 0 where all of it becomes zero. With `strength`, rate-distortion optimised: a residual moves by one
  * towards zero, and then the whole group to zero, where the bits that saves outweigh the error it adds: an error of one
  * step, squared, is worth `strength` bits. `bits` gets those of the group. */
-static int quantise(place *p, const choice *how, size_t at, size_t count, uint32_t flag_table, uint8_t *table,
-                    int16_t *residual, uint64_t *bits) {
+static int quantise(place *p, const choice *how, size_t number, size_t at, size_t count, uint32_t flag_table,
+                    uint8_t *table, int16_t *residual, uint64_t *bits) {
     const context *c = p->c;
     const int16_t *guess = c->guess + at, *target = c->target + at, *least = c->least + p->start + at;
     const uint16_t *steps = c->step + p->start + at;
-    uint64_t spent = 0, added = 0, flat = flag_cost(c, flag_table, 0), coded = flag_cost(c, flag_table, 1);
-    int some = 0, any = 0;
+    const uint32_t flat = flag_cost(c, flag_table, 0), coded = flag_cost(c, flag_table, 1);
+    uint32_t spent = 0;
+    uint64_t added = 0;
+    int any = 0;
     size_t k;
-    for (k = 0; k < count; k++) {
-        int16_t d = (int16_t)(target[k] - guess[k]);
-        some |= (d >= least[k]) | (d <= -least[k]);
-    }
     *bits += flat;
-    if (!some) return 0;
-    choose_residuals(p, at, count, table);
+    if (!fetch(how->latents + p->position * c->m->channels, c->m->order + 2 * (p->start + at), guess, least, count,
+               c->target + at))
+        return 0;
+    choose_residuals(p, number, at, count, table);
     for (k = 0; k < count; k++) {
         int32_t d = target[k] - guess[k], r = 0;
         if (d >= least[k] || d <= -least[k]) {
-            uint32_t step = steps[k], size = (uint32_t)(d < 0 ? -d : d);
+            uint32_t step = steps[k], size = (uint32_t)(d < 0 ? -d : d), cost;
+            int32_t sign = d < 0 ? -1 : 1;
             r = (int32_t)((size * 256 + step * how->rounding) / (step * 256));
+            cost = cost_in(c, table[k], sign * r);
             if (how->strength) {
-                int64_t more = (int64_t)step + 2 * ((int64_t)size - r * (int64_t)step);
-                int32_t sign = d < 0 ? -1 : 1;
-                int64_t saved = (int64_t)cost_in(c, table[k], sign * r) - (int64_t)cost_in(c, table[k], sign * (r - 1));
-                if (more <= step && (int64_t)how->strength * 1024 * more < saved * step) r--;
-                added += 1024ull * how->strength * (uint32_t)r * (2 * size - (uint32_t)r * step) / step;
+                int32_t more = (int32_t)(step + 2 * (size - (uint32_t)r * step));
+                uint32_t less = cost_in(c, table[k], sign * (r - 1));
+                if (more <= (int32_t)step && (int64_t)more * (int32_t)(1024 * how->strength) <
+                                                 (int64_t)(int32_t)step * (int32_t)(cost - less)) {
+                    r--;
+                    cost = less;
+                }
+                added += worth_of(how, (uint32_t)r * (2 * size - (uint32_t)r * step), step);
             }
             if (d < 0) r = -r;
             any |= r;
+            spent += cost;
+        } else {
+            spent += token_cost(c, table[k], 0);
         }
         residual[k] = (int16_t)r;
-        spent += r ? cost_in(c, table[k], r) : token_cost(c, table[k], 0);
     }
-    if (!any || (how->strength && added + flat < spent + coded)) return 0;
-    *bits += spent + coded - flat;
+    if (!any || (how->strength && added + flat < (uint64_t)spent + coded)) return 0;
+    *bits += spent + coded;
+    *bits -= flat;
     return 1;
 }
 
@@ -1135,14 +1197,11 @@ static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_
                      size_t *residuals) {
     const context *c = p->c;
     const hg_model *m = c->m;
-    const uint8_t *order = m->order + 2 * p->start;
-    const int8_t *latents;
     uint8_t seen[HG_MAX_SECOND];
     int16_t there[HG_MAX_PREDICTED];
     uint64_t bits = 0;
-    size_t number, at, k;
+    size_t number, at;
     enter(p, y, x);
-    latents = how->latents + p->position * m->channels;
     if (p->net) {
         look(p, y, x, seen);
         p->seen.count = 0;
@@ -1150,12 +1209,11 @@ static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_
     }
     choose_flags(p, c->flag + *flags);
     guess_near(p, c->guess, there);
-    for (k = 0; k < p->channels; k++) c->target[k] = (int16_t)(16 * latents[rd16(order + 2 * k)]);
     for (number = 0, at = 0; number < p->groups; number++, at += m->group) {
         size_t count = p->channels - at < m->group ? p->channels - at : m->group;
         int16_t *residual = c->residual + *residuals;
         if (c->reference) guess_from_reference(p, at, count, there, c->guess);
-        if (quantise(p, how, at, count, c->flag[*flags], c->table + *residuals, residual, &bits)) {
+        if (quantise(p, how, number, at, count, c->flag[*flags], c->table + *residuals, residual, &bits)) {
             c->flag[*flags] |= 0x80;
             *residuals += count;
         } else {
@@ -1301,6 +1359,7 @@ hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uin
     how.latents = latents;
     how.rounding = rounding;
     how.strength = strength;
+    how.narrow = strength ? UINT32_MAX / (1024 * strength) : 0;
     for (ch = 0; ch < m->channels; ch++) {
         uint32_t least = ((256 - rounding) * c.step[ch] + 255) / 256;
         c.least[ch] = (int16_t)(least > 32767 ? 32767 : least);
@@ -1500,7 +1559,7 @@ static void get_residuals(place *p, word_reader *r, int tolerant, int16_t *value
                 if (is_lost) read = 0;
                 if (c->reference && !is_lost) guess_from_reference(p, at, count, there, c->guess);
                 if (state[number] == CODED && !is_lost) {
-                    choose_residuals(p, at, count, table);
+                    choose_residuals(p, number, at, count, table);
                     for (k = 0; k < count; k++) {
                         residual[k] = (int16_t)get_residual(c, r, lane, table[k]);
                         if (r->status != HG_OK) break; /* the words ended within this symbol: it is lost */

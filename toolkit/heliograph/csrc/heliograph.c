@@ -9,7 +9,7 @@
 #elif defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE
 #include <arm_mve.h>
 #define HG_MVE 1
-#elif defined(__ARM_FEATURE_DSP)
+#elif defined(__ARM_FEATURE_DSP) && !defined(__ARM_BIG_ENDIAN)
 #include <arm_acle.h>
 #define HG_DSP 1
 #endif
@@ -521,6 +521,7 @@ typedef struct {
     size_t count;
 } inputs;
 
+#if defined(__SSE2__) || defined(HG_DSP)
 /* Values i and i + 1, the first in the lower half; i is even. */
 static inline uint32_t two_values(const inputs *in, size_t i) {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -531,6 +532,7 @@ static inline uint32_t two_values(const inputs *in, size_t i) {
     return (uint32_t)in->value[i] | (uint32_t)in->value[i + 1] << 16;
 #endif
 }
+#endif
 
 #if defined(__SSE2__) || defined(__ARM_NEON)
 #define UNROLLED _Pragma("GCC unroll 8") /* also under -O2, so that sums stay in registers */
@@ -603,16 +605,16 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
 }
 #elif defined(HG_DSP)
 /* Four bytes in the order of memory, which has the lowest first on these machines. */
-static inline uint32_t four(const void *p) {
+static inline uint32_t word_at(const void *p) {
     uint32_t v;
     memcpy(&v, p, 4);
     return v;
 }
 
 /* Bytes 0 and 2 as 16-bit pairs, and bytes 1 and 3; GCC makes two instructions of the latter otherwise. */
-static inline int32_t even(uint32_t v) { return __sxtb16((int32_t)v); }
+static inline int32_t bytes_0_2(uint32_t v) { return __sxtb16((int32_t)v); }
 
-static inline int32_t odd(uint32_t v) {
+static inline int32_t bytes_1_3(uint32_t v) {
     int32_t pair;
     __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(v));
     return pair;
@@ -659,13 +661,13 @@ static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t s
     for (k = 0; k < count; k += 4, sum += 4, weight += 4) {
         int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
         for (i = 0; i < in->count; i += 2) {
-            const uint32_t a = four(weight + in->row[i] * stride), b = four(weight + in->row[i + 1] * stride);
+            const uint32_t a = word_at(weight + in->row[i] * stride), b = word_at(weight + in->row[i + 1] * stride);
             const uint32_t low = lower_two(a, b), high = upper_two(a, b);
             const int32_t v = (int32_t)two_values(in, i);
-            s0 = __smlad(v, even(low), s0);
-            s1 = __smlad(v, odd(low), s1);
-            s2 = __smlad(v, even(high), s2);
-            s3 = __smlad(v, odd(high), s3);
+            s0 = __smlad(v, bytes_0_2(low), s0);
+            s1 = __smlad(v, bytes_1_3(low), s1);
+            s2 = __smlad(v, bytes_0_2(high), s2);
+            s3 = __smlad(v, bytes_1_3(high), s3);
         }
         sum[0] = s0;
         sum[1] = s1;
@@ -777,9 +779,6 @@ typedef struct {
 #if defined(__SSE2__)
     __m128i pair[3 * LOOK_PAIRS][HG_MAX_SECOND / 4]; /* its weights, of two inputs side by side */
 #endif
-#if !defined(__SSE2__) && !defined(HG_DSP)
-    inputs all; /* of the second stage from a row of features: all of them, as few are zero */
-#endif
     ptrdiff_t tap[4];
     inputs seen; /* of the second stage, what is not zero */
 } place;
@@ -831,7 +830,8 @@ static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
     }
 }
 #elif defined(HG_DSP)
-/* Of four inputs' rows and four outputs: pairs of rows 0 and 2, and of rows 1 and 3, as even and odd take them apart. */
+/* Of four inputs' rows and four outputs: pairs of rows 0 and 2, and of rows 1 and 3, as bytes_0_2 and bytes_1_3 take them
+ * apart. */
 static void arrange_look(place *p) {
     const hg_set *set = p->c->set;
     const size_t row = 3 * (size_t)set->first, second = set->second;
@@ -842,7 +842,7 @@ static void arrange_look(place *p) {
             for (i = 0; i < row; i += 4, out += 4) {
                 const uint8_t *w = p->net->look + (dy * row + i) * second + j;
                 uint32_t v[4] = {0, 0, 0, 0};
-                for (k = 0; k < 4 && i + k < row; k++) v[k] = four(w + k * second);
+                for (k = 0; k < 4 && i + k < row; k++) v[k] = word_at(w + k * second);
                 out[0] = lower_two(v[0], v[2]);
                 out[1] = upper_two(v[0], v[2]);
                 out[2] = lower_two(v[1], v[3]);
@@ -857,9 +857,9 @@ static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
     size_t i, j;
     for (j = 0; j < 3; j++)
         for (i = 0; i < inputs; i += 4, end += 2) { /* up to 3 bytes beyond the row have weights of zero */
-            const uint32_t v = four(row[j] + i);
-            end[0] = even(v);
-            end[1] = odd(v);
+            const uint32_t v = word_at(row[j] + i);
+            end[0] = bytes_0_2(v);
+            end[1] = bytes_1_3(v);
         }
     for (j = 0; j < outputs; j += 4, sum += 4) {
         int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
@@ -893,14 +893,14 @@ static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
                 : "cc", "memory");
 #else
         for (; in < end; in += 2, w += 4) {
-            s0 = __smlad(in[0], even(w[0]), s0);
-            s1 = __smlad(in[0], odd(w[0]), s1);
-            s2 = __smlad(in[0], even(w[1]), s2);
-            s3 = __smlad(in[0], odd(w[1]), s3);
-            s0 = __smlad(in[1], even(w[2]), s0);
-            s1 = __smlad(in[1], odd(w[2]), s1);
-            s2 = __smlad(in[1], even(w[3]), s2);
-            s3 = __smlad(in[1], odd(w[3]), s3);
+            s0 = __smlad(in[0], bytes_0_2(w[0]), s0);
+            s1 = __smlad(in[0], bytes_1_3(w[0]), s1);
+            s2 = __smlad(in[0], bytes_0_2(w[1]), s2);
+            s3 = __smlad(in[0], bytes_1_3(w[1]), s3);
+            s0 = __smlad(in[1], bytes_0_2(w[2]), s0);
+            s1 = __smlad(in[1], bytes_1_3(w[2]), s1);
+            s2 = __smlad(in[1], bytes_0_2(w[3]), s2);
+            s3 = __smlad(in[1], bytes_1_3(w[3]), s3);
         }
 #endif
         sum[0] = s0;
@@ -910,23 +910,26 @@ static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
     }
 }
 #else
-static void arrange_look(place *p) {
-    size_t i;
-    for (i = 0; i < 3 * (size_t)p->c->set->first; i++) p->all.row[i] = (uint16_t)i;
-}
+static void arrange_look(place *p) { (void)p; }
 
+/* With all features of a row as inputs, in the room for what is seen afterwards. */
 static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
     const size_t count = 3 * (size_t)p->c->set->first, second = p->c->set->second;
-    size_t dy;
-    for (dy = 0; dy < 3; dy++) {
-        size_t i;
-        p->all.count = count;
+    inputs *in = &p->seen;
+    size_t dy, i;
 #if defined(HG_MVE)
-        for (i = 0; i < count; i += 8) vstrhq_u16(p->all.value + i, vldrbq_u16(row[dy] + i));
+    for (i = 0; i < count; i += 8) vstrhq_u16(in->row + i, vidupq_n_u16((uint32_t)i, 1));
 #else
-        for (i = 0; i < count; i++) p->all.value[i] = row[dy][i];
+    for (i = 0; i < count; i++) in->row[i] = (uint16_t)i;
 #endif
-        add_rows(sum, second, p->net->look + dy * count * second, second, &p->all);
+    for (dy = 0; dy < 3; dy++) {
+        in->count = count;
+#if defined(HG_MVE)
+        for (i = 0; i < count; i += 8) vstrhq_u16(in->value + i, vldrbq_u16(row[dy] + i));
+#else
+        for (i = 0; i < count; i++) in->value[i] = row[dy][i];
+#endif
+        add_rows(sum, second, p->net->look + dy * count * second, second, in);
     }
 }
 #endif

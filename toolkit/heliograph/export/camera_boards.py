@@ -25,7 +25,7 @@ from heliograph.codec.distortion import STRENGTH
 from heliograph.device.encoder import LatentEncoder
 from heliograph.device.runtime import Model
 from heliograph.errors import ExportError, HeliographError, RuntimeUnavailableError
-from heliograph.export import camera_source
+from heliograph.export import camera_source, cost
 from heliograph.export.bundle import text_table
 from heliograph.export.cortexm import COMPILER, EMULATOR, INSTALL, SIZES, missing_tools
 from heliograph.export.needs import needs
@@ -327,7 +327,8 @@ def main() -> int:
                 f"{codec.name}: corners of {what}, quality {arguments.quality}, a budget of {BUDGET} bytes; sizes in"
             )
             print("bytes, stages in instructions per pixel; the same streams as made here")
-            print(text_table(rows), end="\n\n")
+            print(text_table(rows))
+            print(cost.beside_tflm(codec), end="\n\n")
     except HeliographError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -122,8 +122,8 @@ def beside_tflm(codec: Codec) -> str:
     network, _ = network_on_cortex_m(graph.macs / codec.tile**2)
     return (
         f"The same network under TensorFlow Lite Micro: an arena of {arena.total} bytes for one tile, of them "
-        f"{arena.head} for tensors; {len(codec.encoder)} bytes of model in flash beside TFLM's code, which is not linked "
-        f"here; {network.value} ms per megapixel ({network.how}).\n"
+        f"{arena.head} for tensors; {len(codec.encoder)} bytes of model in flash beside TFLM's code, which is not "
+        f"linked here; {network.value} ms per megapixel ({network.how}).\n"
         f"In plain C: {found.lines.bytes_at(codec.tile)} bytes of rows for a picture one tile wide, {found.network} "
         f"bytes of network in flash, and {CODE} bytes of code with entropy coder, container and strips."
     )

@@ -69,9 +69,8 @@ class Sender:
     def send(self, stream: bytes) -> bool:
         """Return whether a stream was sent."""
         held = (ctypes.c_uint8 * len(stream)).from_buffer_copy(stream)
-        return (
-            self.library.hg_send_packets(ctypes.byref(self.packets), held, ctypes.c_size_t(len(stream))) == 0
-        )
+        size = ctypes.c_size_t(len(stream))
+        return int(self.library.hg_send_packets(ctypes.byref(self.packets), held, size)) == 0
 
     @property
     def plan(self) -> Plan:

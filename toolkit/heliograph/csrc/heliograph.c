@@ -1249,10 +1249,19 @@ static int fetch(const int8_t *latents, const uint8_t *order, const int16_t *gue
     return some;
 }
 
-/* 1024 * strength * v / step. */
+/* 1024 * strength * v / step, which is below 65536: in 16-bit digits, as small machines take long to divide 64 bits. */
 static uint64_t worth_of(const choice *how, uint32_t v, uint32_t step) {
-    if (v <= how->narrow) return 1024u * how->strength * v / step; /* small machines take long for 64 bits */
-    return 1024ull * how->strength * v / step;
+    const uint64_t all = 1024ull * how->strength * v;
+    uint64_t worth = 0;
+    uint32_t rest = 0, digit;
+    int shift;
+    if (v <= how->narrow) return (uint32_t)all / step;
+    for (shift = 32; shift >= 0; shift -= 16) {
+        digit = rest << 16 | ((uint32_t)(all >> shift) & 0xFFFFu);
+        worth = worth << 16 | digit / step;
+        rest = digit % step;
+    }
+    return worth;
 }
 
 /* Quantise a group; 0 where all of it becomes zero. With `strength`, rate-distortion optimised: a residual moves by one
@@ -1780,7 +1789,7 @@ hg_status hg_next_length(const uint8_t *data, size_t size, size_t *at, uint32_t 
 
 uint32_t hg_scaled(uint32_t side, uint32_t scale) {
     uint32_t halves = (2 + (scale & 1)) << (scale >> 1);
-    return (uint32_t)((2 * (uint64_t)side + halves - 1) / halves);
+    return (2 * side + halves - 1) / halves;
 }
 
 /* Slices and segments of a header whose size, scale, side and parts are known. */

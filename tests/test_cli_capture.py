@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from heliograph.cli import build_parser, main
+from heliograph.codec import container
 from heliograph.codec.thin import thin
 from heliograph.commands import quantities
 from heliograph.device.spool import Spool
@@ -44,6 +45,17 @@ def test_pictures_are_captured_within_a_budget(
         data = spool.read(name)
         assert 0.8 * 900 < len(data) <= 900
         assert len(thin(data, 1)) < len(data)  # layers, at a size at which encode puts all in one segment
+
+
+@pytest.mark.parametrize("options", [[], ["--base"]])
+def test_a_stream_begins_with_a_base_if_it_shall(
+    options: list[str], tmp_path: Path, codec_folder: Path
+) -> None:
+    command = ["capture", "--source", "synthetic:320x200", "--every", "0", "--count", "1", *options]
+    assert main([*command, "--spool", str(tmp_path), "--codec", str(codec_folder), "--no-memory"]) == 0
+    (name,) = Spool(tmp_path).names()
+    header = container.open(Spool(tmp_path).read(name)).header
+    assert (header.level, header.base_level) == (623, 182 if options else None)
 
 
 def test_the_spool_is_bounded(tmp_path: Path, codec_folder: Path) -> None:

@@ -147,7 +147,7 @@ def test_the_unit_of_systemd_has_the_memory_s_options(
 ) -> None:
     command = ["capture", "--source", "synthetic", "--spool", str(tmp_path), "--codec", str(codec_folder)]
     for options, words in (
-        (["--no-memory"], ["--no-memory", "--max-depth=32"]),
+        (["--no-memory", "--base"], ["--no-memory", "--base", "--max-depth=32"]),
         (
             ["--key-every", "8", "--max-depth", "3", "--keep", "4"],
             ["--key-every=8", "--max-depth=3", "--keep=4"],
@@ -161,7 +161,7 @@ def test_the_unit_of_systemd_has_the_memory_s_options(
         ]
         assert set(words) <= set(start.split())
         again = build_parser(["capture"]).parse_args(start.split()[3:])
-        assert again.no_memory == ("--no-memory" in options)
+        assert (again.no_memory, again.base) == ("--no-memory" in options, "--base" in options)
     with pytest.raises(SystemExit):
         main([*command, "--no-memory", "--key-every", "3"])
     assert sys.executable in start

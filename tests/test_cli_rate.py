@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +108,21 @@ def test_a_cut_stream_of_slices_decodes_partially_and_says_so(
     assert "of 24 segments" in capsys.readouterr().err
     with Image.open(picture) as decoded:
         assert decoded.size == (600, 400)
+
+
+def test_info_and_inspect_show_the_base(
+    large: Path, codec: Codec, encoder: Encoder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("heliograph.validate.maps")
+    packed = Encoder(codec, layered=True, base=True).pack(np.asarray(Image.open(large)), Rate(quality=60))
+    header = container.open(packed.data).header
+    assert (header.level, header.base_level, header.parts) == (703, 196, 1 + len(codec.coder.model.layers))
+    path = large.with_suffix(".helio")
+    path.write_bytes(packed.data)
+    assert main(["info", str(path)]) == 0
+    assert "quality:         60, from a base of quality -3.375" in capsys.readouterr().out
+    assert main(["inspect", str(path), "--codec", str(codec.folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert sum(told["layer_bytes"]) + told["overhead_bytes"] == pytest.approx(len(packed.data))
+    assert 0.02 < told["layer_bytes"][0] / len(packed.data) < 0.2
+    assert told["layer_psnr"][0] < told["layer_psnr"][-1]

@@ -79,7 +79,8 @@ def test_what_it_offers() -> None:
         ("Rate", "(quality=None, max_bytes=None, bpp=None, keep_scale=False)"),
         (
             "Encoder",
-            "(codec, *, slice_tiles=0, layered=False, fast=False, memory=None, runtime=None, delegate=None, threads=1)",
+            "(codec, *, slice_tiles=0, layered=False, base=False, fast=False, memory=None, runtime=None, "
+            "delegate=None, threads=1)",
         ),
         (
             "Decoder",
@@ -111,6 +112,7 @@ def test_what_describes_a_stream_is_typed_and_frozen() -> None:
         ("chain", int),
         ("coded_width", int),
         ("coded_height", int),
+        ("base_quality", float | None),
     ]
 
 

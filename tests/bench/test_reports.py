@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.bench import entropy, rdoq, runtimes, still
+from heliograph.bench import entropy, prefixes, rdoq, runtimes, still
 from heliograph.measure.curves import Point
 from heliograph.samples import sample_pictures
+
+_PREFIX = re.compile(r"(\d+) bytes ([\d.]+) / ([\d.]+)")
 
 
 def test_the_entropy_report_prints_every_part(
@@ -17,7 +19,7 @@ def test_the_entropy_report_prints_every_part(
 ) -> None:
     assert entropy.main([str(codec_folder), str(photo)]) == 0
     out = capsys.readouterr().out
-    for title in ("Bytes", "Speed", "Budgets", "Layers and slices", "Prefixes"):
+    for title in ("Bytes", "Speed", "Budgets", "Layers and slices"):
         assert f"\n{title}\n" in out
     used = [float(share) for share in re.findall(r"kB +\S+ +\d+ +([\d.]+)%", out)]
     assert used
@@ -86,3 +88,21 @@ def test_a_still_scene_gets_better_within_its_budget(
     assert float(rows[2][2]) >= float(rows[0][2])  # the quality
     assert still.main(["missing.png"]) == 2
     assert "missing.png" in capsys.readouterr().err
+
+
+def test_prefixes_are_told_beside_streams_of_their_size(
+    codec_folder: Path, photo: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--codec", str(codec_folder), "--decoder", "preview", "--max-bytes", "4500"]
+    large = sample_pictures(colour_only=True)[0]
+    assert prefixes.main([str(large), *options]) == 0
+    name, based, plain = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(rf"{large.name}: a base costs -?\d+\.\d% of the bytes", name)
+    rows = [[(int(n), float(a), float(b)) for n, a, b in _PREFIX.findall(row)] for row in (based, plain)]
+    assert [len(row) for row in rows] == [5, 4]
+    assert rows[0][0][0] < rows[1][0][0] / 2  # the base is much smaller than the first layer
+    for row in rows:
+        assert [size for size, _, _ in row] == sorted(size for size, _, _ in row)
+        assert row[-1][0] <= 4500
+    assert prefixes.main([str(photo), "--codec", str(photo)]) == 2
+    assert capsys.readouterr().err.startswith("prefixes: ")

@@ -55,6 +55,26 @@ def test_a_scaled_header_to_the_byte() -> None:
     assert header.latent_shape == (1, 7)
 
 
+def test_a_refined_header_to_the_byte() -> None:
+    header = Header(ID, 300, 17, 623, 5, 5, base_level=179)
+    data = container.pack(header, [b""] * 20)
+    # bits: 623, four parts beside the base, sliced; the base's level before the lengths
+    assert data == seal(
+        b"HLO\x42" + ID + b"\x6f\x2e" + b"\xac\x02" + b"\x11" + b"\x05" + b"\xb3\x00" + bytes(20)
+    )
+    assert container.open(data).header == header
+    assert container.claimed_size(data) == (300, 17)
+
+
+@pytest.mark.parametrize(
+    "change", [{"parts": 1}, {"parts": 10}, {"base_level": 623}, {"reference": Referred(PICTURE, 700, 33)}]
+)
+def test_a_base_that_cannot_be_is_not_packed(change: dict[str, object]) -> None:
+    header = replace(Header(ID, 300, 17, 623, 9, base_level=622), **change)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"field out of range|a base has no place"):
+        container.pack(header, [b""] * header.parts)
+
+
 def test_a_short_stream_to_the_byte() -> None:
     header = Header(ID, 300, 17, 623, 1, 0, Referred(PICTURE, 700, 33), 3, True)
     data = container.pack(header, [b"\xaa"])
@@ -219,6 +239,7 @@ def test_lengths_that_do_not_fit_the_bytes_are_named() -> None:
     referred=st.none() | st.builds(Referred, st.just(PICTURE), LEVEL, st.integers(1, 63)),
     scale=st.integers(0, 31),
     is_short=st.booleans(),
+    base_level=st.none() | LEVEL,
 )
 def test_c_and_python_read_the_same_of_any_header(
     width: int,
@@ -232,12 +253,16 @@ def test_c_and_python_read_the_same_of_any_header(
     referred: Referred | None,
     scale: int,
     is_short: bool,
+    base_level: int | None,
 ) -> None:
     core = load_core()
     assert core is not None
     if is_short:
         parts, side = 1, 0
-    header = Header(ID, width, height, level, parts, side, referred, scale, is_short)
+    if is_short or referred or (base_level is not None and base_level >= level):
+        base_level = None
+    parts += base_level is not None
+    header = Header(ID, width, height, level, parts, side, referred, scale, is_short, base_level)
     data = container.pack(header, [b"ab"] * (parts * header.slice_count))
     body = bytearray(data[: len(data) - 4 if is_short else container.open(data).size - 4])
     body[int(place * len(body))] = value
@@ -255,7 +280,8 @@ def test_c_and_python_read_the_same_of_any_header(
         reference = named.picture_id, named.level, named.depth
         # The short form's CRC is of all in Python, of what is before the payload in C.
         crc = crc32c(changed[: found.size]) if h.is_short else found.crc
-        return (*fields, found.size, crc, lengths, *reference, h.scale, h.is_short)
+        base_level = -1 if h.base_level is None else h.base_level
+        return (*fields, found.size, crc, lengths, *reference, h.scale, h.is_short, base_level)
 
     def in_c() -> object:
         try:

@@ -32,7 +32,7 @@ def cut_after(data: bytes, parts: int) -> bytes:
 def make_stream(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tiles: int) -> bytes:
     rows, columns = maps.shape[:2]
     size = 16 * columns, 16 * rows
-    return Packer(codec, maps, *size, slice_tiles=slice_tiles, layered=True, whole=True).at(level)
+    return Packer(codec, maps, *size, slice_tiles=slice_tiles, layered=True, base=True, whole=True).at(level)
 
 
 @settings(max_examples=40, deadline=None)
@@ -42,7 +42,7 @@ def make_stream(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tile
     columns=st.integers(1, 20),
     level=st.integers(0, 900),
     slice_tiles=st.sampled_from([0, 1, 2]),
-    parts=st.integers(1, 3),
+    parts=st.integers(1, 4),
 )
 def test_thinned_is_the_same_as_the_beginning_decoded_partially(
     seed: int,
@@ -58,11 +58,16 @@ def test_thinned_is_the_same_as_the_beginning_decoded_partially(
     thinned = thin(whole, parts)
     # Without `partial` decoding refuses any stream that is not whole and sound.
     expected = decode_stream(cut_after(whole, parts), random_codec, partial=True)
-    assert np.array_equal(decode_stream(thinned, random_codec).values, expected.values)
+    found = decode_stream(thinned, random_codec)
+    assert found.level == expected.level
+    header, known = container.open(whole).header, random_codec.coder.model.order
+    if header.is_refined and 1 < parts < 4:  # the others are what is expected from the base, not the base
+        known = known[: random_codec.coder.model.layers[parts - 2]]
+    assert np.array_equal(found.values[..., known], expected.values[..., known])
     assert filled_parts(container.open(thinned)) <= parts
     assert len(thinned) <= len(whole)
     assert thin(thinned, parts) == thinned
-    if parts == 3:
+    if parts >= header.parts:
         assert thinned == whole
 
 
@@ -70,19 +75,30 @@ def test_one_layer_less_is_a_smaller_stream_with_less_in_it(random_codec: Codec,
     whole = make_stream(random_codec, latents(3, 12, 12, 20.0), 700, 0)
     full = decode_stream(whole, random_codec).values
     order = random_codec.coder.model.order
-    for parts, end in ((2, 12), (1, 6)):
+    sizes = [len(whole)]
+    for parts, end in ((3, 12), (2, 6)):
         thinned = thin(whole, parts)
         values = decode_stream(thinned, random_codec).values
-        assert len(thinned) < len(whole)
+        sizes.append(len(thinned))
         assert np.array_equal(values[..., order[:end]], full[..., order[:end]])
-        assert full[..., order[end:]].any()
-        assert not values[..., order[end:]].any()
+        assert not np.array_equal(values[..., order[end:]], full[..., order[end:]])
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_base_of_a_refined_stream_is_a_stream_of_its_own(random_codec: Codec, latents: Latents) -> None:
+    maps = latents(3, 12, 12, 20.0)
+    whole = make_stream(random_codec, maps, 700, 0)
+    assert container.open(whole).header.base_level == 195  # 79 + 700 // 6
+    base = thin(whole, 1)
+    # What a picture of that level is: RDOQ, all layers in one segment.
+    assert base == Packer(random_codec, maps, 192, 192, whole=True).at(195)
+    assert filled_parts(container.open(base)) == 1
 
 
 def test_a_thinned_stream_still_refers_and_is_another_picture(random_codec: Codec, latents: Latents) -> None:
     maps = latents(3, 12, 12, 20.0)
     there = Packer(random_codec, maps, 192, 192).pack(Rate(quality=20)).as_reference()
-    packer = Packer(random_codec, maps, 192, 192, layered=True, reference=there)
+    packer = Packer(random_codec, maps, 192, 192, layered=True, base=True, reference=there)
     whole = packer.at(700)
     references = {there.picture_id: there.values}
     full, thinned = (decode_stream(x, random_codec, references=references) for x in (whole, thin(whole, 1)))

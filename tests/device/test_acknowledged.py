@@ -45,7 +45,7 @@ def spool(tmp_path: Path) -> Spool:
 
 @pytest.fixture
 def layered(codec: Codec) -> Encoder:
-    return Encoder(codec, layered=True)
+    return Encoder(codec, layered=True, base=True)
 
 
 def open_memory(spool: Spool, codec: Codec, key_every: int | None = None) -> Acknowledged:

@@ -13,8 +13,8 @@ from PIL import Image
 from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.memory import Memory
-from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
+from heliograph.codec.slices import Slices
 from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.errors import PictureError
@@ -64,13 +64,13 @@ def test_the_search_codes_no_more_than_a_few_whole_pictures(
     encoder: Encoder, paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coded: list[int] = []
-    original = Packer._encode
+    original = Slices.code
 
-    def counted(packer: Packer, *args: object, **options: object) -> object:
-        coded.append(packer._shape[0] * packer._shape[1])
-        return original(packer, *args, **options)  # type: ignore[arg-type]
+    def counted(slices: Slices, *args: object, **options: object) -> object:
+        coded.append(sum(part.shape[0] * part.shape[1] for part in slices.latents))
+        return original(slices, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Packer, "_encode", counted)
+    monkeypatch.setattr(Slices, "code", counted)
     for budget in (500, 4000, 30_000):
         coded.clear()
         encoder.encode(paint(640, 480), Rate(max_bytes=budget))

@@ -29,7 +29,7 @@ int main(void) {
     if (file == NULL || fwrite(out, 1, h.size, file) != h.size) return 6;
     fclose(file);
     printf("%lu\n", (unsigned long)h.size);
-    again.parts = 9;
+    again.parts = HG_MAX_LAYERS + 1 + h.refined;
     if (hg_write_header(&again, length, out, sizeof out) != HG_BAD_ARGUMENT) return 7;
     return 0;
 }

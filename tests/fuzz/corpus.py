@@ -13,6 +13,7 @@ from tests.export.random_networks import random_network
 
 from heliograph.codec import container, tiles
 from heliograph.codec.codec import Codec
+from heliograph.codec.coder import Reference
 from heliograph.export.graph import read_graph
 from heliograph.export.network import network_file
 
@@ -61,6 +62,23 @@ def small_streams() -> dict[str, bytes]:
             ]
             segments = [coded.segments[part] for part in range(parts) for coded in slices]
             out[f"small-{number}-{parts}"] = container.pack(header, segments)
+        refined = container.Header(codec.id, width, height, level, parts=2, side=side, base_level=level // 3)
+        bases = [
+            codec.coder.encode(latents[place], level // 3, rounding=128, strength=0, merge_below=WHOLE)
+            for place in refined.slices
+        ]
+        fine = [
+            codec.coder.encode(
+                latents[place],
+                level,
+                rounding=128,
+                strength=0,
+                merge_below=WHOLE,
+                reference=Reference(base.values, level // 3),
+            )
+            for place, base in zip(refined.slices, bases, strict=True)
+        ]
+        out[f"refined-{number}"] = container.pack(refined, [one.segments[0] for one in (*bases, *fine)])
         latents = make_latents(number, rows, columns, 5.0)
         coded = codec.coder.encode(latents, level, rounding=128, strength=20, short_below=SHORT)
         header = container.Header(codec.id, 2 * width, 2 * height, level, 1, scale=2, is_short=True)

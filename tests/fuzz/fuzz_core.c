@@ -188,7 +188,8 @@ static void fuzz_stream(const uint8_t *data, size_t size) {
     check_header(&h, data, size);
     rows = (h.coded_height + 15) / 16;
     columns = (h.coded_width + 15) / 16;
-    if (rows * columns > MAX_POSITIONS || h.segments > 4096 || (h.parts != 1 && h.parts != golden.layers)) return;
+    if (rows * columns > MAX_POSITIONS || h.segments > 4096) return;
+    if (h.parts - h.refined != 1 && h.parts - h.refined != golden.layers) return;
     places = malloc(h.segments * sizeof *places);
     if (locate_segments(&h, data, size, places, h.segments) != h.segments) abort();
     for (i = 0; i < h.segments; i++) (void)hg_segment_crc(h.crc, i, data + places[i].at, places[i].length);
@@ -196,9 +197,9 @@ static void fuzz_stream(const uint8_t *data, size_t size) {
         abort();
     for (y = 0; y < h.down; y++)
         for (x = 0; x < h.across; x++) {
-            const uint8_t *segment[HG_MAX_LAYERS];
-            size_t length[HG_MAX_LAYERS];
-            uint32_t top = y * h.side, left = x * h.side;
+            const uint8_t *segment[HG_MAX_LAYERS + 1];
+            size_t length[HG_MAX_LAYERS + 1];
+            uint32_t base = h.refined, top = y * h.side, left = x * h.side;
             slice s = {0};
             s.rows = h.side && h.side < rows - top ? h.side : rows - top;
             s.columns = h.side && h.side < columns - left ? h.side : columns - left;
@@ -206,13 +207,20 @@ static void fuzz_stream(const uint8_t *data, size_t size) {
             s.share = h.reference_level & 255;
             s.refers = (int)h.referring;
             s.is_short = (int)h.is_short;
-            s.flags = (h.parts == 1 ? MERGED : 0) | (h.level & 1 && !s.is_short ? CUT : 0);
+            s.flags = (h.parts - base == 1 ? MERGED : 0) | (h.level & 1 && !s.is_short ? CUT : 0);
             for (i = 0; i < h.parts; i++) {
                 const segment_place *place = &places[(i * h.down + y) * h.across + x];
                 segment[i] = data + place->at;
                 length[i] = place->length;
             }
-            decode(&golden, segment, length, h.parts, &s);
+            if (base) { /* alone, then as something for the others to refer to */
+                slice coarse = s;
+                coarse.level = h.base_level;
+                coarse.flags |= MERGED;
+                decode(&golden, segment, length, 1, &coarse);
+                s.refers = 1;
+            }
+            decode(&golden, segment + base, length + base, h.parts - base, &s);
         }
     free(places);
 }

@@ -51,7 +51,7 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
     hg_header h;
     if (hg_parse(&h, data, size) != HG_OK) return size;
     count = locate_segments(&h, data, size, place, MAX_SEGMENTS);
-    switch (draw(8)) {
+    switch (draw(9)) {
     case 0: h.width = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
     case 1: h.height = draw(2) ? sides[draw(10)] : 1 + draw(400); break;
     case 2: h.level = draw(HG_LEVELS); break;
@@ -62,7 +62,12 @@ static size_t change_header(uint8_t *data, size_t size, size_t max_size) {
         h.depth = draw(HG_MAX_DEPTH + 2);
         break;
     case 5: h.scale = draw(HG_MAX_SCALE + 1); break;
-    case 6:
+    case 6: /* begin with a base, or with none */
+        h.parts += h.refined ? 0u - 1u : 1u;
+        h.refined = !h.refined;
+        h.base_level = draw(h.level + 1);
+        break;
+    case 7:
         h.is_short = !h.is_short;
         h.parts = 1;
         h.side = 0;

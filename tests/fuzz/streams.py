@@ -44,11 +44,14 @@ def change_fields(data: bytes, rng: random.Random) -> bytes:
             ("side", 4097),
             ("scale", 32),
             ("is_short", 2),
+            ("base_level", 1024),
         ]
     )
     if field == "is_short":
         header = replace(header, parts=1, side=0)
-    header = replace(header, **{field: change_number(getattr(header, field), rng, below)})  # type: ignore[arg-type]
+    if field == "base_level" and header.base_level is None:
+        header = replace(header, parts=header.parts + 1)
+    header = replace(header, **{field: change_number(getattr(header, field) or 0, rng, below)})  # type: ignore[arg-type]
     if header.reference is not None and rng.random() < 0.2:
         level, depth = rng.randrange(1024), rng.randint(1, container.MAX_DEPTH)
         header = replace(header, reference=replace(header.reference, level=level, depth=depth))

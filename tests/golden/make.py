@@ -62,6 +62,17 @@ SCALED = {
     "short-scaled": (333, 217, 0, 0, 5.0, 3, None),
     "short-referring": (333, 217, 10, 0, 5.0, 3, "short-scaled"),
 }
+# name: width, height, quality, slice side in tiles, scale of the latents, scale, parts that are left by thinning
+REFINED = {
+    "refined": (333, 217, 50, 0, 30.0, 0, 4),
+    "refined-slices": (333, 217, 80, 1, 20.0, 0, 4),
+    "refined-scaled": (500, 400, 30, 0, 40.0, 1, 4),
+    "refined-thinned": (500, 400, 70, 2, 40.0, 0, 3),
+    "base": (500, 400, 70, 2, 40.0, 0, 1),
+}
+BASE_AT = (
+    18  # where the header of "refined" has the level of its base: after two bytes each of width and height
+)
 REFERENCE_AT = (
     18  # where the header of "referring" names its reference: after two bytes each of width and height
 )
@@ -132,12 +143,21 @@ def make(folder: Path) -> None:
             scale=scale,
         )
         keep(name, packer.at(from_quality(quality)), other)
+    for number, (name, (width, height, quality, tiles, spread, scale, parts)) in enumerate(REFINED.items()):
+        shape = latent_shape(scaled(width, scale), scaled(height, scale))
+        latents = models.make_latents(number, *shape, spread)
+        packer = Packer(
+            codec, latents, width, height, slice_tiles=tiles, layered=True, base=True, scale=scale
+        )
+        whole = packer.at(from_quality(quality))
+        assert container.open(whole).header.is_refined
+        keep(name, thin(whole, parts))
     for name, data in streams.items():
         (folder / f"{name}.helio").write_bytes(data)
     (folder / "streams.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
     texts = {}
     (folder / "errors").mkdir(exist_ok=True)
-    bad = broken(*(streams[name] for name in ("one-tile", "finest", "referring", "short")))
+    bad = broken(*(streams[name] for name in ("one-tile", "finest", "referring", "short", "refined")))
     for name, (data, text) in bad.items():
         (folder / "errors" / f"{name}.helio").write_bytes(data)
         texts[name] = text
@@ -176,7 +196,9 @@ def describe(decoded: Decoded, to: str | None) -> dict[str, object]:
     }
 
 
-def broken(small: bytes, large: bytes, referring: bytes, short: bytes) -> dict[str, tuple[bytes, str]]:
+def broken(
+    small: bytes, large: bytes, referring: bytes, short: bytes, refined: bytes
+) -> dict[str, tuple[bytes, str]]:
     """Return streams that must fail, each with a part of the error's text."""
     stream = container.open(small)
     at, length = stream.segments[0]
@@ -202,6 +224,12 @@ def broken(small: bytes, large: bytes, referring: bytes, short: bytes) -> dict[s
     def scaled(scale: int) -> bytes:
         bits = bytes([small[12], small[13] | 0x80])
         return sealed(small[:12] + bits + small[14:16] + bytes([scale]) + small[16 : stream.size - 4])
+
+    def rebased(change: dict[int, int]) -> bytes:
+        body = bytearray(refined[: container.open(refined).size - 4])
+        for place, value in change.items():
+            body[place] = value
+        return sealed(bytes(body))
 
     short_head = b"HLO\x82" + short[4:12] + b"\xf4\x01"
     referred = container.open(referring)
@@ -242,6 +270,14 @@ def broken(small: bytes, large: bytes, referring: bytes, short: bytes) -> dict[s
         "no-depth": (
             bytes(deepless) + struct.pack("<I", crc32c(bytes(deepless))),
             "its reference has depth 0",
+        ),
+        "refined-and-short": (sealed(b"HLO\xc2" + short[4:-4]), "the short form has no base"),
+        "refined-and-referring": (rebased({13: refined[13] | 0x40}), "it is refined and refers to a picture"),
+        "base-finer": (rebased({BASE_AT + 1: 3}), "its base has level"),
+        "base-cut": (refined[: BASE_AT + 1], "cut in its header"),
+        "refined-by-two-parts": (
+            container.pack(container.Header(stream.header.codec_id, 16, 16, 9, 3, base_level=8), [b""] * 3),
+            "2 segments in a slice",
         ),
         "another-codec": (head({4: small[4] ^ 1}), "stream was made by codec"),
     }

@@ -33,7 +33,7 @@ FIRST, SECOND, THIRD = (f"20260101T00000{n}.000000Z-0000000{n}.helio" for n in (
 @pytest.fixture(scope="module")
 def layered(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
     """A stream in layers."""
-    return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=90))
+    return Encoder(encoder.codec, layered=True, base=True).encode(paint(97, 61), Rate(quality=90))
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ NAME = "20260101T000001.000000Z-00000001"
 
 @pytest.fixture(scope="module")
 def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
-    return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=70))
+    return Encoder(encoder.codec, layered=True, base=True).encode(paint(97, 61), Rate(quality=70))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ Arrive = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
-    return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=70))
+    return Encoder(encoder.codec, layered=True, base=True).encode(paint(97, 61), Rate(quality=70))
 
 
 @pytest.fixture(params=PROXIES)

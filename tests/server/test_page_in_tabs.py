@@ -44,7 +44,7 @@ DRAWN = """(name) => {
 
 @pytest.fixture(scope="module")
 def data(encoder: Encoder, paint: Callable[[int, int], npt.NDArray[np.uint8]]) -> bytes:
-    return Encoder(encoder.codec, layered=True).encode(paint(97, 61), Rate(quality=90))
+    return Encoder(encoder.codec, layered=True, base=True).encode(paint(97, 61), Rate(quality=90))
 
 
 @pytest.fixture(scope="module")

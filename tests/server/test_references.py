@@ -103,7 +103,7 @@ def test_a_watch_makes_the_same_pictures_whatever_comes_first(
 def test_what_arrives_is_shown_with_its_reference_as_it_comes(
     tmp_path: Path, codec: Codec, encoder: Encoder, paint: Callable[[int, int], Picture], arrive: Arrive
 ) -> None:
-    layered = Encoder(codec, layered=True)
+    layered = Encoder(codec, layered=True, base=True)
     first = layered.pack(paint(97, 61), Rate(quality=60))
     picture = paint(97, 61)
     picture[20:50, 20:60] = (9, 9, 200)

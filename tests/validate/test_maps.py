@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from heliograph.codec import container
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import Reference
 from heliograph.codec.distortion import STRENGTH
@@ -58,7 +59,9 @@ def test_a_referring_stream_adds_up_with_what_it_refers_to(
     latents = encoder.latents(paint(96, 64))
     there = Packer(codec, latents, 96, 64).pack(Rate(quality=30))
     reference = there.as_reference()
-    packed = Packer(codec, latents, 96, 64, layered=True, reference=reference).pack(Rate(quality=70))
+    packed = Packer(codec, latents, 96, 64, layered=True, base=True, reference=reference).pack(
+        Rate(quality=70)
+    )
     decoded = decode_stream(packed.data, codec, references={reference.picture_id: there.values})
     found = maps.bits(packed.data, decoded, there.values)
     order = codec.coder.model.order
@@ -75,6 +78,24 @@ def test_a_referring_stream_adds_up_with_what_it_refers_to(
     stop = codec.coder.model.layers[0]
     assert np.array_equal(first[..., order[:stop]], decoded.values[..., order[:stop]])
     assert np.array_equal(first[..., order[stop:]], there.values[..., order[stop:]])
+
+
+def test_a_base_comes_before_the_layers(encoder: Encoder, codec: Codec, paint: Paint) -> None:
+    latents = encoder.latents(paint(192, 128))
+    packed = Packer(codec, latents, 192, 128, layered=True, base=True).pack(Rate(quality=90))
+    header = container.open(packed.data).header
+    assert header.base_level is not None
+    found = maps.bits(packed.data, decode_stream(packed.data, codec))
+    base = codec.coder.encode(latents, header.base_level, rounding=128, strength=STRENGTH)
+    fine = codec.coder.encode(
+        latents,
+        packed.level,
+        rounding=128,
+        strength=STRENGTH,
+        reference=Reference(base.values, header.base_level),
+    )
+    spent = [b if s else 0 for b, s in zip(fine.bits, fine.segments, strict=True)]
+    assert found.by_layer == pytest.approx([sum(base.bits) / 1024, *(b / 1024 for b in spent)])
 
 
 def test_the_montage_has_every_channel(encoder: Encoder, codec: Codec, paint: Paint) -> None:

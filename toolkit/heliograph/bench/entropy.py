@@ -28,7 +28,7 @@ from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
-from heliograph.errors import HeliographError, PictureError, StreamError
+from heliograph.errors import HeliographError, PictureError
 from heliograph.measure import baselines, metrics
 from heliograph.measure.curves import Point, bd_rate
 from heliograph.measure.static_tables import ideal_bytes
@@ -40,7 +40,6 @@ QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 BUDGETS = (1, 2, 4, 8, 16, 32)  # kB of 1000 bytes
 WHOLE = 1 << 30  # bytes below which layers are merged: always
 _OTHERS = ("webp", "jpeg")
-PREFIXES = (0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
@@ -184,36 +183,6 @@ def overheads(codec: Codec, maps: Sequence[Map]) -> None:
         print(f"{quality:7} {plain:6} {layered / plain - 1:7.2%}        {costs}")
 
 
-def prefixes(
-    codec: Codec,
-    maps: Sequence[Map],
-    pictures: Sequence[npt.NDArray[np.uint8]],
-    decoder: ServerDecoder | None,
-) -> None:
-    """Print the PSNR in dB of prefixes of streams, by the server decoder, else the SNR of latents."""
-    shown = decoder if pictures else None
-    print(("PSNR" if shown else "SNR of the latents") + " in dB of the first part of a stream")
-    print("quality  " + "  ".join(f"{p:5.0%}" for p in PREFIXES))
-    for quality in (20, 50, 80):
-        rows = []
-        for number, m in enumerate(maps[:6]):
-            data = Packer(codec, m.latents, m.width, m.height).at(from_quality(quality))
-            row = []
-            for share in PREFIXES:
-                try:
-                    decoded = decode_stream(data[: round(share * len(data))], codec, partial=True)
-                except StreamError:  # of so small a stream, this part ends within the header
-                    row.append(float("nan"))
-                    continue
-                if shown:
-                    row.append(metrics.psnr(pictures[number], shown.decode(decoded)))
-                else:
-                    fine = m.latents.astype(np.float64) * 16
-                    row.append(10 * np.log10(np.square(fine).sum() / np.square(decoded.values - fine).sum()))
-            rows.append(row)
-        print(f"{quality:7}  " + "  ".join(f"{v:5.2f}" for v in np.mean(rows, axis=0)))
-
-
 def load(codec: Codec, paths: Sequence[Path]) -> tuple[list[Map], list[npt.NDArray[np.uint8]]]:
     """Return the latents of pictures, and the pictures; of .npy files the latents alone."""
     maps, pictures, encoder = [], [], None
@@ -254,8 +223,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             part(codec, maps)
             if part is speed and pictures:
                 share_of_encode(codec, pictures)
-        print("\nPrefixes")
-        prefixes(codec, maps, pictures, decoder)
     except HeliographError as error:
         print(f"entropy: {error}", file=sys.stderr)
         return 2

@@ -107,8 +107,12 @@ def send(
     encoder: Encoder, decode: Decode, picture: Picture, count: int, packet_bytes: int, planned: Losses
 ) -> Sent:
     """Return a picture in so many packets at most."""
-    codec, packer, room = encoder.codec, encoder.packer(picture), carried(packet_bytes, None)
-    stream, plan, each = fit(lambda most: packer.pack(Rate(max_bytes=most)).data, codec, count, room, planned)
+    codec, room = encoder.codec, carried(packet_bytes, None)
+
+    def within(most: int) -> bytes:
+        return encoder.pack(picture, Rate(max_bytes=most), whole=True).data
+
+    stream, plan, each = fit(within, codec, count, room, planned)
     made = Packetizer(stream, plan, 1, 1)
     packets = made.packets(each)
     began = time.thread_time()

@@ -88,7 +88,7 @@ def watch(
     patience: float = 120,
 ) -> Watched:
     """Send a picture over a line and look on until it is whole, or for `patience` seconds."""
-    stream = Encoder(codec, layered=True).encode(picture, Rate(quality=quality))
+    stream = Encoder(codec, layered=True, base=True).encode(picture, Rate(quality=quality))
     Spool(folder / "spool").add(stream)
     (folder / "out").mkdir()
     serve = ["serve", "--inbox", str(folder / "out"), "--port", "0", "--decoder", "preview"]

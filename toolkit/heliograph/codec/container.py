@@ -10,99 +10,19 @@ from dataclasses import dataclass, field
 
 from crc32c import crc32c
 
-from heliograph.codec import tiles
-from heliograph.codec.levels import LEVELS
-from heliograph.codec.values import ID_BYTES
+from heliograph.codec import header as headers
+from heliograph.codec.header import MAGIC as MAGIC
+from heliograph.codec.header import MAX_DEPTH as MAX_DEPTH
+from heliograph.codec.header import MAX_SCALE as MAX_SCALE
+from heliograph.codec.header import Header as Header
+from heliograph.codec.header import Referred as Referred
+from heliograph.codec.header import claimed_size as claimed_size
 from heliograph.codec.varint import Cut, read_varint, varint
-from heliograph.errors import PictureError, StreamError
+from heliograph.errors import StreamError
 
-MAGIC = b"HLO"
-VERSION = 2
 CRC_BYTES = 4
-MAX_SLICE_SIDE = 4096  # latents
-MAX_PARTS = 8
-MAX_SCALE = 31
 MAX_SHORT = 16_383  # bytes of the short form's payload
 MAX_SHORT_POSITIONS = 4096
-_FIXED = struct.Struct("<3sB8sH")
-MAX_DEPTH = 63
-_REFERENCE = struct.Struct("<8sH")
-_SLICED, _REFERRING, _SCALED = 1 << 13, 1 << 14, 1 << 15
-_SHORT = 128  # of the version's byte
-_SHORT_REFERRING = 1 << 15
-
-
-@dataclass(frozen=True)
-class Referred:
-    """The picture that a stream refers to.
-
-    Attributes:
-        picture_id: 8 bytes, see `values.picture_id`.
-        level: 0 to 1023, that of the picture.
-        depth: 1 if it refers to no picture itself, else one more than its own, at most 63.
-    """
-
-    picture_id: bytes
-    level: int
-    depth: int
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a stream says of itself before its segments.
-
-    Attributes:
-        codec_id: 8 bytes.
-        width, height: of the picture in pixels.
-        level: 0 to 1023, see `levels`.
-        parts: segments of a slice, 1 or the codec's number of layers.
-        side: of a slice in latents, or 0 for one slice.
-        reference: what it refers to, or None for a picture alone.
-        scale: 0 to 31; what is coded is smaller than the picture, see `tiles.scaled`.
-        is_short: whether it has the short form: one payload and one CRC, all or nothing.
-    """
-
-    codec_id: bytes
-    width: int
-    height: int
-    level: int
-    parts: int
-    side: int = 0
-    reference: Referred | None = None
-    scale: int = 0
-    is_short: bool = False
-
-    @property
-    def coded_size(self) -> tuple[int, int]:
-        """Width and height of what is coded, in pixels."""
-        return tiles.scaled(self.width, self.scale), tiles.scaled(self.height, self.scale)
-
-    @property
-    def latent_shape(self) -> tuple[int, int]:
-        """Rows and columns of the latent map."""
-        return tiles.latent_shape(*self.coded_size)
-
-    @property
-    def kind(self) -> tuple[bytes, int, int, int]:
-        """What a picture and its reference have in common: codec, width, height, scale."""
-        return self.codec_id, self.width, self.height, self.scale
-
-    @property
-    def depth(self) -> int:
-        """How many pictures it builds on, one after the other: 0 for a picture alone."""
-        return self.reference.depth if self.reference else 0
-
-    @property
-    def slices(self) -> list[tiles.Place]:
-        """Rows and columns of every slice in the latent map, row by row."""
-        rows, columns = self.latent_shape
-        return list(tiles.places(rows, columns, self.side or max(rows, columns)))
-
-    @property
-    def slice_count(self) -> int:
-        """Number of slices."""
-        rows, columns = self.latent_shape
-        return -(-rows // self.side) * -(-columns // self.side) if self.side else 1
 
 
 @dataclass(frozen=True)
@@ -164,39 +84,12 @@ def segment_crc(header_crc: int, number: int, payload: bytes) -> int:
 
 def pack(header: Header, segments: list[bytes]) -> bytes:
     """Return the bytes of a stream; `segments` by layers, in each by slices; empty where all is zero."""
-    if not 0 <= header.scale <= MAX_SCALE:
-        raise ValueError(f"scale is out of range in {header!r}")
-    if (
-        len(header.codec_id) != 8
-        or not 0 <= header.level < LEVELS
-        or not 1 <= header.parts <= MAX_PARTS
-        or not 0 <= header.side <= MAX_SLICE_SIDE
-        or len(segments) != header.parts * header.slice_count
-    ):
-        raise ValueError(f"field out of range in {header!r} with {len(segments)} segments")
-    tiles.check_size(header.width, header.height)
-    referred = header.reference
-    if referred and not (
-        len(referred.picture_id) == ID_BYTES
-        and 0 <= referred.level < LEVELS
-        and 1 <= referred.depth <= MAX_DEPTH
-    ):
-        raise ValueError(f"field out of range in {referred!r}")
-    if header.is_short:
-        if problem := _not_short(header, len(segments[0])):
-            raise ValueError(f"the short form {problem}")
-        version, bits = VERSION | _SHORT, header.level | header.scale << 10
-        bits |= _SHORT_REFERRING if referred else 0
-    else:
-        version, bits = VERSION, header.level | (header.parts - 1) << 10 | (_SLICED if header.side else 0)
-        bits |= (_REFERRING if referred else 0) | (_SCALED if header.scale else 0)
-    head = _FIXED.pack(MAGIC, version, header.codec_id, bits) + varint(header.width) + varint(header.height)
-    if header.scale and not header.is_short:
-        head += varint(header.scale)
-    if header.side:
-        head += varint(header.side)
-    if referred:
-        head += _REFERENCE.pack(referred.picture_id, referred.level | referred.depth << 10)
+    headers.check(header)
+    if len(segments) != header.parts * header.slice_count:
+        raise ValueError(f"{len(segments)} segments for {header!r}")
+    if header.is_short and (problem := _not_short(header, len(segments[0]))):
+        raise ValueError(f"the short form {problem}")
+    head = headers.write(header)
     head += b"".join(varint(len(s)) for s in segments)
     if header.is_short:
         body = head + segments[0]
@@ -215,14 +108,7 @@ def open(data: bytes) -> Stream:
     Raises:
         StreamError: not a .helio stream, another version, cut in its header, or corrupt.
     """
-    if data[:3] != MAGIC[: len(data[:3])] or not data:
-        raise StreamError(
-            f"not a .helio stream: it starts with {data[:3]!r}, expected {MAGIC!r}; check the file"
-        )
-    if len(data) > 3 and data[3] & ~_SHORT != VERSION:
-        raise StreamError(
-            f"stream has format version {data[3] & ~_SHORT}, this program reads {VERSION}; update heliograph"
-        )
+    headers.check_kind(data)
     try:
         return _parse(data)
     except Cut:
@@ -234,47 +120,9 @@ def open(data: bytes) -> Stream:
         raise StreamError(f"stream header is corrupt: {error}; fetch the file again") from None
 
 
-def claimed_size(data: bytes) -> tuple[int, int]:
-    """Return the width and height that the first bytes of a stream claim, unchecked; (0, 0) if they claim none."""
-    if len(data) < _FIXED.size or data[:3] != MAGIC or data[3] & ~_SHORT != VERSION:
-        return 0, 0
-    try:
-        width, at = read_varint(data, _FIXED.size)
-        return width, read_varint(data, at)[0]
-    except ValueError:
-        return 0, 0
-
-
 def _parse(data: bytes) -> Stream:
-    if len(data) < _FIXED.size:
-        raise Cut
-    _, version, codec_id, bits = _FIXED.unpack_from(data)
-    is_short = bool(version & _SHORT)
-    width, at = read_varint(data, _FIXED.size)
-    height, at = read_varint(data, at)
-    try:
-        tiles.check_size(width, height)
-    except PictureError as error:
-        raise StreamError(f"stream header is corrupt: {error}") from None
-    scale = bits >> 10 & MAX_SCALE if is_short else 0
-    if not is_short and bits & _SCALED:
-        scale, at = read_varint(data, at)
-        if not 1 <= scale <= MAX_SCALE:
-            raise ValueError(f"its scale is {scale}, expected 1 to {MAX_SCALE}")
-    side = 0
-    if not is_short and bits & _SLICED:
-        side, at = read_varint(data, at)
-        if not 1 <= side <= MAX_SLICE_SIDE:
-            raise StreamError(
-                f"stream header is corrupt: a slice has {side} latents a side, expected 1 to "
-                f"{MAX_SLICE_SIDE}; fetch the file again"
-            )
-    referred = None
-    if bits & (_SHORT_REFERRING if is_short else _REFERRING):
-        referred, at = _parse_reference(data, at)
-    level, parts = bits & (LEVELS - 1), 1 if is_short else (bits >> 10 & 7) + 1
-    header = Header(codec_id, width, height, level, parts, side, referred, scale, is_short)
-    if is_short:
+    header, at = headers.read(data)
+    if header.is_short:
         return _parse_short(header, data, at)
     count = header.parts * header.slice_count
     if len(data) - at < count:  # every length takes a byte at least
@@ -325,14 +173,3 @@ def _parse_short(header: Header, data: bytes, at: int) -> Stream:
     if crc != expected:
         raise ValueError(f"CRC-32C of the stream is {crc:08x}, expected {expected:08x}")
     return Stream(header, data, at, crc, ((at, length),), end + CRC_BYTES)
-
-
-def _parse_reference(data: bytes, at: int) -> tuple[Referred, int]:
-    """Return what a stream refers to, and where its header goes on."""
-    if len(data) - at < _REFERENCE.size:
-        raise Cut
-    picture, bits = _REFERENCE.unpack_from(data, at)
-    referred = Referred(picture, bits & (LEVELS - 1), bits >> 10)
-    if referred.depth < 1:
-        raise ValueError(f"its reference has depth 0, expected 1 to {MAX_DEPTH}")
-    return referred, at + _REFERENCE.size

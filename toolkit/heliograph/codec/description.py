@@ -20,11 +20,12 @@ class StreamInfo:
         codec: the name of a shipped codec, or None.
         bytes: there are of the stream, of the last one of a chain file.
         announced: bytes the header announces; fewer are a cut stream.
-        layers: segments of a slice; 1 in small streams, which keep all layers in one.
+        layers: segments of a slice; 1 in small streams, which keep all layers in one. A base is one of them.
         slices: parts of the picture that survive each other's loss.
         reference: 16 hexadecimal digits that name the picture it refers to, or None.
         depth: how many pictures it builds on; 0 for a picture alone.
         reference_quality: of the picture it refers to, or None.
+        base_quality: of the base that a refined stream begins with, or None.
         coded_width, coded_height: of what is coded in pixels, where the picture was made smaller first.
         chain: streams in a chain file, itself among them; 1 for a stream alone.
     """
@@ -44,6 +45,7 @@ class StreamInfo:
     chain: int = 1
     coded_width: int = 0
     coded_height: int = 0
+    base_quality: float | None = None
 
     @property
     def bpp(self) -> float:
@@ -80,4 +82,5 @@ def describe(stream: container.Stream) -> StreamInfo:
         chain=len(stream.before) + 1,
         coded_width=coded_width,
         coded_height=coded_height,
+        base_quality=None if header.base_level is None else levels.to_quality(header.base_level),
     )

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from heliograph.codec import container, levels, tiles
 from heliograph.codec.codec import Codec
-from heliograph.codec.coder import Coded, Reference
 from heliograph.codec.distortion import STRENGTH, squared_step
 from heliograph.codec.rate import Rate
+from heliograph.codec.slices import CodedSlices, Slices
 from heliograph.codec.stream import Decoded
 from heliograph.codec.values import UNIT, ReferencePicture, Values, picture_id, to_int8
 from heliograph.errors import PictureError
@@ -75,6 +75,8 @@ class Packer:
             the entropy model's dead zone, which is faster.
         layered: a segment for each layer, so that the stream can be thinned and its base sent first, unless it is
             smaller than SHORT_LAYERED; else one segment below MERGE_BELOW, and the short form below SHORT_BELOW.
+        base: whether a layered stream without a reference begins with a base of about a twelfth of the bytes, see
+            `Slices`; that costs 7 to 10 % of the bytes, and as much time again.
         whole: no short form, so that a part of a stream is always of use.
         reference: a picture of equal size that the other end has, which the stream then refers to; of a codec whose
             entropy model has contexts for it.
@@ -90,6 +92,7 @@ class Packer:
         slice_tiles: int = 0,
         strength: int = STRENGTH,
         layered: bool = False,
+        base: bool = False,
         whole: bool = False,
         reference: ReferencePicture | None = None,
         scale: int = 0,
@@ -107,13 +110,9 @@ class Packer:
             self._short_below = 0
         self._known: dict[int, float] = {}  # estimated bytes by level
         self._places = places
-        self._parts = [np.ascontiguousarray(latents[place]) for place in places]
-        self._references: list[Reference | None] = [None] * len(places)
-        if reference is not None:
-            ordered = reference.values[..., model.order]
-            self._references = [
-                Reference(np.ascontiguousarray(ordered[place]), reference.level) for place in places
-            ]
+        self._slices = Slices(
+            self._coder, latents, places, strength=strength, refined=layered and base, reference=reference
+        )
 
     def _header(self, level: int, parts: int) -> container.Header:
         there, referred = self._reference, None
@@ -123,46 +122,27 @@ class Packer:
             self._codec.id, self._width, self._height, level, parts, self._side, referred, self.scale
         )
 
-    def _encode(
-        self, level: int, *, merge_below: int, short_below: int = 0, only_estimate: bool = False
-    ) -> list[Coded]:
-        """Return what the slices are at a level. RDOQ starts from the nearest residuals."""
-        rounding = 128 if self._strength else int(self._coder.model.rounding[levels.row_of(level)])
-        return [
-            self._coder.encode(
-                part,
-                level,
-                rounding=rounding,
-                strength=self._strength,
-                merge_below=merge_below,
-                short_below=short_below,
-                reference=reference,
-                only_estimate=only_estimate,
-            )
-            for part, reference in zip(self._parts, self._references, strict=True)
-        ]
-
     def estimate(self, level: int) -> float:
         """Return about how many bytes the stream of a level takes, without coding."""
         if level not in self._known:
-            self._known[level] = self._size(self._encode(level, merge_below=0, only_estimate=True))
+            self._known[level] = self._size(self._slices.code(level, only_estimate=True))
         return self._known[level]
 
-    def _size(self, coded: list[Coded]) -> float:
-        size = sum(sum(one.bits) for one in coded) / 8192
-        header = _HEADER_BYTES + (_REFERENCE_BYTES if self._reference else 0)
-        if size < self._short_below:
+    def _size(self, coded: CodedSlices) -> float:
+        size, slices, is_refined = coded.bytes, len(coded.slices), coded.base_level is not None
+        header = _HEADER_BYTES + (_REFERENCE_BYTES if self._reference else 0) + 2 * is_refined
+        if size < self._short_below and not is_refined:
             return size + header + _SHORT_BYTES
-        segments = 1 if size < self._merge_below else self._layers * len(coded)
-        return size + header + _SEGMENT_BYTES * segments
+        segments = 1 if size < self._merge_below else self._layers * slices
+        return size + header + _SEGMENT_BYTES * (segments + slices * is_refined)
 
     def try_level(self, level: int) -> Trial:
         """Return what a level would give, without coding."""
-        coded = self._encode(level, merge_below=0, only_estimate=True)
+        coded = self._slices.code(level, only_estimate=True)
         self._known[level] = self._size(coded)
         model, error = self._coder.model, 0.0
         inverse = np.float32(1) / levels.steps_at(model.steps, level).astype(np.float32)
-        for part, one in zip(self._parts, coded, strict=True):
+        for part, one in zip(self._slices.latents, coded.slices, strict=True):
             apart = (UNIT * part[..., model.order].astype(np.int16) - one.values) * inverse
             error += float(np.vdot(apart, apart))
         width, height = tiles.scaled(self._width, self.scale), tiles.scaled(self._height, self.scale)
@@ -173,11 +153,14 @@ class Packer:
         return self._pack_at(level).data
 
     def _pack_at(self, level: int) -> Packed:
-        coded = self._encode(level, merge_below=self._merge_below, short_below=self._short_below)
-        parts = len(coded[0].segments)
-        segments = [one.segments[part] for part in range(parts) for one in coded]
-        header = replace(self._header(level, parts), is_short=coded[0].is_short)
-        return Packed(container.pack(header, segments), level, self._join([one.values for one in coded]))
+        coded = self._slices.code(level, merge_below=self._merge_below, short_below=self._short_below)
+        parts = len(coded.slices[0].segments)
+        segments = [one.segments[part] for part in range(parts) for one in coded.slices]
+        header = replace(
+            self._header(level, parts), is_short=coded.slices[0].is_short, base_level=coded.base_level
+        )
+        values = self._join([one.values for one in coded.slices])
+        return Packed(container.pack(header, segments), level, values)
 
     def _join(self, values: list[Values]) -> Values:
         """Return the values of all slices, in coding order, as those of the picture in the encoder's order."""
@@ -188,7 +171,7 @@ class Packer:
 
     def first_layers(self, layers: int) -> Packed:
         """Return the smallest stream: the first layers at level 0."""
-        coded = self._encode(0, merge_below=0)
+        coded = self._slices.code(0).slices
         kept = [one.segments[:layers] + [b""] * (self._layers - layers) for one in coded]
         segments = [one[layer] for layer in range(self._layers) for one in kept]
         data = container.pack(self._header(0, self._layers), segments)
@@ -196,7 +179,7 @@ class Packer:
             self._coder.decode(
                 one, part.shape[0], part.shape[1], 0, merged=self._layers == 1, reference=reference
             ).values
-            for one, part, reference in zip(kept, self._parts, self._references, strict=True)
+            for one, part, reference in zip(kept, self._slices.latents, self._slices.references, strict=True)
         ]
         return Packed(data, 0, self._join(values))
 

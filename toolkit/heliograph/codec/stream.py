@@ -9,7 +9,7 @@ import numpy as np
 
 from heliograph.codec import chain, conceal, container, levels, tiles
 from heliograph.codec.codec import Codec
-from heliograph.codec.coder import DecodedSlice, Reference
+from heliograph.codec.coder import Coder, DecodedSlice, Reference
 from heliograph.codec.registry import Registry
 from heliograph.codec.values import ReferencePicture, Values, picture_id
 from heliograph.errors import ReferenceMissing, StreamError
@@ -120,10 +120,15 @@ def decode_stream(
     if codec is None or codec.id != header.codec_id:
         codec = Registry([codec] if codec else []).by_id(header.codec_id)
     model = codec.coder.model
-    if header.parts not in (1, len(model.layers)):
+    layers = header.parts - header.is_refined
+    if layers not in (1, len(model.layers)):
         raise StreamError(
-            f"stream header is corrupt: {header.parts} segments in a slice, expected 1 or {len(model.layers)}; "
+            f"stream header is corrupt: {layers} segments in a slice, expected 1 or {len(model.layers)}; "
             "fetch the file again"
+        )
+    if header.is_refined and len(model.sets) < 2:
+        raise StreamError(
+            f"stream header is corrupt: it is refined, which codec {codec.name} cannot; fetch the file again"
         )
     there = None if header.reference is None else _find(header, header.reference, codec, references)
     pieces: list[
@@ -131,23 +136,13 @@ def decode_stream(
     ] = []  # None where all is zero, which no coder needs to find out, and where lost
     lost: set[int] = set()
     for number, (place, (payloads, cut)) in enumerate(zip(header.slices, segments, strict=True)):
-        rows, columns = place
         piece, reference = None, None
         if there is not None and header.reference is not None:
             reference = Reference(np.ascontiguousarray(there[place]), header.reference.level)
         is_lost = not payloads
         if any(payloads) or (payloads and reference):
             try:
-                piece = codec.coder.decode(
-                    payloads,
-                    rows.stop - rows.start,
-                    columns.stop - columns.start,
-                    header.level,
-                    merged=header.parts == 1,
-                    short=header.is_short,
-                    cut=cut,
-                    reference=reference,
-                )
+                piece = _decode_slice(codec.coder, header, place, payloads, cut=cut, reference=reference)
                 is_lost = cut and len(payloads) == 1 and not any(piece.read)
             except StreamError:
                 if not partial:
@@ -158,8 +153,45 @@ def decode_stream(
             lost.add(number)
     values = _join(header, pieces, lost, codec, there)
     loss = replace(loss, concealed=len(lost), slices=len(pieces), from_reference=there is not None)
+    level = header.level
+    if header.base_level is not None and all(len(payloads) < 2 for payloads, _ in segments):
+        level = (
+            header.base_level
+        )  # decoders make the best of a base if they take it for the picture that it is
     size = header.width, header.height
-    return Decoded(codec, *size, header.level, values, loss, header.reference, header.scale)
+    return Decoded(codec, *size, level, values, loss, header.reference, header.scale)
+
+
+def _decode_slice(
+    coder: Coder,
+    header: container.Header,
+    place: tiles.Place,
+    payloads: list[bytes],
+    *,
+    cut: bool,
+    reference: Reference | None,
+) -> DecodedSlice:
+    """Return what the first payloads of a slice give, see `Coder.decode`; a base is the reference of the rest."""
+    rows, columns = (side.stop - side.start for side in place)
+    level, parts = header.level, header.parts
+    if header.base_level is not None:
+        base = coder.decode(
+            payloads[:1], rows, columns, header.base_level, merged=True, cut=cut and len(payloads) == 1
+        )
+        payloads, parts = payloads[1:], parts - 1
+        if not payloads:
+            return base
+        reference = Reference(base.values, header.base_level)
+    return coder.decode(
+        payloads,
+        rows,
+        columns,
+        level,
+        merged=parts == 1,
+        short=header.is_short,
+        cut=cut,
+        reference=reference,
+    )
 
 
 def _before(stream: container.Stream, codec: Codec | None) -> Mapping[bytes, Values]:

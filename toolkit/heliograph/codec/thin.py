@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from heliograph.codec import container
 from heliograph.errors import StreamError
 
@@ -16,11 +18,13 @@ def filled_parts(stream: container.Stream) -> int:
 def thin(data: bytes, parts: int) -> bytes:
     """Return the stream with only its first `parts` parts; the segments of the others get length 0.
 
-    It is a whole stream. Without a reference it decodes to the values that partial decoding gives for the old stream
-    cut after those parts; with one the dropped layers are what is expected from the reference, not the reference. It is
-    another picture then: what refers to the old one does not decode with it. The header changes with its lengths, so
-    its CRC and that of every kept segment are made anew; a kept segment is checked first, so that thinning never puts
-    a good checksum on damaged bytes.
+    It is a whole stream, and another picture: what refers to the old one does not decode with it. Without a reference
+    it decodes to the values that partial decoding gives for the old stream cut after those parts; with one the dropped
+    layers are what is expected from the reference, not the reference, and so they are with a base. A base alone becomes
+    a stream of one part and of its own level.
+
+    The header changes with its lengths, so its CRC and that of every kept segment are made anew; a kept segment is
+    checked first, so that thinning never puts a good checksum on damaged bytes.
 
     Args:
         data: a whole stream.
@@ -43,4 +47,8 @@ def thin(data: bytes, parts: int) -> bytes:
                 "fetch the file again"
             )
         segments.append(payload)
-    return container.pack(stream.header, segments)
+    header = stream.header
+    if header.base_level is not None and parts == 1:
+        header = replace(header, level=header.base_level, base_level=None, parts=1)
+        segments = segments[:kept]
+    return container.pack(header, segments)

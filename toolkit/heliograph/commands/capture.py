@@ -104,6 +104,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help='more of its options, as one word: --send-options="--baud 9600 --key-file FILE"',
     )
     encoding.add_options(parser)
+    parser.add_argument(
+        "--base",
+        action="store_true",
+        help="begin streams with a base, a coarse picture that slow links show first: 7 %% more bytes",
+    )
     exclusive = parser.add_mutually_exclusive_group()
     exclusive.add_argument(
         "--no-memory",
@@ -219,8 +224,8 @@ class _LastingEncoder:
         return packed.data
 
     def _make(self) -> Encoder:
-        # A segment for each layer: the spool can thin such streams, the link sends their base layers first.
-        return encoding.make_encoder(self._arguments, layered=True)
+        # A segment for each layer: the spool can thin such streams, the link sends their first layers first.
+        return encoding.make_encoder(self._arguments, layered=True, base=self._arguments.base)
 
 
 def _report(console: Console, captured: Captured) -> None:
@@ -293,6 +298,8 @@ def _words(arguments: argparse.Namespace) -> list[str]:
     options |= {"max-bytes": rate.max_bytes, "bpp": rate.bpp}
     # One word each: a value may itself begin with a dash.
     flags = [
-        f"--{name}" for name in ("fast", "keep-scale", "no-memory") if vars(arguments)[name.replace("-", "_")]
+        f"--{name}"
+        for name in ("base", "fast", "keep-scale", "no-memory")
+        if vars(arguments)[name.replace("-", "_")]
     ]
     return [NAME, *flags, *(f"--{name}={value}" for name, value in options.items() if value is not None)]

@@ -111,12 +111,13 @@ def make_memory(arguments: argparse.Namespace, codec: Codec, folder: Path) -> Me
     return Memory(folder, codec, keep=arguments.keep, max_depth=arguments.max_depth)
 
 
-def make_encoder(arguments: argparse.Namespace, *, layered: bool = False) -> Encoder:
+def make_encoder(arguments: argparse.Namespace, *, layered: bool = False, base: bool = False) -> Encoder:
     """Return the encoder that was asked for; CodecError, RuntimeUnavailableError."""
     return Encoder(
         registry.open_codec(arguments.codec),
         slice_tiles=arguments.slices,
         layered=layered,
+        base=base,
         fast=arguments.fast,
         runtime=arguments.runtime,
         delegate=arguments.delegate,

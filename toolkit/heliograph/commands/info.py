@@ -56,6 +56,7 @@ def _stream(path: Path) -> Described:
     )
     is_scaled = (told.coded_width, told.coded_height) != (told.width, told.height)
     coded = f", coded at {told.coded_width}x{told.coded_height}" if is_scaled else ""
+    base = "" if told.base_quality is None else f", from a base of quality {told.base_quality:g}"
     values: dict[str, object] = {
         "stream": str(path),
         "codec": told.codec,
@@ -65,6 +66,7 @@ def _stream(path: Path) -> Described:
         "coded_width": told.coded_width,
         "coded_height": told.coded_height,
         "quality": told.quality,
+        "base_quality": told.base_quality,
         "layers": told.layers,
         "slices": told.slices,
         "reference": told.reference,
@@ -79,7 +81,7 @@ def _stream(path: Path) -> Described:
         ("stream", str(path)),
         ("codec", f"{told.codec_id} ({told.codec or 'not among the shipped ones'})"),
         ("picture", f"{told.width}x{told.height}{coded}"),
-        ("quality", f"{told.quality:g}"),
+        ("quality", f"{told.quality:g}{base}"),
         ("segments", f"{len(stream.segments)} in {told.slices} slices"),
         *([("reference", reference)] if told.reference else []),
         ("size", f"{told.bytes} bytes, {told.bpp:.3f} bits per pixel"),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from heliograph.codec import chain, container, levels, registry
 from heliograph.codec.pack import alone_bytes
 from heliograph.codec.stream import Decoded, decode_stream
+from heliograph.codec.thin import thin
 from heliograph.commands import chains
 from heliograph.commands.console import Console
 from heliograph.device.runtime import RUNTIMES
@@ -66,7 +67,9 @@ def run(arguments: argparse.Namespace) -> int:
     shown = decode(decoded)
     original = _original(arguments.original, shown.shape) if arguments.original else None
     bits = maps.bits(data, decoded, there)
-    steps = [decode(part) for part in maps.after_layers(decoded, there)]
+    base = decode_stream(thin(data, 1), codec) if stream.header.is_refined else None
+    steps = [decode(part) for part in maps.after_layers(decoded, there if base is None else base.values)]
+    steps = steps if base is None else [decode(base), *steps]
     gains = [metrics.psnr(shown if original is None else original, step) for step in steps]
     told = lines(maps, data, decoded, bits, gains, of_original=original is not None)
     values = {
@@ -145,7 +148,14 @@ def lines(
     stops = decoded.codec.coder.model.layers
     firing = maps.activity(decoded)
     what = "to the original" if of_original else "to the whole stream's picture"
-    for number, (stop, size, gain) in enumerate(zip(stops, bits.by_layer, gains, strict=True)):
+    sizes = bits.by_layer
+    if header.base_level is not None:
+        quality = levels.to_quality(header.base_level)
+        out.append(
+            f"{'base':16} {sizes[0] / 8:.0f} bytes, quality {quality:g}; with it {gains[0]:.2f} dB {what}"
+        )
+        sizes, gains = sizes[1:], gains[1:]
+    for number, (stop, size, gain) in enumerate(zip(stops, sizes, gains, strict=True)):
         start = stops[number - 1] if number else 0
         active = int((firing[start:stop] > 0).sum())
         out.append(

@@ -122,6 +122,7 @@ class PacketEncoder:
     def __init__(self, arguments: argparse.Namespace, encoder: Encoder) -> None:
         self._encoder, self._count, self._out = encoder, arguments.packets, Path(arguments.out)
         self._losses, self._key = losses(arguments), packet_key(arguments.key_file)
+        self._keep_scale = arguments.keep_scale
         self._carried = carried(arguments.packet_bytes or PACKET_BYTES, self._key)
         self._device = device_number(names.check_device(arguments.device))
         self._numbers = PictureNumbers(self._out / folder.NUMBERS)
@@ -129,14 +130,13 @@ class PacketEncoder:
     def encode(self, task: Task) -> tuple[Task, batch.Result]:
         """Write a picture's packets; return where they are and what they hold."""
         began = time.perf_counter()
-        packer = self._encoder.packer(load_srgb(Path(task.source)), whole=True)
-        stream, plan, each = fit(
-            lambda most: packer.pack(Rate(max_bytes=most)).data,
-            self._encoder.codec,
-            self._count,
-            self._carried,
-            self._losses,
-        )
+        picture = load_srgb(Path(task.source))
+
+        def within(most: int) -> bytes:
+            rate = Rate(max_bytes=most, keep_scale=self._keep_scale)
+            return self._encoder.pack(picture, rate, whole=True).data
+
+        stream, plan, each = fit(within, self._encoder.codec, self._count, self._carried, self._losses)
         number = self._numbers.take(plan.parts)
         made = Packetizer(stream, plan, self._device, number, key=self._key)
         folder.write_packets(self._out, self._device, number, made.packets(each))

@@ -1815,6 +1815,9 @@ static int short_fits(const hg_header *h, uint32_t length) {
     return h->parts == 1 && h->side == 0 && length <= HG_MAX_SHORT && positions <= HG_MAX_SHORT_POSITIONS;
 }
 
+/* The base of a refined stream; a stream refers to its own base or to another picture, not to both. */
+static int base_fits(const hg_header *h) { return h->base_level < h->level && !h->referring && !h->is_short; }
+
 static int reference_fits(const hg_header *h) {
     return h->reference_level < HG_LEVELS && h->depth >= 1 && h->depth <= HG_MAX_DEPTH;
 }
@@ -1832,10 +1835,11 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
     size_t at = 14;
     uint32_t bits, i;
     int fits;
-    if (!size_fits(h) || h->level >= HG_LEVELS || h->parts < 1 || h->parts > HG_MAX_LAYERS || h->side > HG_MAX_SLICE)
-        return HG_BAD_ARGUMENT;
+    if (!size_fits(h) || h->level >= HG_LEVELS || h->side > HG_MAX_SLICE) return HG_BAD_ARGUMENT;
+    if (h->refined > 1 || h->parts < 1 + h->refined || h->parts > HG_MAX_LAYERS + h->refined) return HG_BAD_ARGUMENT;
     if (h->scale > HG_MAX_SCALE || h->is_short > 1) return HG_BAD_ARGUMENT;
     if (h->referring > 1 || (h->referring && !reference_fits(h))) return HG_BAD_ARGUMENT;
+    if (h->refined && !base_fits(h)) return HG_BAD_ARGUMENT;
     count_segments(h);
     if (h->is_short && !short_fits(h, length[0])) return HG_BAD_ARGUMENT;
     if (capacity < at) return HG_NO_SPACE;
@@ -1843,8 +1847,8 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
     if (h->is_short)
         bits |= h->scale << 10 | h->referring << 15;
     else
-        bits |= (h->parts - 1) << 10 | (h->side ? 1u << 13 : 0u) | h->referring << 14 | (h->scale ? 1u << 15 : 0u);
-    memcpy(out, h->is_short ? "HLO\x82" : "HLO\2", 4);
+        bits |= (h->parts - h->refined - 1) << 10 | (h->side ? 1u << 13 : 0u) | h->referring << 14 | (h->scale ? 1u << 15 : 0u);
+    memcpy(out, h->is_short ? "HLO\x82" : h->refined ? "HLO\x42" : "HLO\2", 4);
     memcpy(out + 4, h->codec, 8);
     out[12] = (uint8_t)bits;
     out[13] = (uint8_t)(bits >> 8);
@@ -1858,6 +1862,11 @@ hg_status hg_write_header(hg_header *h, const uint32_t *length, uint8_t *out, si
         out[at + 8] = (uint8_t)bits;
         out[at + 9] = (uint8_t)(bits >> 8);
         at += 10;
+    }
+    if (h->refined) {
+        if (!fits || capacity - at < 2) return HG_NO_SPACE;
+        out[at++] = (uint8_t)h->base_level;
+        out[at++] = (uint8_t)(h->base_level >> 8);
     }
     h->lengths_at = at;
     for (i = 0; i < h->segments && fits; i++) {
@@ -1906,6 +1915,13 @@ static hg_status parse_numbers(hg_header *h, const uint8_t *data, size_t size, s
         if (!reference_fits(h)) return HG_CORRUPT;
         *at += 10;
     }
+    if (h->refined) {
+        if (h->referring) return HG_CORRUPT;
+        if (size - *at < 2) return HG_CUT;
+        h->base_level = rd16(data + *at);
+        if (!base_fits(h)) return HG_CORRUPT;
+        *at += 2;
+    }
     return HG_OK;
 }
 
@@ -1916,8 +1932,9 @@ hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
     memset(h, 0, sizeof *h);
     if (size < 4) return HG_CUT;
     if (memcmp(data, "HLO", 3) != 0) return HG_CORRUPT;
-    if ((data[3] & 127) != 2) return HG_BAD_VERSION;
+    if ((data[3] & 63) != 2) return HG_BAD_VERSION;
     if (size < 14) return HG_CUT;
+    if (data[3] >> 6 == 3) return HG_CORRUPT; /* the short form has no base */
     memcpy(h->codec, data + 4, 8);
     bits = rd16(data + 12);
     h->is_short = data[3] >> 7;
@@ -1928,7 +1945,8 @@ hg_status hg_parse(hg_header *h, const uint8_t *data, size_t size) {
         h->referring = bits >> 15;
         status = parse_numbers(h, data, size, &at, 0, 0);
     } else {
-        h->parts = (bits >> 10 & 7) + 1;
+        h->refined = data[3] >> 6 & 1;
+        h->parts = (bits >> 10 & 7) + 1 + h->refined;
         h->referring = bits >> 14 & 1;
         status = parse_numbers(h, data, size, &at, bits >> 15 & 1, bits >> 13 & 1);
     }

@@ -125,7 +125,9 @@ hg_status hg_encode(const hg_model *model, const int8_t *latents, uint32_t rows,
 /* Decode a slice. `segment[i]` and `length[i]`: the segments in order, `segments` of them; a length of 0 says that all is
  * zero. `cut`: the last one may end early. What that loses, and layers whose segments are not given, have the values of the
  * reference, without one what neighbours foretell. The short form is whole: one segment, not `cut`. `done[i]` gives how many flags and residuals of layer i were decoded.
- * `values` int16 [rows][columns][C] in coding order must be filled with zeros. */
+ * `values` int16 [rows][columns][C] in coding order must be filled with zeros.
+ * A slice of a refined stream takes two calls: segment 0 alone at the base's level, HG_MERGED and without a reference; then
+ * the others, with what that gave as their reference, of the base's level. Encoding is the same way round. */
 hg_status hg_decode(const hg_model *model, const uint8_t *const *segment, const size_t *length, uint32_t segments,
                     int cut, uint32_t rows, uint32_t columns, uint32_t level, hg_form form,
                     const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
@@ -137,11 +139,13 @@ typedef struct {
     uint32_t width, height, level;
     uint32_t scale;        /* 0 to HG_MAX_SCALE: what is coded is smaller, see hg_scaled */
     uint32_t is_short;     /* 1 for the short form */
-    uint32_t parts;        /* segments of a slice: 1, or the codec's layers */
+    uint32_t parts;        /* segments of a slice: 1, or the codec's layers; one more if it is refined */
     uint32_t side;         /* of a slice in latents, 0 for one slice */
     uint32_t referring;    /* 1 if it refers to another picture, whose id, level and depth follow; else 0 */
     uint8_t reference[8];
     uint32_t reference_level, depth;
+    uint32_t refined;      /* 1 if segment 0 of a slice is its base, at base_level: see hg_decode; else 0 */
+    uint32_t base_level;
     uint32_t coded_width, coded_height; /* of what is coded, in pixels */
     uint32_t across, down; /* slices */
     uint32_t segments;     /* across * down * parts */

@@ -234,10 +234,11 @@ static PyObject *core_parse(PyObject *self, PyObject *args) {
         Py_XDECREF(item);
     }
     if (lengths == NULL) return NULL;
-    return Py_BuildValue("(y#IIIIIInINy#IIIi)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
+    return Py_BuildValue("(y#IIIIIInINy#IIIii)", (const char *)h.codec, (Py_ssize_t)sizeof h.codec, h.width, h.height,
                          h.level, h.parts, h.side, h.across * h.down, (Py_ssize_t)h.size, h.crc, lengths,
                          (const char *)h.reference, (Py_ssize_t)(h.referring ? sizeof h.reference : 0),
-                         h.reference_level, h.depth, h.scale, (int)h.is_short);
+                         h.reference_level, h.depth, h.scale, (int)h.is_short,
+                         h.refined ? (int)h.base_level : -1);
 }
 
 static PyObject *core_segment_crc(PyObject *self, PyObject *args) {
@@ -308,7 +309,7 @@ static PyObject *core_shrink(PyObject *self, PyObject *args) {
 static PyMethodDef methods[] = {
     {"parse", core_parse, METH_VARARGS,
      "parse(data): codec id, width, height, level, parts, side, slices, size, CRC, lengths, reference's id (empty: none),\n"
-     "level and depth, scale, whether it is short."},
+     "level and depth, scale, whether it is short, level of the base or -1."},
     {"segment_crc", core_segment_crc, METH_VARARGS, "segment_crc(header_crc, number, payload)."},
     {"open", core_open, METH_VARARGS, "open(data): an entropy file, checked, for the other functions."},
     {"encode", core_encode, METH_VARARGS,

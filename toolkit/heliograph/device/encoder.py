@@ -88,7 +88,8 @@ class Encoder(LatentEncoder):
     Args:
         codec: see `open_codec`.
         slice_tiles: side of a slice in tiles, 0 for one slice; see `Packer`.
-        layered: a segment for each layer however small the stream; see `Packer`.
+        layered: a segment for each layer, for streams that are shown as they arrive, or thinned; see `Packer`.
+        base: whether a layered stream begins with a small base; see `Packer`.
         fast: leave out rate-distortion optimised quantisation, which saves bytes and takes time; see `Packer`.
         memory: a folder, or what is opened of it: each picture may refer to what it holds, then joins it, as if the
             other end had it by then; see `Memory`.
@@ -100,6 +101,7 @@ class Encoder(LatentEncoder):
         *,
         slice_tiles: int = 0,
         layered: bool = False,
+        base: bool = False,
         fast: bool = False,
         memory: Memory | str | Path | None = None,
         runtime: str | None = None,
@@ -109,21 +111,22 @@ class Encoder(LatentEncoder):
         codec = open_codec(codec)
         network = Model(codec.encoder, runtime=runtime, delegate=delegate, threads=threads)
         super().__init__(network, tile=codec.tile, channels=codec.channels)
-        self.codec, self.slice_tiles, self.layered = codec, slice_tiles, layered
+        self.codec, self.slice_tiles, self.layered, self.base = codec, slice_tiles, layered, base
         self.strength = 0 if fast else STRENGTH
         self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory
         self._remembering = forks.Lock()
 
-    def packer(self, picture: npt.NDArray[np.uint8], *, whole: bool = False) -> Packer:
-        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate.
-
-        Args:
-            whole: no short form, see `Packer`.
-        """
-        return self._packers(picture, picture, (), 0, whole=whole)[0]
+    def packer(self, picture: npt.NDArray[np.uint8]) -> Packer:
+        """Return the latents of a picture uint8 [H, W, 3], computed now, ready to be packed at any rate."""
+        return self._packers(picture, picture, (), 0)[0]
 
     def pack(
-        self, picture: npt.NDArray[np.uint8], rate: Rate, candidates: Sequence[ReferencePicture] = ()
+        self,
+        picture: npt.NDArray[np.uint8],
+        rate: Rate,
+        candidates: Sequence[ReferencePicture] = (),
+        *,
+        whole: bool = False,
     ) -> Packed:
         """Return what a picture uint8 [H, W, 3] becomes, with the reference that makes it smallest, or none.
 
@@ -133,6 +136,7 @@ class Encoder(LatentEncoder):
 
         Args:
             candidates: pictures of its size that the other end has.
+            whole: no short form, see `Packer`.
 
         Raises:
             PictureError: see `encode`.
@@ -140,9 +144,9 @@ class Encoder(LatentEncoder):
         height, width = picture.shape[:2]
         budget = None if rate.keep_scale else rate.budget(width, height)
         if budget is not None:
-            return self._within(picture, budget, candidates)
+            return self._within(picture, budget, candidates, whole=whole)
         candidates = [one for one in candidates if one.scale == 0]
-        alone, *others = packers = self._packers(picture, picture, candidates, 0)
+        alone, *others = packers = self._packers(picture, picture, candidates, 0, whole=whole)
         if not others:
             return alone.pack(rate)
         level = candidates[0].level if rate.quality is None else levels.from_quality(rate.quality)
@@ -153,15 +157,24 @@ class Encoder(LatentEncoder):
             return alone.pack(rate)
 
     def _within(
-        self, picture: npt.NDArray[np.uint8], budget: int, candidates: Sequence[ReferencePicture]
+        self,
+        picture: npt.NDArray[np.uint8],
+        budget: int,
+        candidates: Sequence[ReferencePicture],
+        *,
+        whole: bool,
     ) -> Packed:
         """Return a picture at the scale and with the reference, or without, that cost it least for a budget."""
-        scaling = Scaling(picture, budget, lambda small, scale: self._packers(picture, small, (), scale)[0])
+
+        def alone(small: npt.NDArray[np.uint8], scale: int) -> Packer:
+            return self._packers(picture, small, (), scale, whole=whole)[0]
+
+        scaling = Scaling(picture, budget, alone)
         best = scaling.best()
         for scale in sorted({one.scale for one in candidates}):
             alike = [one for one in candidates if one.scale == scale]
             small = resize.at_scale(picture, scale)
-            for packer in self._packers(picture, small, alike, scale)[1:]:
+            for packer in self._packers(picture, small, alike, scale, whole=whole)[1:]:
                 other = scaling.tried(packer, small, scale, alike[0].level)
                 if other.fits and (other.error < best.error or not best.fits):
                     best = other
@@ -203,6 +216,7 @@ class Encoder(LatentEncoder):
                 slice_tiles=self.slice_tiles,
                 strength=self.strength,
                 layered=self.layered,
+                base=self.base,
                 whole=whole,
                 reference=reference,
                 scale=scale,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from heliograph.codec.codec import ENTROPY
 from heliograph.codec.coder import Reference
 from heliograph.codec.contexts import Contexts, Pass
 from heliograph.codec.numpy_coder import NumpyCoder
+from heliograph.codec.passes import Indices
 from heliograph.codec.stream import Decoded
 from heliograph.codec.tiles import STRIDE
 from heliograph.codec.values import UNIT, Values
@@ -29,7 +30,8 @@ class Bits:
     """Where the bits of a stream went.
 
     Attributes:
-        symbols: float64 [layers, h, w], bits of the symbols at each latent position, from the tables.
+        symbols: float64 [layers, h, w], bits of the symbols at each latent position, from the tables; those of a base
+            come first, as if it were one more.
         overhead: bits of the stream that are no symbols': header, lengths, checksums, the coder's states.
     """
 
@@ -49,7 +51,7 @@ def bits(data: bytes, decoded: Decoded, there: Values | None = None) -> Bits:
     """
     stream, coder = container.open(data), NumpyCoder(decoded.codec.read(ENTROPY))
     header, model = stream.header, coder.model
-    symbol_bits = np.zeros((len(model.layers), *decoded.values.shape[:2]))
+    symbol_bits = np.zeros((len(model.layers) + header.is_refined, *decoded.values.shape[:2]))
     count = header.slice_count
     for number, place in enumerate(header.slices):
         payloads = [stream.segment(part * count + number) or b"" for part in range(header.parts)]
@@ -58,13 +60,26 @@ def bits(data: bytes, decoded: Decoded, there: Values | None = None) -> Bits:
             reference = Reference(there[place][..., model.order], header.reference.level)
         of_slice = symbol_bits[(slice(None), *place)]
         _, rows, columns = of_slice.shape
+        if header.base_level is not None:
+            contexts = Contexts(model, rows, columns, header.base_level)
+            for _, where, spent in _walk(coder, contexts, payloads[:1], merged=True):
+                of_slice[(0, *where)] += spent
+            reference = Reference(contexts.values.reshape(rows, columns, -1), header.base_level)
+            payloads, of_slice = payloads[1:], of_slice[1:]
         contexts = Contexts(model, rows, columns, header.level, reference)
-        passes = coder.decode_passes(contexts, payloads, merged=header.parts == 1, short=header.is_short)
-        for coded, residual, read in passes:
-            if read:
-                y, x = np.divmod(coded.positions, columns)
-                of_slice[coded.layer, y, x] = _bits_of(coded, residual, coder.tables)
+        merged = header.parts - header.is_refined == 1
+        for coded, where, spent in _walk(coder, contexts, payloads, merged=merged, short=header.is_short):
+            of_slice[(coded.layer, *where)] = spent
     return Bits(symbol_bits, 8 * len(data) - float(symbol_bits.sum()))
+
+
+def _walk(
+    coder: NumpyCoder, contexts: Contexts, payloads: list[bytes], *, merged: bool, short: bool = False
+) -> Iterator[tuple[Pass, tuple[Indices, Indices], Floats]]:
+    """Decode a slice; yield the passes that it has symbols of, their rows and columns, and the bits there."""
+    for coded, residual, read in coder.decode_passes(contexts, payloads, merged=merged, short=short):
+        if read:
+            yield coded, np.divmod(coded.positions, contexts.columns), _bits_of(coded, residual, coder.tables)
 
 
 def _bits_of(coded: Pass, residual: npt.NDArray[np.int64], tables: rans.Tables) -> Floats:

@@ -61,23 +61,43 @@ static int read_slice(FILE *file, size_t top, size_t left, size_t down, size_t a
     return 1;
 }
 
+/* Decode a slice of so many parts to `values`; what it refers to, which of a refined stream is its base, lies `there`. */
+static int decode_slice(const hg_model *m, const hg_header *h, const uint8_t *const *part, const size_t *length,
+                        uint32_t down, uint32_t across) {
+    const size_t size = (size_t)down * across * m->channels * sizeof *values;
+    const uint32_t parts = h->parts - h->refined;
+    uint64_t done[HG_MAX_LAYERS];
+    hg_reference reference;
+    reference.values = there;
+    reference.level = h->refined ? h->base_level : h->reference_level;
+    if (h->refined) {
+        memset(memory, 0, sizeof memory);
+        memset(there, 0, size);
+        if (hg_decode(m, part++, length++, 1, 0, down, across, h->base_level, HG_MERGED, NULL, memory, sizeof memory,
+                      there, done) != HG_OK)
+            return 0;
+    }
+    memset(memory, 0, sizeof memory);
+    memset(values, 0, size);
+    return hg_decode(m, part, length, parts, 0, down, across, h->level,
+                     h->is_short ? HG_SHORT : parts == 1 ? HG_MERGED : HG_LAYERED,
+                     h->referring || h->refined ? &reference : NULL, memory, sizeof memory, values, done) == HG_OK;
+}
+
 /* Decode the stream in memory to `picture`; its values are `*total` numbers. */
 static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_t *count) {
+    enum { MOST = (HG_MAX_LAYERS + 1) * HELIOGRAPH_MAX_TILES };
     hg_header h;
-    hg_reference reference;
-    size_t at, offset[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES], length[HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES];
+    size_t at, offset[MOST], length[MOST];
     uint32_t i, slice, layer, one, rows, columns;
-    uint64_t done[HG_MAX_LAYERS];
     if (hg_parse(&h, stream, stream_size) != HG_OK) return "header";
     if (memcmp(h.codec, heliograph_codec_id, 8) != 0) return "codec";
-    if (h.segments > HG_MAX_LAYERS * HELIOGRAPH_MAX_TILES || (h.parts != 1 && h.parts != m->layers)) return "segments";
+    if (h.segments > MOST || (h.parts - h.refined != 1 && h.parts - h.refined != m->layers)) return "segments";
     if (h.referring && other == NULL) return "reference";
     rows = (h.coded_height + 15) / 16;
     columns = (h.coded_width + 15) / 16;
     *total = (size_t)rows * columns * m->channels;
     if (*total > sizeof picture / sizeof *picture) return "size";
-    reference.values = there;
-    reference.level = h.reference_level;
     for (i = 0, at = h.lengths_at; i < h.segments; i++) {
         if (hg_next_length(stream, stream_size, &at, &one) != HG_OK) return "length";
         length[i] = one;
@@ -98,8 +118,8 @@ static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_
     }
     if (at != stream_size) return "end";
     for (slice = 0; slice < h.across * h.down; slice++) {
-        const uint8_t *part[HG_MAX_LAYERS];
-        size_t part_length[HG_MAX_LAYERS], n, y;
+        const uint8_t *part[HG_MAX_LAYERS + 1];
+        size_t part_length[HG_MAX_LAYERS + 1], n, y;
         uint32_t top = slice / h.across * h.side, left = slice % h.across * h.side;
         uint32_t down = h.side && rows - top > h.side ? h.side : rows - top;
         uint32_t across = h.side && columns - left > h.side ? h.side : columns - left;
@@ -110,12 +130,8 @@ static const char *decode(const hg_model *m, FILE *other, size_t *total, uint32_
             part[layer] = stream + offset[layer * h.across * h.down + slice];
             part_length[layer] = length[layer * h.across * h.down + slice];
         }
-        memset(memory, 0, sizeof memory);
-        memset(values, 0, n * sizeof *values);
         count_from_here();
-        if (hg_decode(m, part, part_length, h.parts, 0, down, across, h.level, h.is_short ? HG_SHORT : h.parts == 1 ? HG_MERGED : HG_LAYERED,
-                      h.referring ? &reference : NULL, memory, sizeof memory, values, done) != HG_OK)
-            return "decode";
+        if (!decode_slice(m, &h, part, part_length, down, across)) return "decode";
         *count += instructions_since();
         n = (size_t)across * m->channels;
         for (y = 0; y < down; y++)

@@ -13,7 +13,15 @@ from heliograph.codec.native_coder import load_core
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "toolkit/heliograph/csrc"
-PARTS = ("heliograph", "heliograph_net", "heliograph_camera", "resize")
+PARTS = (
+    "heliograph",
+    "heliograph_net",
+    "heliograph_camera",
+    "heliograph_scaling",
+    "heliograph_packets",
+    "erasure",
+    "resize",
+)
 
 
 @pytest.fixture(scope="module")

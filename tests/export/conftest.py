@@ -1,4 +1,4 @@
-"""Encoders with something changed."""
+"""Encoders with something changed, and a camera in C."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.export.camera_program import Program
 
 from heliograph.codec import registry
 
@@ -26,3 +27,9 @@ def altered() -> Callable[[Callable[[Any], None]], bytes]:
         return bytes(builder.Output())
 
     return alter
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """The microcontroller's camera."""
+    return Program(registry.open_codec("microcontroller"), tmp_path_factory.mktemp("camera"))

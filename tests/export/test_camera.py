@@ -10,6 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.export.camera_program import (
+    BAD_CODEC,
+    BAD_SIZE,
+    NO_MEMORY,
+    NO_ROW,
+    NOT_SENT,
+    OK,
+    OVER,
+    Program,
+    flat,
+)
 from tests.export.random_networks import overlapping_network
 
 from heliograph.codec import registry
@@ -21,112 +32,23 @@ from heliograph.device.runtime import Model
 from heliograph.export import camera_source
 from heliograph.export.camera_boards import expected_stream, reference_latents
 from heliograph.export.graph import read_graph
-from heliograph.export.needs import Rows, needs, side_of_slices
+from heliograph.export.needs import Rows, side_of_slices
 from heliograph.export.network import network_file
 from heliograph.export.probe import synthetic_picture
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
-FORMATS = ("HG_RGB888", "HG_RGB565", "HG_RGB565_SWAPPED", "HG_YUYV", "HG_UYVY", "HG_GREY")
-OK, BAD_CODEC, BAD_SIZE, NO_MEMORY, NO_ROW, OVER, NOT_SENT = range(7)
-Row = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint32)
-Send = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_uint8), ctypes.c_size_t)
-FIRST = 1024  # HG_LEVELS: no picture before
-
-
-class Camera(ctypes.Structure):
-    """hg_camera."""
-
-    _fields_ = (
-        *[(name, ctypes.c_uint32) for name in ("width", "height", "pixels", "quality", "budget")],
-        *[(name, ctypes.c_uint32) for name in ("passes", "layered", "level", "coded", "size")],
-        ("row", Row),
-        ("send", Send),
-        ("context", ctypes.c_void_p),
-    )
-
-
-class Program:
-    """A codec's camera as a library of this computer."""
-
-    def __init__(self, codec: Codec, folder: Path) -> None:
-        for name, data in camera_source.sources(codec).items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(data)
-        (folder / "sizes.c").write_text(
-            '#include "codec.h"\n'
-            "size_t camera_memory(size_t w, size_t h, size_t p, size_t b) { return HELIOGRAPH_MEMORY(w, h, p, b); }\n"
-            "size_t camera_state(void) { return sizeof(hg_camera_state); }\n"
-        )
-        compiler = shutil.which("cc")
-        if compiler is None:
-            pytest.skip("no C compiler here")
-        command = [compiler, "-std=c99", "-O2", "-shared", "-fPIC", "heliograph.c", "codec.c", "sizes.c"]
-        done = subprocess.run([*command, "-o", "camera.so"], cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        self.codec, self.needs = codec, needs(codec)
-        self.library = ctypes.CDLL(str(folder / "camera.so"))
-        self.library.camera_memory.restype = self.library.camera_state.restype = ctypes.c_size_t
-        self.arrays = ctypes.c_char.in_dll(self.library, "heliograph_codec")
-
-    def memory(self, width: int, height: int, pixel: int, budget: int) -> int:
-        return int(self.library.camera_memory(*map(ctypes.c_size_t, (width, height, pixel, budget))))
-
-    def encode(
-        self,
-        rows: np.ndarray,
-        width: int,
-        *,
-        pixels: str = "HG_RGB888",
-        quality: int = 50,
-        budget: int = 200_000,
-        passes: int = 1,
-        layered: bool = False,
-        level: int = FIRST,
-        spare: int = 0,
-        codec: ctypes.Array[ctypes.c_char] | ctypes.Structure | None = None,
-        give_up_at: int | None = None,
-        take: int | None = None,
-    ) -> tuple[int, bytes, Camera, list[int]]:
-        """Encode rows uint8 [H, bytes]: status, stream, the camera afterwards and the rows that were asked for."""
-        stream, asked = bytearray(), []
-        held = np.zeros_like(rows[0])  # a row stays only until the next call, as in a driver's buffer
-
-        def row(context: object, y: int) -> int | None:
-            asked.append(y)
-            held[:] = rows[y]
-            return None if y == give_up_at else held.ctypes.data
-
-        def send(context: object, data: object, size: int) -> int:
-            if take is not None and len(stream) >= take:
-                return 1
-            stream.extend(ctypes.string_at(data, size))  # type: ignore[arg-type]
-            return 0
-
-        pixel = {"HG_RGB888": 3, "HG_GREY": 1}.get(pixels, 2)
-        size = self.memory(width, len(rows), pixel, budget) + spare
-        memory = (ctypes.c_uint64 * (size // 8 + 1))()
-        camera = Camera(width, len(rows), FORMATS.index(pixels), quality, budget, passes, layered, level)
-        camera.row, camera.send = Row(row), Send(send)
-        given = ctypes.byref(self.arrays if codec is None else codec)
-        status = self.library.hg_encode_picture(given, ctypes.byref(camera), memory, ctypes.c_size_t(size))
-        return int(status), bytes(stream), camera, asked
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Program:
+def small(program: Program) -> Program:
     """The microcontroller's."""
-    return Program(registry.open_codec("microcontroller"), tmp_path_factory.mktemp("camera"))
+    return program
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The accelerator's, whose slices are smaller than its tiles."""
     return Program(registry.open_codec("accelerator"), tmp_path_factory.mktemp("camera"))
-
-
-def flat(picture: np.ndarray) -> np.ndarray:
-    """Rows as bytes."""
-    return np.ascontiguousarray(picture.reshape(len(picture), -1))
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (16, 16), (96, 96), (97, 33), (40, 200), (225, 130)])
@@ -285,9 +207,8 @@ def test_rows_sink_and_codec_that_give_up(small: Program) -> None:
     status, stream, _, asked = small.encode(rows, 96, give_up_at=30)
     assert (status, stream, asked[-1]) == (NO_ROW, b"", 30)
     whole = small.encode(rows, 96)[1]
-    status, stream, _, _ = small.encode(rows, 96, take=20)
-    assert status == NOT_SENT
-    assert whole.startswith(stream)
+    status, stream, _, _ = small.encode(rows, 96, refuse=True)
+    assert (status, stream) == (NOT_SENT, whole)
     assert small.encode(rows, 96, codec=ctypes.create_string_buffer(64))[0] == BAD_CODEC
 
 

@@ -12,13 +12,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec import registry
+from heliograph.codec import registry, resize
 from heliograph.codec.stream import decode_stream
 from heliograph.errors import ExportError, RuntimeUnavailableError
 from heliograph.export import camera_boards, camera_source, cortexm
-from heliograph.export.camera_boards import BOARDS, check, encode_on_board, expected_stream
-from heliograph.export.needs import CODE, STACK, STATE, needs
+from heliograph.export.camera_boards import (
+    BOARDS,
+    check,
+    encode_on_board,
+    expected_stream,
+    reference_latents,
+)
+from heliograph.export.needs import (
+    CODE,
+    PACKETS_CODE,
+    PACKETS_STATE,
+    SCALING_CODE,
+    SCALING_STATE,
+    STACK,
+    STATE,
+    needs,
+    packets_ram,
+)
 from heliograph.export.probe import synthetic_picture
+from heliograph.packets.collector import Collector
 
 needs_tools = pytest.mark.skipif(
     bool(cortexm.missing_tools()), reason=f"{', '.join(cortexm.missing_tools())} missing: {cortexm.INSTALL}"
@@ -75,6 +92,36 @@ def test_rows_of_a_sensor() -> None:
 
 @pytest.mark.slow
 @needs_tools
+@pytest.mark.parametrize("board", list(BOARDS))
+def test_packets_of_a_smaller_picture(board: str) -> None:
+    codec = registry.open_codec("microcontroller")
+    picture = np.ascontiguousarray(PICTURE[:130, :201])
+    run = encode_on_board(codec, picture, board, scale=2, packets=(20, 111, 12))
+    packets = [run.stream[at : at + 111] for at in range(0, len(run.stream), 111)]
+    assert len(packets) == 20
+    collector = Collector(None)
+    for packet in packets[8:]:
+        collector.take(packet)
+    (name,) = collector.names()
+    arrived = collector.best(name)
+    assert arrived is not None
+    assert arrived.is_whole
+    small = resize.at_scale(picture, 2)
+    latents = reference_latents(codec, small)
+    side = needs(codec).side
+    wanted = expected_stream(codec, latents, 201, 130, run.level, side=side, layered=True, scale=2)
+    assert arrived.stream == wanted
+    # Memory and code, as they are said without a compiler.
+    budget = 101 * 12 // 6 * 5
+    said = needs(codec).scaled_ram(201, 130, budget, 2) + packets_ram(111)
+    assert said <= run.memory + run.more + STACK + 3 * 201 < said + 16
+    assert run.stack <= STACK
+    most = CODE + SCALING_CODE + PACKETS_CODE
+    assert 0.9 * most < run.code <= most
+
+
+@pytest.mark.slow
+@needs_tools
 def test_a_difference_is_an_error() -> None:
     codec = registry.open_codec("microcontroller")
     picture = np.ascontiguousarray(PICTURE[:32, :48])
@@ -101,6 +148,8 @@ def test_the_state_is_what_a_32_bit_compiler_makes_of_it(tmp_path: Path) -> None
     (tmp_path / "heliograph.h").write_bytes(camera_source.header())
     (tmp_path / "state.c").write_text(
         f'#include "heliograph.h"\nchar exact[sizeof(hg_camera_state) == {STATE} ? 1 : -1];\n'
+        f"char scaling[sizeof(hg_scaling) == {SCALING_STATE} ? 1 : -1];\n"
+        f"char packets[sizeof(hg_packets) == {PACKETS_STATE} ? 1 : -1];\n"
     )
     command = [cortexm.COMPILER, *BOARDS["cortex-m7"].flags, "-std=c99", "-c", "state.c"]
     assert subprocess.run(command, cwd=tmp_path).returncode == 0

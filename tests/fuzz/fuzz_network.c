@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "fuzz_core.h"
-#include "heliograph_camera.h"
+#include "heliograph_packets.h"
+#include "heliograph_scaling.h"
 
 enum { HEAD = 4, MOST_TILE = 48, MOST_SCRATCH = 1 << 17, MOST_MEMORY = 1 << 23 };
 
@@ -52,10 +53,21 @@ static void run_tile(const hg_network *n, uint32_t rows, uint32_t columns, uint3
     free(scratch);
 }
 
+static int count_packets(void *context, const uint8_t *packet, size_t size) {
+    feed *f = context;
+    (void)hg_crc32c(0, packet, size);
+    f->sent++;
+    return 0;
+}
+
 /* A picture, in memory that ends where what was asked for ends: of some sizes only the last is enough. */
 static void run_camera(const hg_codec *codec, uint32_t height, uint32_t width, uint32_t pixels, uint32_t seed) {
     hg_camera camera;
     hg_camera_status status = HG_CAMERA_NO_MEMORY;
+    static hg_packets packets;
+    hg_scaling scaling;
+    uint8_t *packet = NULL;
+    void *lines = NULL;
     size_t size;
     feed f;
     memset(&camera, 0, sizeof camera);
@@ -68,8 +80,37 @@ static void run_camera(const hg_codec *codec, uint32_t height, uint32_t width, u
     camera.layered = seed & 1;
     camera.level = HG_LEVELS;
     camera.row = next_row;
+    camera.row_context = &f;
     camera.send = count_bytes;
-    camera.context = &f;
+    camera.send_context = &f;
+    memset(&packets, 0, sizeof packets);
+    if (seed & 4) { /* packets, which may have no room */
+        packets.bytes = 24 + seed;
+        packets.count = 1 + seed % 77 * (seed % 7);
+        packets.arrive = 1 + packets.count / 2;
+        packets.send = count_packets;
+        packets.context = &f;
+        packets.packet = packet = malloc(packets.bytes);
+        if (!packet) abort();
+        camera.send = hg_send_packets;
+        camera.send_context = &packets;
+    }
+    if (seed & 8) { /* a smaller picture, in lines of exactly the size that is asked for */
+        const size_t pixel = pixels == HG_RGB888 ? 3 : pixels == HG_GREY ? 1 : 2;
+        camera.scale = seed % 7;
+        scaling.width = width;
+        scaling.height = height;
+        scaling.scale = camera.scale;
+        scaling.pixels = camera.pixels;
+        scaling.row = next_row;
+        scaling.context = &f;
+        camera.pixels = HG_RGB888;
+        camera.row = hg_scaling_row;
+        camera.row_context = &scaling;
+        size = HELIOGRAPH_SCALING(width, height, pixel, camera.scale);
+        lines = malloc(size);
+        if (!lines || !hg_scaling_begin(&scaling, lines, size)) abort();
+    }
     f.drawn = seed;
     f.sent = 0;
     f.line = (pixels == HG_RGB888 ? 3 : pixels == HG_GREY ? 1 : 2) * (size_t)width;
@@ -81,9 +122,13 @@ static void run_camera(const hg_codec *codec, uint32_t height, uint32_t width, u
         status = hg_encode_picture(codec, &camera, memory, size);
         free(memory);
     }
-    if (status == HG_CAMERA_OK && (f.sent != camera.size || f.sent > camera.budget)) abort();
+    if (status == HG_CAMERA_OK && f.sent != (packet ? packets.each * packets.parts : camera.size)) abort();
+    if (status == HG_CAMERA_OK && camera.size > camera.budget) abort();
+    if (status == HG_CAMERA_NOT_SENT && packet && f.sent == 0) status = HG_CAMERA_OK; /* no room */
     if (status != HG_CAMERA_OK && status != HG_CAMERA_OVER && status != HG_CAMERA_BAD_CODEC) abort();
     free(f.row);
+    free(lines);
+    free(packet);
 }
 
 void fuzz_network(const uint8_t *data, size_t size) {

@@ -170,7 +170,8 @@ int main(void) {
         uint8_t *exact = malloc(k * size); /* so that what reads beyond it is found */
         for (i = 0; i < k * size; i++) exact[i] = source[i] = (uint8_t)rand();
         if (!hg_erasure_weigh(first, k, weights)) return 1;
-        for (i = 0; i < 255; i++) hg_erasure_piece(first, weights, k, exact, k * size, size, i, all + i * size);
+        for (i = 0; i < 255; i++)
+            hg_erasure_piece(first, weights, k, NULL, 0, exact, k * size, size, i, all + i * size);
         for (i = 0; i < k; i++) {
             uint8_t other;
             j = i + (uint32_t)rand() % (255 - i);
@@ -181,10 +182,16 @@ int main(void) {
         }
         if (!hg_erasure_weigh(places, k, weights)) return 2;
         for (i = 0; i < k; i++) {
-            hg_erasure_piece(places, weights, k, heard, k * size, size, i, out);
+            hg_erasure_piece(places, weights, k, NULL, 0, heard, k * size, size, i, out);
             if (memcmp(out, source + i * size, size)) return 3;
         }
-        hg_erasure_piece(first, weights, 1, NULL, 0, size, 3, out);
+        j = (uint32_t)rand() % (k * size + 1); /* a head of so many bytes, then the rest */
+        if (!hg_erasure_weigh(NULL, k, weights)) return 4;
+        for (i = 0; i < 255; i += 1 + (uint32_t)rand() % 9) {
+            hg_erasure_piece(NULL, weights, k, source, j, exact + j, k * size - j, size, i, out);
+            if (memcmp(out, all + i * size, size)) return 5;
+        }
+        hg_erasure_piece(first, weights, 1, NULL, 0, NULL, 0, size, 3, out);
         free(exact);
     }
     places[0] = 255;

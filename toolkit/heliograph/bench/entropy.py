@@ -29,7 +29,7 @@ from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
 from heliograph.errors import HeliographError, PictureError
-from heliograph.measure import metrics
+from heliograph.measure import baselines, metrics
 from heliograph.measure.curves import Point, bd_rate
 from heliograph.measure.static_tables import ideal_bytes
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 QUALITIES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 BUDGETS = (1, 2, 4, 8, 16, 32)  # kB of 1000 bytes
 WHOLE = 1 << 30  # bytes below which layers are merged: always
+_OTHERS = ("webp", "jpeg")
 
 
 @dataclass(frozen=True)
@@ -110,24 +111,36 @@ def speed(codec: Codec, maps: Sequence[Map]) -> None:
 
 
 def share_of_encode(codec: Codec, pictures: Sequence[npt.NDArray[np.uint8]]) -> None:
-    """Print the CPU time of the network and of entropy coding in a whole encode, one thread each."""
+    """Print the CPU time of the network and of entropy coding in a whole encode, and of others at the same bytes.
+
+    One thread each; what others take to find their setting is not counted.
+    """
     from heliograph.device.encoder import Encoder
 
     encoder = Encoder(codec)
     encoder.latents(pictures[0])  # the first run also loads
     network = coding = 0.0
+    others = dict.fromkeys(_OTHERS, 0.0)
     for picture in pictures:
         began = time.process_time()
         latents = encoder.latents(picture)
         between = time.process_time()
-        Packer(codec, latents, picture.shape[1], picture.shape[0]).at(from_quality(50))
+        stream = Packer(codec, latents, picture.shape[1], picture.shape[0]).at(from_quality(50))
         network += between - began
         coding += time.process_time() - between
-    n = len(pictures)
+        for name in others:
+            quality = baselines.quality_at_bytes(name, picture, len(stream))
+            began = time.process_time()
+            baselines.encode(name, picture, quality)
+            others[name] += time.process_time() - began
+    megapixels = sum(picture.shape[0] * picture.shape[1] for picture in pictures) / 1e6
     print(
-        f"whole encode at quality 50: network {1000 * network / n:.1f} ms a picture on {encoder.runtime}, "
-        f"entropy stage {1000 * coding / n:.1f} ms, {coding / (network + coding):.0%} of the time"
+        f"whole encode at quality 50, ms per megapixel: network {1e3 * network / megapixels:.1f} on {encoder.runtime}, "
+        f"entropy stage {1e3 * coding / megapixels:.1f}, {coding / (network + coding):.0%} of the time"
     )
+    for name, spent in others.items():
+        label = f"{baselines.BASELINES[name].label} ({baselines.BASELINES[name].version})"
+        print(f"{label} at the same bytes or its fewest: {1e3 * spent / megapixels:.1f}")
 
 
 def budgets(codec: Codec, maps: Sequence[Map]) -> None:

@@ -36,44 +36,55 @@ static uint8_t point(uint32_t place) { return place ? power[place - 1] : 0; }
 
 static uint32_t distance(uint32_t a, uint32_t b) { return logarithm[point(a) ^ point(b)]; }
 
+static uint32_t place_of(const uint8_t *places, uint32_t i) { return places ? places[i] : i; }
+
 int hg_erasure_weigh(const uint8_t *places, uint32_t count, uint8_t *weights) {
     uint32_t i, j;
     if (count < 1 || count > HG_MAX_PLACES) return 0;
     for (i = 0; i < count; i++) {
+        const uint32_t place = place_of(places, i);
         uint32_t sum = 0;
-        if (places[i] >= HG_MAX_PLACES) return 0;
+        if (place >= HG_MAX_PLACES) return 0;
         for (j = 0; j < count; j++) {
+            const uint32_t other = place_of(places, j);
             if (j == i) continue;
-            if (places[j] >= HG_MAX_PLACES || places[j] == places[i]) return 0;
-            sum += distance(places[i], places[j]);
+            if (other >= HG_MAX_PLACES || other == place) return 0;
+            sum += distance(place, other);
         }
         weights[i] = (uint8_t)(sum % ORDER);
     }
     return 1;
 }
 
-void hg_erasure_piece(const uint8_t *places, const uint8_t *weights, uint32_t count, const uint8_t *data, size_t size,
-                      size_t piece, uint32_t place, uint8_t *out) {
-    uint32_t i, all = 0;
-    size_t at, n, have = 0;
-    memset(out, 0, piece);
-    for (i = 0; i < count && places[i] != place; i++) all += distance(place, places[i]);
-    if (i < count) {
-        at = i * piece;
-        have = at < size ? size - at : 0;
-        memcpy(out, data + (have ? at : 0), have < piece ? have : piece);
-        return;
-    }
-    /* Lagrange: what is at `place` is the sum of the pieces, each by a factor of this place and its own. */
-    for (i = 0, at = 0; i < count && at < size; i++, at += piece) {
-        uint32_t factor = (all + 2 * ORDER - distance(place, places[i]) - weights[i]) % ORDER;
-        const uint8_t *from = data + at;
-        have = size - at < piece ? size - at : piece;
-        for (n = 0; n < have; n++) {
-            if (from[n]) {
-                uint32_t sum = logarithm[from[n]] + factor;
-                out[n] ^= power[sum < ORDER ? sum : sum - ORDER];
-            }
+/* Add a piece times 2^factor to `out`: what `data` has of it, which is from byte `begins` to `ends` of all pieces. The piece
+ * is from `at` on. */
+static void add_product(uint8_t *out, size_t piece, size_t at, const uint8_t *data, size_t begins, size_t ends,
+                        uint32_t factor) {
+    const size_t first = at > begins ? at : begins, last = at + piece < ends ? at + piece : ends;
+    size_t n;
+    for (n = first; n < last; n++) {
+        const uint8_t byte = data[n - begins];
+        if (byte) {
+            const uint32_t sum = logarithm[byte] + factor;
+            out[n - at] ^= power[sum < ORDER ? sum : sum - ORDER];
         }
+    }
+}
+
+void hg_erasure_piece(const uint8_t *places, const uint8_t *weights, uint32_t count, const uint8_t *head, size_t head_size,
+                      const uint8_t *data, size_t data_size, size_t piece, uint32_t place, uint8_t *out) {
+    const size_t size = head_size + data_size;
+    uint32_t i, all = 0, is_there;
+    memset(out, 0, piece);
+    for (i = 0; i < count && place_of(places, i) != place; i++) all += distance(place, place_of(places, i));
+    /* A piece that is there is itself. Lagrange otherwise: what is at `place` is the sum of the pieces, each by a factor of
+     * this place and its own. */
+    is_there = i < count;
+    for (i = is_there ? i : 0; i < count && i * piece < size; i++) {
+        const uint32_t factor =
+            is_there ? 0 : (all + 2 * ORDER - distance(place, place_of(places, i)) - weights[i]) % ORDER;
+        add_product(out, piece, i * piece, head, 0, head_size, factor);
+        add_product(out, piece, i * piece, data, head_size, size, factor);
+        if (is_there) return;
     }
 }

@@ -16,15 +16,15 @@ extern "C" {
 
 enum { HG_MAX_PLACES = 255 };
 
-/* Weights of `count` different places, 1 to HG_MAX_PLACES of them, each below HG_MAX_PLACES; `weights` gets as many bytes.
- * Returns 1, or 0 for places or a count out of range, or one place twice. Takes time with the square of `count`, once for all
- * pieces that are asked for. */
+/* Weights of `count` different places, 1 to HG_MAX_PLACES of them, each below HG_MAX_PLACES; `places` NULL: they are 0, 1, 2
+ * and so on. `weights` gets `count` bytes. Returns 1, or 0 for places or a count out of range, or one place twice. Takes time
+ * with the square of `count`, once for all pieces that are asked for. */
 int hg_erasure_weigh(const uint8_t *places, uint32_t count, uint8_t *weights);
 
-/* The piece at `place`, below HG_MAX_PLACES, from those at `places`: `data` has one of `piece` bytes for each, in this order
- * and without gaps; where its `size` bytes end early the rest counts as zeros. `out` gets `piece` bytes, apart from `data`. */
-void hg_erasure_piece(const uint8_t *places, const uint8_t *weights, uint32_t count, const uint8_t *data, size_t size,
-                      size_t piece, uint32_t place, uint8_t *out);
+/* The piece at `place`, below HG_MAX_PLACES, from those at `places`: `head` and then `data` have one of `piece` bytes for each,
+ * in this order and without gaps; where they end early the rest counts as zeros. `out` gets `piece` bytes, apart from both. */
+void hg_erasure_piece(const uint8_t *places, const uint8_t *weights, uint32_t count, const uint8_t *head, size_t head_size,
+                      const uint8_t *data, size_t data_size, size_t piece, uint32_t place, uint8_t *out);
 
 #ifdef __cplusplus
 }

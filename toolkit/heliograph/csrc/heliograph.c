@@ -6,6 +6,12 @@
 #include <emmintrin.h>
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
+#elif defined(__ARM_FEATURE_MVE) && __ARM_FEATURE_MVE
+#include <arm_mve.h>
+#define HG_MVE 1
+#elif defined(__ARM_FEATURE_DSP) && !defined(__ARM_BIG_ENDIAN)
+#include <arm_acle.h>
+#define HG_DSP 1
 #endif
 
 #define PRECISION 14u
@@ -271,6 +277,7 @@ typedef struct {
     int16_t *guess;           /* [C], scratch of a position */
     uint8_t *feature;         /* [rows + 2][columns + 2][first], a border of zeros */
     const hg_net *mixed;      /* whose features these are */
+    uint32_t *look_weight;    /* of a pass: the second stage's, as Cortex-M4 and M7 like them */
     int16_t *least;           /* encode: [C], the least difference that is not quantised to zero */
     int16_t *target;          /* encode: [C], scratch of a position */
     uint8_t *flag;            /* encode: [positions * Q] in the order of coding, table and in bit 7 the flag */
@@ -285,6 +292,11 @@ typedef struct {
 } context;
 
 static size_t aligned(size_t size) { return (size + 7) & ~(size_t)7; }
+
+/* Words of the second stage's weights, inputs of a row of features and outputs in whole fours. */
+static size_t look_words(const hg_set *set) {
+    return 3 * ((3 * (size_t)set->first + 3) / 4) * (((size_t)set->second + 3) / 4) * 4;
+}
 
 static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t columns, hg_task task, int referring,
                       uint8_t *base) {
@@ -310,6 +322,7 @@ static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t col
     PLACE(sum, uint16_t, n * m->groups);
     PLACE(known, int16_t, n * m->predicted);
     PLACE(feature, uint8_t, ((size_t)rows + 2) * ((size_t)columns + 2) * set->first);
+    PLACE(look_weight, uint32_t, look_words(set));
     if (referring) {
         PLACE(change, uint8_t, n * channels);
         PLACE(change_sum, uint16_t, n * m->groups);
@@ -443,18 +456,54 @@ static void predict(const hg_model *m, uint32_t pass, const ptrdiff_t tap[4], co
     size_t p = m->predicted, i, j;
     int32_t sum[HG_MAX_PREDICTED];
     int t;
-    for (j = 0; j < p; j++) sum[j] = 0;
-    for (t = 0; t < 4; t++) {
-        const uint8_t *w = m->predict + 2 * ((size_t)(pass - 1) * 4 + (size_t)t) * p * p;
-        const int16_t *k;
-        if (pass == 0 || tap[t] < 0) continue;
-        k = values + (size_t)tap[t] * stride;
-        for (i = 0; i < p; i++, w += 2 * p) {
-            const int16_t s = k[i];
-            if (s == 0) continue;
-            for (j = 0; j < p; j++) sum[j] += s * (int16_t)rds16(w + 2 * j);
+#if defined(__SSE2__)
+    for (j = 0; j < p; j += 8) { /* up to 7 more than there are, which nobody looks at */
+        __m128i low = _mm_setzero_si128(), high = low;
+        for (t = 0; t < 4; t++) {
+            const uint8_t *w;
+            const int16_t *k;
+            if (pass == 0 || tap[t] < 0) continue;
+            w = m->predict + 2 * (((size_t)(pass - 1) * 4 + (size_t)t) * p * p + j);
+            k = values + (size_t)tap[t] * stride;
+            for (i = 0; i < p; i += 2, w += 4 * p) {
+                const int is_last = i + 1 == p;
+                const uint32_t two = (uint16_t)k[i] | (is_last ? 0u : (uint32_t)(uint16_t)k[i + 1] << 16);
+                if (two) {
+                    const __m128i v = _mm_set1_epi32((int32_t)two);
+                    const __m128i a = _mm_loadu_si128((const __m128i *)(const void *)w);
+                    const __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(is_last ? w : w + 2 * p));
+                    low = _mm_add_epi32(low, _mm_madd_epi16(_mm_unpacklo_epi16(a, b), v));
+                    high = _mm_add_epi32(high, _mm_madd_epi16(_mm_unpackhi_epi16(a, b), v));
+                }
+            }
         }
+        _mm_storeu_si128((__m128i *)(void *)(sum + j), low);
+        _mm_storeu_si128((__m128i *)(void *)(sum + j + 4), high);
     }
+#else
+    for (j = 0; j < p; j += 4) { /* up to 3 more than there are, which nobody looks at: see add_rows */
+        int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+        for (t = 0; t < 4; t++) {
+            const uint8_t *w;
+            const int16_t *k;
+            if (pass == 0 || tap[t] < 0) continue;
+            w = m->predict + 2 * (((size_t)(pass - 1) * 4 + (size_t)t) * p * p + j);
+            k = values + (size_t)tap[t] * stride;
+            for (i = 0; i < p; i++, w += 2 * p) {
+                const int16_t s = k[i];
+                if (s == 0) continue;
+                s0 += s * (int16_t)rds16(w);
+                s1 += s * (int16_t)rds16(w + 2);
+                s2 += s * (int16_t)rds16(w + 4);
+                s3 += s * (int16_t)rds16(w + 6);
+            }
+        }
+        sum[j] = s0;
+        sum[j + 1] = s1;
+        sum[j + 2] = s2;
+        sum[j + 3] = s3;
+    }
+#endif
     for (j = 0; j < p; j++)
         out[j] = (int16_t)clamp(shift_down(sum[j] + (1 << (PREDICT_SHIFT - 1)), PREDICT_SHIFT), LOWEST, HIGHEST);
 }
@@ -468,9 +517,22 @@ static const hg_net *net_of(const context *c, uint32_t layer, uint32_t pass) {
 /* Inputs that are not zero, and their rows of weights. */
 typedef struct {
     uint16_t row[LIST + 8];
-    uint8_t value[LIST + 8];
+    uint16_t value[LIST + 8]; /* at most 127; two are read at once */
     size_t count;
 } inputs;
+
+#if defined(__SSE2__) || defined(HG_DSP)
+/* Values i and i + 1, the first in the lower half; i is even. */
+static inline uint32_t two_values(const inputs *in, size_t i) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint32_t v;
+    memcpy(&v, in->value + i, 4);
+    return v;
+#else
+    return (uint32_t)in->value[i] | (uint32_t)in->value[i + 1] << 16;
+#endif
+}
+#endif
 
 #if defined(__SSE2__) || defined(__ARM_NEON)
 #define UNROLLED _Pragma("GCC unroll 8") /* also under -O2, so that sums stay in registers */
@@ -483,7 +545,7 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
     UNROLLED for (b = 0; b < 2 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
     for (i = 0; i < in->count; i += 2) {
         const uint8_t *upper = weight + in->row[i] * stride, *lower = weight + in->row[i + 1] * stride;
-        const __m128i v = _mm_set1_epi32((int32_t)((uint32_t)in->value[i] | (uint32_t)in->value[i + 1] << 16));
+        const __m128i v = _mm_set1_epi32((int32_t)two_values(in, i));
         UNROLLED for (b = 0; b < blocks; b++) {
             __m128i w = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(upper + 8 * b)),
                                           _mm_loadl_epi64((const __m128i *)(const void *)(lower + 8 * b)));
@@ -511,14 +573,77 @@ static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride
 }
 #endif
 
+#if defined(HG_MVE)
+/* Two rows' products fit 16 bits, since inputs are at most 127. */
+static inline int16x8_t two_rows(const uint8_t *upper, const uint8_t *lower, uint16_t u, uint16_t v) {
+    return vmlaq_n_s16(vmulq_n_s16(vldrbq_s16((const int8_t *)upper), (int16_t)u), vldrbq_s16((const int8_t *)lower),
+                       (int16_t)v);
+}
+
+/* The same for 8 columns times `blocks`, 1 or 2. */
+static inline void add_blocks(int32_t *sum, const uint8_t *weight, size_t stride, const inputs *in, const size_t blocks) {
+    int32x4x2_t first = vld2q_s32(sum), second = vld2q_s32(sum + 8 * (blocks - 1));
+    int32x4_t a = first.val[0], b = first.val[1], c = second.val[0], d = second.val[1]; /* even columns, odd columns */
+    const uint16_t *row = in->row, *value = in->value, *const end = row + in->count;
+    for (; row < end; row += 2, value += 2) {
+        const uint8_t *upper = weight + row[0] * stride, *lower = weight + row[1] * stride;
+        int16x8_t both = two_rows(upper, lower, value[0], value[1]);
+        a = vaddq_s32(a, vmovlbq_s16(both));
+        b = vaddq_s32(b, vmovltq_s16(both));
+        if (blocks > 1) {
+            both = two_rows(upper + 8, lower + 8, value[0], value[1]);
+            c = vaddq_s32(c, vmovlbq_s16(both));
+            d = vaddq_s32(d, vmovltq_s16(both));
+        }
+    }
+    first.val[0] = a;
+    first.val[1] = b;
+    second.val[0] = c;
+    second.val[1] = d;
+    if (blocks > 1) vst2q_s32(sum + 8, second);
+    vst2q_s32(sum, first);
+}
+#elif defined(HG_DSP)
+/* Four bytes in the order of memory, which has the lowest first on these machines. */
+static inline uint32_t word_at(const void *p) {
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return v;
+}
+
+/* Bytes 0 and 2 as 16-bit pairs, and bytes 1 and 3; GCC makes two instructions of the latter otherwise. */
+static inline int32_t bytes_0_2(uint32_t v) { return __sxtb16((int32_t)v); }
+
+static inline int32_t bytes_1_3(uint32_t v) {
+    int32_t pair;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(pair) : "r"(v));
+    return pair;
+}
+
+/* Of two rows the first two columns, or the last two: of each row's bytes 0 and 1, or 2 and 3. */
+static inline uint32_t lower_two(uint32_t a, uint32_t b) {
+    uint32_t v;
+    __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(v) : "r"(a), "r"(b));
+    return v;
+}
+
+static inline uint32_t upper_two(uint32_t a, uint32_t b) {
+    uint32_t v;
+    __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(v) : "r"(b), "r"(a));
+    return v;
+}
+#endif
+
 /* sum += the inputs times their weights, for at most 32 columns. Up to 7 columns more than `count` are computed, and
  * nobody looks at them: after every matrix of an entropy file there are as many bytes of something else. */
 static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t stride, inputs *in) {
-#if defined(__SSE2__) || defined(__ARM_NEON)
+#if defined(__SSE2__) || defined(__ARM_NEON) || defined(HG_MVE) || defined(HG_DSP)
     if (in->count & 1) { /* an odd one out has a partner of zero */
         in->row[in->count] = in->row[0];
         in->value[in->count] = 0;
     }
+#endif
+#if defined(__SSE2__) || defined(__ARM_NEON)
     if (count > 24)
         add_blocks(sum, weight, stride, in, 4);
     else if (count > 16)
@@ -527,13 +652,35 @@ static void add_rows(int32_t *sum, size_t count, const uint8_t *weight, size_t s
         add_blocks(sum, weight, stride, in, 2);
     else
         add_blocks(sum, weight, stride, in, 1);
+#elif defined(HG_MVE)
+    size_t k;
+    for (k = 0; k + 8 < count; k += 16) add_blocks(sum + k, weight + k, stride, in, 2);
+    if (k < count) add_blocks(sum + k, weight + k, stride, in, 1);
+#elif defined(HG_DSP)
+    size_t i, k;
+    for (k = 0; k < count; k += 4, sum += 4, weight += 4) {
+        int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+        for (i = 0; i < in->count; i += 2) {
+            const uint32_t a = word_at(weight + in->row[i] * stride), b = word_at(weight + in->row[i + 1] * stride);
+            const uint32_t low = lower_two(a, b), high = upper_two(a, b);
+            const int32_t v = (int32_t)two_values(in, i);
+            s0 = __smlad(v, bytes_0_2(low), s0);
+            s1 = __smlad(v, bytes_1_3(low), s1);
+            s2 = __smlad(v, bytes_0_2(high), s2);
+            s3 = __smlad(v, bytes_1_3(high), s3);
+        }
+        sum[0] = s0;
+        sum[1] = s1;
+        sum[2] = s2;
+        sum[3] = s3;
+    }
 #else
     size_t i, k;
     for (k = 0; k < count; k += 4, sum += 4, weight += 4) { /* as many as small machines have registers for */
         int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
         for (i = 0; i < in->count; i++) {
             const int8_t *w = (const int8_t *)weight + in->row[i] * stride;
-            const int16_t v = in->value[i];
+            const int16_t v = (int16_t)in->value[i];
             s0 += v * w[0];
             s1 += v * w[1];
             s2 += v * w[2];
@@ -575,6 +722,24 @@ static void multiply(int32_t *sum, size_t count, const uint8_t *weight, const ui
     if (in.count) add_rows(sum, count, weight, count, &in);
 }
 
+/* From sums to features: shifted, 0 to 127. */
+static void squash(const int32_t *sum, size_t count, uint32_t shift, uint8_t *out) {
+    size_t j = 0;
+#if defined(__SSE2__)
+    const __m128i by = _mm_cvtsi32_si128((int)shift);
+    for (; j + 8 <= count; j += 8) {
+        const __m128i low = _mm_sra_epi32(_mm_loadu_si128((const __m128i *)(const void *)(sum + j)), by);
+        const __m128i high = _mm_sra_epi32(_mm_loadu_si128((const __m128i *)(const void *)(sum + j + 4)), by);
+        const __m128i v = _mm_packs_epi32(low, high);
+        _mm_storel_epi64((__m128i *)(void *)(out + j), _mm_min_epu8(_mm_packus_epi16(v, v), _mm_set1_epi8(127)));
+    }
+#endif
+    for (; j < count; j++) {
+        int32_t v = sum[j] < 0 ? 0 : sum[j] >> shift;
+        out[j] = (uint8_t)(v > 127 ? 127 : v);
+    }
+}
+
 /* First stage of a pass: features of every position from what is seen so far. */
 static void mix(context *c, const hg_net *net) {
     const hg_model *m = c->m;
@@ -596,10 +761,7 @@ static void mix(context *c, const hg_net *net) {
                 weight += net->known * first;
                 multiply(sum, first, weight, c->there + position, net->stop);
             }
-            for (j = 0; j < first; j++) {
-                int32_t v = sum[j] < 0 ? 0 : sum[j] >> shift;
-                out[j] = (uint8_t)(v > 127 ? 127 : v);
-            }
+            squash(sum, first, shift, out);
         }
     }
 }
@@ -621,9 +783,9 @@ typedef struct {
     inputs seen; /* of the second stage, what is not zero */
 } place;
 
+/* Features are seldom zero, unlike all other inputs: it pays to arrange the weights once for a pass and to use all. */
 #if defined(__SSE2__)
-/* Features are seldom zero, unlike all other inputs: it pays to unpack the weights once for a pass and to use all. */
-static void unpack_look(place *p) {
+static void arrange_look(place *p) {
     size_t inputs = 3 * (size_t)p->c->set->first, second = p->c->set->second, dy, i, j;
     int16_t(*pair)[2 * HG_MAX_SECOND] = (int16_t(*)[2 * HG_MAX_SECOND])(void *)p->pair;
     const int8_t *w = (const int8_t *)p->net->look;
@@ -633,46 +795,155 @@ static void unpack_look(place *p) {
             for (j = 0; j < second; j++) pair[dy * LOOK_PAIRS + i / 2][2 * j + (i & 1)] = w[j];
 }
 
-/* sum += a row of features times their weights, for 16 columns times `blocks`, a constant wherever this is called. */
+/* sum += a row of features times their weights, for 16 columns times `blocks`, a constant wherever this is called. Up to 7
+ * bytes more than the row are read; their weights are zero. */
 static inline void look_at_pairs(const place *p, size_t dy, const uint8_t *feature, int32_t *sum, const size_t blocks) {
     size_t inputs = 3 * (size_t)p->c->set->first, i, b;
+    const __m128i *w = p->pair[dy * LOOK_PAIRS];
     __m128i s[2 * 4];
     UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_loadu_si128((const __m128i *)(const void *)(sum + 4 * b));
-    for (i = 0; i < inputs; i += 2) {
-        const __m128i *w = p->pair[dy * LOOK_PAIRS + i / 2];
-        const __m128i v = _mm_set1_epi32(feature[i] | (i + 1 < inputs ? feature[i + 1] : 0) << 16);
-        UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_add_epi32(s[b], _mm_madd_epi16(w[b], v));
+#define ADD_PAIR(k)                                                                                                \
+    do {                                                                                                           \
+        const __m128i v = _mm_shuffle_epi32(eight, 0x55 * (k));                                                    \
+        UNROLLED for (b = 0; b < 4 * blocks; b++) s[b] = _mm_add_epi32(s[b], _mm_madd_epi16(w[b], v));             \
+        w += HG_MAX_SECOND / 4;                                                                                    \
+    } while (0)
+    for (i = 0; i < inputs; i += 8) {
+        const __m128i eight = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)(feature + i)),
+                                                _mm_setzero_si128());
+        ADD_PAIR(0);
+        if (i + 2 < inputs) ADD_PAIR(1);
+        if (i + 4 < inputs) ADD_PAIR(2);
+        if (i + 6 < inputs) ADD_PAIR(3);
     }
+#undef ADD_PAIR
     UNROLLED for (b = 0; b < 4 * blocks; b++) _mm_storeu_si128((__m128i *)(void *)(sum + 4 * b), s[b]);
 }
 
-static void look_at_row(const place *p, size_t dy, const uint8_t *feature, int32_t *sum) {
-    if (p->c->set->second > 16)
-        look_at_pairs(p, dy, feature, sum, 2);
-    else
-        look_at_pairs(p, dy, feature, sum, 1);
+static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
+    size_t dy;
+    for (dy = 0; dy < 3; dy++) {
+        if (p->c->set->second > 16)
+            look_at_pairs(p, dy, row[dy], sum, 2);
+        else
+            look_at_pairs(p, dy, row[dy], sum, 1);
+    }
+}
+#elif defined(HG_DSP)
+/* Of four inputs' rows and four outputs: pairs of rows 0 and 2, and of rows 1 and 3, as bytes_0_2 and bytes_1_3 take them
+ * apart. */
+static void arrange_look(place *p) {
+    const hg_set *set = p->c->set;
+    const size_t row = 3 * (size_t)set->first, second = set->second;
+    uint32_t *out = p->c->look_weight;
+    size_t dy, i, j, k;
+    for (j = 0; j < second; j += 4)
+        for (dy = 0; dy < 3; dy++)
+            for (i = 0; i < row; i += 4, out += 4) {
+                const uint8_t *w = p->net->look + (dy * row + i) * second + j;
+                uint32_t v[4] = {0, 0, 0, 0};
+                for (k = 0; k < 4 && i + k < row; k++) v[k] = word_at(w + k * second);
+                out[0] = lower_two(v[0], v[2]);
+                out[1] = upper_two(v[0], v[2]);
+                out[2] = lower_two(v[1], v[3]);
+                out[3] = upper_two(v[1], v[3]);
+            }
+}
+
+static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
+    const size_t inputs = 3 * (size_t)p->c->set->first, outputs = p->c->set->second;
+    const uint32_t *w = p->c->look_weight;
+    int32_t spread[3 * LOOK_PAIRS + 6], *end = spread;
+    size_t i, j;
+    for (j = 0; j < 3; j++)
+        for (i = 0; i < inputs; i += 4, end += 2) { /* up to 3 bytes beyond the row have weights of zero */
+            const uint32_t v = word_at(row[j] + i);
+            end[0] = bytes_0_2(v);
+            end[1] = bytes_1_3(v);
+        }
+    for (j = 0; j < outputs; j += 4, sum += 4) {
+        int32_t s0 = sum[0], s1 = sum[1], s2 = sum[2], s3 = sum[3];
+        const int32_t *in = spread;
+#if defined(__thumb2__) && !defined(__clang__) /* the same in 21 instructions where GCC takes 26 */
+        int32_t x, y, u, v, t;
+        __asm__("1: ldrd %[x], %[y], [%[in]], #8\n"
+                "ldrd %[u], %[v], [%[w]], #8\n"
+                "sxtb16 %[t], %[u]\n"
+                "sxtb16 %[u], %[u], ror #8\n"
+                "smlad %[s0], %[x], %[t], %[s0]\n"
+                "smlad %[s1], %[x], %[u], %[s1]\n"
+                "sxtb16 %[t], %[v]\n"
+                "sxtb16 %[v], %[v], ror #8\n"
+                "smlad %[s2], %[x], %[t], %[s2]\n"
+                "smlad %[s3], %[x], %[v], %[s3]\n"
+                "ldrd %[u], %[v], [%[w]], #8\n"
+                "sxtb16 %[t], %[u]\n"
+                "sxtb16 %[u], %[u], ror #8\n"
+                "smlad %[s0], %[y], %[t], %[s0]\n"
+                "smlad %[s1], %[y], %[u], %[s1]\n"
+                "sxtb16 %[t], %[v]\n"
+                "sxtb16 %[v], %[v], ror #8\n"
+                "smlad %[s2], %[y], %[t], %[s2]\n"
+                "smlad %[s3], %[y], %[v], %[s3]\n"
+                "cmp %[in], %[end]\n"
+                "bne 1b\n"
+                : [s0] "+r"(s0), [s1] "+r"(s1), [s2] "+r"(s2), [s3] "+r"(s3), [in] "+r"(in), [w] "+r"(w),
+                  [x] "=&r"(x), [y] "=&r"(y), [u] "=&r"(u), [v] "=&r"(v), [t] "=&r"(t)
+                : [end] "r"(end)
+                : "cc", "memory");
+#else
+        for (; in < end; in += 2, w += 4) {
+            s0 = __smlad(in[0], bytes_0_2(w[0]), s0);
+            s1 = __smlad(in[0], bytes_1_3(w[0]), s1);
+            s2 = __smlad(in[0], bytes_0_2(w[1]), s2);
+            s3 = __smlad(in[0], bytes_1_3(w[1]), s3);
+            s0 = __smlad(in[1], bytes_0_2(w[2]), s0);
+            s1 = __smlad(in[1], bytes_1_3(w[2]), s1);
+            s2 = __smlad(in[1], bytes_0_2(w[3]), s2);
+            s3 = __smlad(in[1], bytes_1_3(w[3]), s3);
+        }
+#endif
+        sum[0] = s0;
+        sum[1] = s1;
+        sum[2] = s2;
+        sum[3] = s3;
+    }
+}
+#else
+static void arrange_look(place *p) { (void)p; }
+
+/* With all features of a row as inputs, in the room for what is seen afterwards. */
+static void look_at(place *p, const uint8_t *const row[3], int32_t *sum) {
+    const size_t count = 3 * (size_t)p->c->set->first, second = p->c->set->second;
+    inputs *in = &p->seen;
+    size_t dy, i;
+#if defined(HG_MVE)
+    for (i = 0; i < count; i += 8) vstrhq_u16(in->row + i, vidupq_n_u16((uint32_t)i, 1));
+#else
+    for (i = 0; i < count; i++) in->row[i] = (uint16_t)i;
+#endif
+    for (dy = 0; dy < 3; dy++) {
+        in->count = count;
+#if defined(HG_MVE)
+        for (i = 0; i < count; i += 8) vstrhq_u16(in->value + i, vldrbq_u16(row[dy] + i));
+#else
+        for (i = 0; i < count; i++) in->value[i] = row[dy][i];
+#endif
+        add_rows(sum, second, p->net->look + dy * count * second, second, in);
+    }
 }
 #endif
 
 /* Second stage, at the place's position. */
-static void look(const place *p, uint32_t y, uint32_t x, uint8_t *out) {
+static void look(place *p, uint32_t y, uint32_t x, uint8_t *out) {
     const context *c = p->c;
-    const hg_net *net = p->net;
-    size_t first = c->set->first, second = c->set->second, j, dy;
+    size_t first = c->set->first, j;
     int32_t sum[HG_MAX_SECOND];
+    const uint8_t *row[3];
     memcpy(sum, p->bias, sizeof sum);
-    for (dy = 0; dy < 3; dy++) {
-        const uint8_t *feature = c->feature + ((y + dy) * (c->columns + 2) + x) * first;
-#if defined(__SSE2__)
-        look_at_row(p, dy, feature, sum);
-#else
-        multiply(sum, second, net->look + 3 * dy * first * second, feature, 3 * first);
-#endif
-    }
-    for (j = 0; j < second; j++) {
-        int32_t v = sum[j] < 0 ? 0 : sum[j] >> net->shift[1];
-        out[j] = (uint8_t)(v > 127 ? 127 : v);
-    }
+    for (j = 0; j < 3; j++) row[j] = c->feature + ((y + j) * (c->columns + 2) + x) * first;
+    look_at(p, row, sum);
+    squash(sum, c->set->second, p->net->shift[1], out);
 }
 
 static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
@@ -687,15 +958,14 @@ static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
     p->channels = m->layer_end[layer] - p->start;
     p->first = first_group(m, layer);
     p->groups = m->group_end[layer] - p->first;
+    memset(c->guess, 0, p->channels * sizeof *c->guess);
     p->coarse = p->net || pass == 0 ? NULL : m->coarse + 2 * (size_t)(pass - 1) * (p->channels + p->groups);
     for (j = 0; j < c->set->second && p->net; j++) {
         p->bias[j] = rds32(p->net->look_bias + 4 * j) + (1 << (p->net->shift[1] - 1));
         p->bias[j] += rds16(p->net->level + 2 * j) * (int32_t)c->level;
         if (c->reference) p->bias[j] += rds16(p->net->from + 2 * j) * (int32_t)c->reference_level;
     }
-#if defined(__SSE2__)
-    if (p->net) unpack_look(p);
-#endif
+    if (p->net) arrange_look(p);
 }
 
 static void enter(place *p, uint32_t y, uint32_t x) {
@@ -703,25 +973,79 @@ static void enter(place *p, uint32_t y, uint32_t x) {
     find_taps(p->c, p->layer, p->pass, y, x, p->tap);
 }
 
-/* sum[k] += own[k] times the taps' numbers, `v` has rows of `stride`. */
-#define ADD_TAPS(type, sum, count, weight, v, stride)                                              \
-    do {                                                                                           \
-        int t_;                                                                                    \
-        size_t k_;                                                                                 \
-        for (t_ = 0; t_ < 4; t_++) {                                                               \
-            const type *near_ = (v) + (size_t)(p->tap[t_] < 0 ? 0 : p->tap[t_]) * (stride);        \
-            if (p->tap[t_] < 0) continue;                                                          \
-            for (k_ = 0; k_ < (count); k_++) (sum)[k_] += near_[k_] * rds16((weight) + 2 * k_);    \
-        }                                                                                          \
+static const uint16_t nothing[HG_MAX_GROUP];
+
+/* sum[k] += weight[k] times the taps' numbers together, `v` has rows of `stride`; of 4 taps they fit 16 bits. */
+#define ADD_TAPS(type, sum, count, weight, v, stride)                                                            \
+    do {                                                                                                         \
+        const type *near_[4];                                                                                    \
+        size_t t_;                                                                                               \
+        for (t_ = 0; t_ < 4; t_++)                                                                               \
+            near_[t_] = p->tap[t_] < 0 ? (const type *)(const void *)nothing : (v) + (size_t)p->tap[t_] * (stride); \
+        for (t_ = 0; t_ < (count); t_++)                                                                         \
+            (sum)[t_] += (near_[0][t_] + near_[1][t_] + near_[2][t_] + near_[3][t_]) * rds16((weight) + 2 * t_);   \
     } while (0)
+
+#if defined(__SSE2__)
+/* The same for taps of bytes, 8 at once. */
+static void add_bytes(const place *p, int32_t *sum, size_t count, const uint8_t *weight, const uint8_t *v, size_t stride) {
+    const __m128i zero = _mm_setzero_si128();
+    size_t k, t;
+    for (k = 0; k + 8 <= count; k += 8) {
+        const __m128i w = _mm_loadu_si128((const __m128i *)(const void *)(weight + 2 * k));
+        __m128i total = zero, low, high;
+        for (t = 0; t < 4; t++) {
+            const uint8_t *near = v + (size_t)(p->tap[t] < 0 ? 0 : p->tap[t]) * stride + k;
+            const __m128i eight = _mm_loadl_epi64((const __m128i *)(const void *)near);
+            if (p->tap[t] >= 0) total = _mm_add_epi16(total, _mm_unpacklo_epi8(eight, zero));
+        }
+        low = _mm_madd_epi16(_mm_unpacklo_epi16(total, zero), _mm_unpacklo_epi16(w, zero));
+        high = _mm_madd_epi16(_mm_unpackhi_epi16(total, zero), _mm_unpackhi_epi16(w, zero));
+        low = _mm_add_epi32(low, _mm_loadu_si128((const __m128i *)(const void *)(sum + k)));
+        high = _mm_add_epi32(high, _mm_loadu_si128((const __m128i *)(const void *)(sum + k + 4)));
+        _mm_storeu_si128((__m128i *)(void *)(sum + k), low);
+        _mm_storeu_si128((__m128i *)(void *)(sum + k + 4), high);
+    }
+    if (k < count) ADD_TAPS(uint8_t, sum + k, count - k, weight + 2 * k, v + k, stride);
+}
+#else
+static void add_bytes(const place *p, int32_t *sum, size_t count, const uint8_t *weight, const uint8_t *v, size_t stride) {
+    ADD_TAPS(uint8_t, sum, count, weight, v, stride);
+}
+#endif
+
+/* Whether a group of all taps is zero, by its sums, which have rows of `groups`. */
+static int taps_are_flat(const place *p, const uint16_t *sum) {
+    const size_t groups = p->c->m->groups;
+    uint32_t any = 0;
+    int t;
+    for (t = 0; t < 4; t++)
+        if (p->tap[t] >= 0) any |= sum[(size_t)p->tap[t] * groups];
+    return any == 0;
+}
 
 /* From the sums of the third stage to tables: `offset` of the columns, `tables` of them. */
 static void to_tables(const place *p, const int32_t *value, size_t count, const int16_t *offset, uint32_t tables,
                       uint8_t *table) {
     uint32_t shift = p->net ? p->net->shift[2] : COARSE_SHIFT;
     int32_t top = 16 * (int32_t)tables - 1, half = 1 << (shift - 1);
-    size_t k;
-    for (k = 0; k < count; k++) {
+    size_t k = 0;
+#if defined(__SSE2__)
+    const __m128i by = _mm_cvtsi32_si128((int)shift), halves = _mm_set1_epi32(half), eights = _mm_set1_epi32(8);
+    for (; k + 8 <= count; k += 8) {
+        const __m128i o = _mm_loadu_si128((const __m128i *)(const void *)(offset + k));
+        __m128i low = _mm_loadu_si128((const __m128i *)(const void *)(value + k));
+        __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(value + k + 4)), v;
+        low = _mm_add_epi32(_mm_sra_epi32(_mm_add_epi32(low, halves), by), eights);
+        high = _mm_add_epi32(_mm_sra_epi32(_mm_add_epi32(high, halves), by), eights);
+        low = _mm_add_epi32(low, _mm_srai_epi32(_mm_unpacklo_epi16(o, o), 16));
+        high = _mm_add_epi32(high, _mm_srai_epi32(_mm_unpackhi_epi16(o, o), 16));
+        v = _mm_max_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128());
+        v = _mm_srli_epi16(_mm_min_epi16(v, _mm_set1_epi16((int16_t)top)), 4);
+        _mm_storel_epi64((__m128i *)(void *)(table + k), _mm_packus_epi16(v, v));
+    }
+#endif
+    for (; k < count; k++) {
         int32_t v = shift_down(value[k] + half, shift) + offset[k] + 8;
         table[k] = (uint8_t)(clamp(v, 0, top) >> 4);
     }
@@ -735,9 +1059,10 @@ static void choose_flags(place *p, uint8_t *table) {
     const uint8_t *own = net ? net->own : p->coarse;
     size_t k, done, count, at = 2 * p->channels;
     for (done = 0; done < p->groups; done += count) {
-        int32_t value[HG_MAX_GROUP] = {0};
+        int32_t value[HG_MAX_GROUP + 7]; /* 7 more, which nobody looks at: see add_rows */
         size_t group = p->first + done, here = p->position * m->groups + group, off = at + 2 * done;
         count = p->groups - done < HG_MAX_GROUP ? p->groups - done : HG_MAX_GROUP;
+        for (k = 0; k < count; k++) value[k] = 0;
         if (net)
             add_rows(value, count, net->choose + p->channels + done, p->channels + p->groups, &p->seen);
         if (own) ADD_TAPS(uint16_t, value, count, own + off, c->sum + group, m->groups);
@@ -749,18 +1074,20 @@ static void choose_flags(place *p, uint8_t *table) {
     }
 }
 
-/* Tables of the residuals of a group: `count` channels from `at` of the layer. */
-static void choose_residuals(place *p, size_t at, size_t count, uint8_t *table) {
+/* Tables of the residuals of group `number`: `count` channels from `at` of the layer. */
+static void choose_residuals(place *p, size_t number, size_t at, size_t count, uint8_t *table) {
     const context *c = p->c;
     const hg_model *m = c->m;
     const hg_net *net = p->net;
     const uint8_t *own = net ? net->own : p->coarse;
-    int32_t value[HG_MAX_GROUP] = {0};
-    size_t ch = p->start + at, here = p->position * m->channels + ch, k;
+    int32_t value[HG_MAX_GROUP + 7];
+    size_t ch = p->start + at, here = p->position * m->channels + ch, group = p->first + number, k;
+    for (k = 0; k < count; k++) value[k] = 0;
     if (net) add_rows(value, count, net->choose + at, p->channels + p->groups, &p->seen);
-    if (own) ADD_TAPS(uint8_t, value, count, own + 2 * at, c->magnitude + ch, m->channels);
+    if (own && !taps_are_flat(p, c->sum + group)) add_bytes(p, value, count, own + 2 * at, c->magnitude + ch, m->channels);
     if (c->reference) {
-        if (net->own2) ADD_TAPS(uint8_t, value, count, net->own2 + 2 * at, c->change + ch, m->channels);
+        if (net->own2 && !taps_are_flat(p, c->change_sum + group))
+            add_bytes(p, value, count, net->own2 + 2 * at, c->change + ch, m->channels);
         for (k = 0; k < count; k++) value[k] += c->there[here + k] * rds16(net->there + 2 * (at + k));
     }
     to_tables(p, value, count, c->offset + ch, m->tables, table);
@@ -771,7 +1098,7 @@ static void choose_residuals(place *p, size_t at, size_t count, uint8_t *table) 
 static void guess_near(const place *p, int16_t *guess, int16_t *there) {
     const context *c = p->c;
     const hg_model *m = c->m;
-    memset(guess, 0, p->channels * sizeof *guess);
+    if (c->reference) memset(guess, 0, p->channels * sizeof *guess); /* else they are, from enter_pass on */
     if (p->layer) return;
     predict(m, p->pass, p->tap, c->known, m->predicted, guess);
     if (c->reference) predict(m, p->pass, p->tap, c->reference, m->channels, there);
@@ -808,16 +1135,19 @@ static void keep(const place *p, size_t number, size_t at, size_t count, const i
     uint32_t total = 0, changed = 0;
     int16_t value[HG_MAX_GROUP];
     if (!residual && !predicted && !c->reference) return; /* all zero, as it was */
-    memcpy(value, guess, count * sizeof *value);
     if (residual) {
         for (k = 0; k < count; k++) {
             int32_t r = residual[k];
             uint8_t magnitude = magnitude_of(m, (uint32_t)(r < 0 ? -r : r));
-            value[k] = (int16_t)clamp(guess[k] + r * (int32_t)c->step[ch + k], LOWEST, HIGHEST);
             c->magnitude[here + k] = magnitude;
             total += magnitude;
         }
         c->sum[p->position * m->groups + p->first + number] = (uint16_t)total;
+        if (!values && !predicted && !c->reference) return; /* nobody asks for the values */
+        for (k = 0; k < count; k++)
+            value[k] = (int16_t)clamp(guess[k] + residual[k] * (int32_t)c->step[ch + k], LOWEST, HIGHEST);
+    } else {
+        memcpy(value, guess, count * sizeof *value);
     }
     for (k = 0; k < count && k < predicted; k++) c->known[p->position * m->predicted + at + k] = value[k];
     if (c->reference) {
@@ -838,17 +1168,14 @@ static uint32_t zigzag(int32_t r) { return r > 0 ? 2 * (uint32_t)r - 1 : 2 * (ui
 
 /* 1024 * (14 - log2 f), by squaring a 31-bit mantissa. */
 static uint16_t cost_of(uint32_t f) {
-    uint32_t whole = 0, fraction = 0, i;
-    uint64_t v;
+    uint32_t whole = 0, fraction = 0, i, v;
     while (f >> (whole + 1)) whole++;
-    v = (uint64_t)f << (31 - whole);
+    v = f << (31 - whole);
     for (i = 0; i < 11; i++) {
-        v = v * v >> 31;
-        fraction <<= 1;
-        if (v >> 32) {
-            v >>= 1;
-            fraction |= 1;
-        }
+        const uint64_t square = (uint64_t)v * v;
+        const uint32_t upper = (uint32_t)(square >> 32), two = upper >> 31; /* whether it is 2 or more */
+        fraction = fraction << 1 | two;
+        v = two ? upper : (uint32_t)(square >> 31);
     }
     return (uint16_t)((PRECISION - whole) * 1024 - ((fraction + 1) >> 1));
 }
@@ -896,47 +1223,93 @@ static uint32_t cost_in(const context *c, uint32_t table, int32_t residual) {
 /* How a slice is quantised. */
 typedef struct {
     const int8_t *latents;
-    uint32_t rounding, strength;
+    uint32_t rounding, strength, narrow; /* narrow: up to where a number times 1024 * strength fits 32 bits */
 } choice;
+
+/* Fetch the latents of a group, `order` says which, to `target`; whether any is `least` or more away from its guess. */
+static int fetch(const int8_t *latents, const uint8_t *order, const int16_t *guess, const int16_t *least, size_t count,
+                 int16_t *target) {
+    int some = 0;
+    size_t k = 0;
+#if defined(__SSE2__)
+    for (k = 0; k < count; k++) target[k] = (int16_t)(16 * latents[rd16(order + 2 * k)]);
+    for (k = 0; k + 8 <= count; k += 8) {
+        const __m128i d = _mm_sub_epi16(_mm_loadu_si128((const __m128i *)(const void *)(target + k)),
+                                        _mm_loadu_si128((const __m128i *)(const void *)(guess + k)));
+        const __m128i size = _mm_max_epi16(d, _mm_sub_epi16(_mm_setzero_si128(), d));
+        const __m128i under = _mm_cmplt_epi16(size, _mm_loadu_si128((const __m128i *)(const void *)(least + k)));
+        some |= _mm_movemask_epi8(under) != 0xFFFF;
+    }
+#endif
+    for (; k < count; k++) {
+        const int32_t v = 16 * latents[rd16(order + 2 * k)], d = v - guess[k];
+        target[k] = (int16_t)v;
+        some |= (d >= least[k]) | (d <= -least[k]);
+    }
+    return some;
+}
+
+/* 1024 * strength * v / step, which is below 65536: in 16-bit digits, as small machines take long to divide 64 bits. */
+static uint64_t worth_of(const choice *how, uint32_t v, uint32_t step) {
+    const uint64_t all = 1024ull * how->strength * v;
+    uint64_t worth = 0;
+    uint32_t rest = 0, digit;
+    int shift;
+    if (v <= how->narrow) return (uint32_t)all / step;
+    for (shift = 32; shift >= 0; shift -= 16) {
+        digit = rest << 16 | ((uint32_t)(all >> shift) & 0xFFFFu);
+        worth = worth << 16 | digit / step;
+        rest = digit % step;
+    }
+    return worth;
+}
 
 /* Quantise a group; 0 where all of it becomes zero. With `strength`, rate-distortion optimised: a residual moves by one
  * towards zero, and then the whole group to zero, where the bits that saves outweigh the error it adds: an error of one
  * step, squared, is worth `strength` bits. `bits` gets those of the group. */
-static int quantise(place *p, const choice *how, size_t at, size_t count, uint32_t flag_table, uint8_t *table,
-                    int16_t *residual, uint64_t *bits) {
+static int quantise(place *p, const choice *how, size_t number, size_t at, size_t count, uint32_t flag_table,
+                    uint8_t *table, int16_t *residual, uint64_t *bits) {
     const context *c = p->c;
     const int16_t *guess = c->guess + at, *target = c->target + at, *least = c->least + p->start + at;
     const uint16_t *steps = c->step + p->start + at;
-    uint64_t spent = 0, added = 0, flat = flag_cost(c, flag_table, 0), coded = flag_cost(c, flag_table, 1);
-    int some = 0, any = 0;
+    const uint32_t flat = flag_cost(c, flag_table, 0), coded = flag_cost(c, flag_table, 1);
+    uint32_t spent = 0;
+    uint64_t added = 0;
+    int any = 0;
     size_t k;
-    for (k = 0; k < count; k++) {
-        int16_t d = (int16_t)(target[k] - guess[k]);
-        some |= (d >= least[k]) | (d <= -least[k]);
-    }
     *bits += flat;
-    if (!some) return 0;
-    choose_residuals(p, at, count, table);
+    if (!fetch(how->latents + p->position * c->m->channels, c->m->order + 2 * (p->start + at), guess, least, count,
+               c->target + at))
+        return 0;
+    choose_residuals(p, number, at, count, table);
     for (k = 0; k < count; k++) {
         int32_t d = target[k] - guess[k], r = 0;
         if (d >= least[k] || d <= -least[k]) {
-            uint32_t step = steps[k], size = (uint32_t)(d < 0 ? -d : d);
+            uint32_t step = steps[k], size = (uint32_t)(d < 0 ? -d : d), cost;
+            int32_t sign = d < 0 ? -1 : 1;
             r = (int32_t)((size * 256 + step * how->rounding) / (step * 256));
+            cost = cost_in(c, table[k], sign * r);
             if (how->strength) {
-                int64_t more = (int64_t)step + 2 * ((int64_t)size - r * (int64_t)step);
-                int32_t sign = d < 0 ? -1 : 1;
-                int64_t saved = (int64_t)cost_in(c, table[k], sign * r) - (int64_t)cost_in(c, table[k], sign * (r - 1));
-                if (more <= step && (int64_t)how->strength * 1024 * more < saved * step) r--;
-                added += 1024ull * how->strength * (uint32_t)r * (2 * size - (uint32_t)r * step) / step;
+                int32_t more = (int32_t)(step + 2 * (size - (uint32_t)r * step));
+                uint32_t less = cost_in(c, table[k], sign * (r - 1));
+                if (more <= (int32_t)step && (int64_t)more * (int32_t)(1024 * how->strength) <
+                                                 (int64_t)(int32_t)step * (int32_t)(cost - less)) {
+                    r--;
+                    cost = less;
+                }
+                added += worth_of(how, (uint32_t)r * (2 * size - (uint32_t)r * step), step);
             }
             if (d < 0) r = -r;
             any |= r;
+            spent += cost;
+        } else {
+            spent += token_cost(c, table[k], 0);
         }
         residual[k] = (int16_t)r;
-        spent += r ? cost_in(c, table[k], r) : token_cost(c, table[k], 0);
     }
-    if (!any || (how->strength && added + flat < spent + coded)) return 0;
-    *bits += spent + coded - flat;
+    if (!any || (how->strength && added + flat < (uint64_t)spent + coded)) return 0;
+    *bits += spent + coded;
+    *bits -= flat;
     return 1;
 }
 
@@ -945,14 +1318,11 @@ static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_
                      size_t *residuals) {
     const context *c = p->c;
     const hg_model *m = c->m;
-    const uint8_t *order = m->order + 2 * p->start;
-    const int8_t *latents;
     uint8_t seen[HG_MAX_SECOND];
     int16_t there[HG_MAX_PREDICTED];
     uint64_t bits = 0;
-    size_t number, at, k;
+    size_t number, at;
     enter(p, y, x);
-    latents = how->latents + p->position * m->channels;
     if (p->net) {
         look(p, y, x, seen);
         p->seen.count = 0;
@@ -960,12 +1330,11 @@ static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_
     }
     choose_flags(p, c->flag + *flags);
     guess_near(p, c->guess, there);
-    for (k = 0; k < p->channels; k++) c->target[k] = (int16_t)(16 * latents[rd16(order + 2 * k)]);
     for (number = 0, at = 0; number < p->groups; number++, at += m->group) {
         size_t count = p->channels - at < m->group ? p->channels - at : m->group;
         int16_t *residual = c->residual + *residuals;
         if (c->reference) guess_from_reference(p, at, count, there, c->guess);
-        if (quantise(p, how, at, count, c->flag[*flags], c->table + *residuals, residual, &bits)) {
+        if (quantise(p, how, number, at, count, c->flag[*flags], c->table + *residuals, residual, &bits)) {
             c->flag[*flags] |= 0x80;
             *residuals += count;
         } else {
@@ -1111,6 +1480,7 @@ hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uin
     how.latents = latents;
     how.rounding = rounding;
     how.strength = strength;
+    how.narrow = strength ? UINT32_MAX / (1024 * strength) : 0;
     for (ch = 0; ch < m->channels; ch++) {
         uint32_t least = ((256 - rounding) * c.step[ch] + 255) / 256;
         c.least[ch] = (int16_t)(least > 32767 ? 32767 : least);
@@ -1310,7 +1680,7 @@ static void get_residuals(place *p, word_reader *r, int tolerant, int16_t *value
                 if (is_lost) read = 0;
                 if (c->reference && !is_lost) guess_from_reference(p, at, count, there, c->guess);
                 if (state[number] == CODED && !is_lost) {
-                    choose_residuals(p, at, count, table);
+                    choose_residuals(p, number, at, count, table);
                     for (k = 0; k < count; k++) {
                         residual[k] = (int16_t)get_residual(c, r, lane, table[k]);
                         if (r->status != HG_OK) break; /* the words ended within this symbol: it is lost */
@@ -1419,7 +1789,7 @@ hg_status hg_next_length(const uint8_t *data, size_t size, size_t *at, uint32_t 
 
 uint32_t hg_scaled(uint32_t side, uint32_t scale) {
     uint32_t halves = (2 + (scale & 1)) << (scale >> 1);
-    return (uint32_t)((2 * (uint64_t)side + halves - 1) / halves);
+    return (2 * side + halves - 1) / halves;
 }
 
 /* Slices and segments of a header whose size, scale, side and parts are known. */

@@ -154,7 +154,7 @@ typedef struct {
     uint32_t crc;          /* of the header; the short form's goes on over the payload */
 } hg_header;
 
-/* Pixels of a side as it is coded at a scale: divided by 1, 1.5, 2, 3, 4, 6 and so on, rounded up. */
+/* Pixels of a side, below 2^30, as it is coded at a scale: divided by 1, 1.5, 2, 3, 4, 6 and so on, rounded up. */
 uint32_t hg_scaled(uint32_t side, uint32_t scale);
 
 uint32_t hg_crc32c(uint32_t crc, const uint8_t *data, size_t size);

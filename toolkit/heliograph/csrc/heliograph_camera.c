@@ -17,7 +17,8 @@ typedef struct {
     hg_camera *camera;
     hg_camera_state *state;
     hg_header header;
-    uint32_t rows, columns, layers; /* positions of the picture */
+    uint32_t width, height;         /* of what is coded, in pixels */
+    uint32_t rows, columns, layers; /* its positions */
     uint32_t *length;               /* [parts][slices] */
     int8_t *latents;                /* of a strip: slice by slice [rows][columns][C] */
     uint8_t *raw, *kept, *scratch;  /* rows of the camera and of the network */
@@ -31,13 +32,13 @@ typedef struct {
 
 static uint32_t smaller(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-static size_t line_of(const hg_camera *c) {
-    switch (c->pixels) {
-    case HG_RGB888: return 3 * (size_t)c->width;
-    case HG_GREY: return c->width;
+size_t hg_line(hg_pixels pixels, uint32_t width) {
+    switch (pixels) {
+    case HG_RGB888: return 3 * (size_t)width;
+    case HG_GREY: return width;
     case HG_RGB565:
-    case HG_RGB565_SWAPPED: return 2 * (size_t)c->width;
-    default: return 4 * (((size_t)c->width + 1) / 2);
+    case HG_RGB565_SWAPPED: return 2 * (size_t)width;
+    default: return 4 * (((size_t)width + 1) / 2);
     }
 }
 
@@ -63,9 +64,9 @@ static void from_yuv(int32_t y, int32_t u, int32_t v, int8_t *out) { /* shifts o
 }
 
 /* A pixel of a row. */
-static void convert_one(const hg_camera *c, const uint8_t *row, uint32_t x, int8_t *out) {
+static void convert_one(hg_pixels pixels, const uint8_t *row, uint32_t x, int8_t *out) {
     const uint8_t *two = row + 2 * (size_t)x, *pair = row + 4 * (size_t)(x / 2);
-    switch (c->pixels) {
+    switch (pixels) {
     case HG_RGB565: from_565((uint32_t)two[0] | (uint32_t)two[1] << 8, out); break;
     case HG_RGB565_SWAPPED: from_565((uint32_t)two[1] | (uint32_t)two[0] << 8, out); break;
     case HG_YUYV: from_yuv(pair[2 * (x & 1)], pair[1], pair[3], out); break;
@@ -74,14 +75,13 @@ static void convert_one(const hg_camera *c, const uint8_t *row, uint32_t x, int8
     }
 }
 
-/* Pixels x to x + count - 1 of a row, the row's last one repeated beyond it. */
-static void convert(const hg_camera *c, const uint8_t *row, uint32_t x, uint32_t count, int8_t *out) {
-    const uint32_t inside = smaller(count, c->width - x);
+void hg_convert(hg_pixels pixels, uint32_t width, const uint8_t *row, uint32_t x, uint32_t count, int8_t *out) {
+    const uint32_t inside = smaller(count, width - x);
     uint32_t i;
-    if (c->pixels == HG_RGB888)
+    if (pixels == HG_RGB888)
         for (i = 0; i < 3 * inside; i++) out[i] = from_byte(row[3 * (size_t)x + i]);
     else
-        for (i = 0; i < inside; i++) convert_one(c, row, x + i, out + 3 * (size_t)i);
+        for (i = 0; i < inside; i++) convert_one(pixels, row, x + i, out + 3 * (size_t)i);
     for (i = 3 * inside; i < 3 * count; i++) out[i] = out[i - 3];
 }
 
@@ -136,11 +136,11 @@ static int read_band(job *j, uint32_t y, const uint8_t *at[HG_BAND]) {
     uint32_t i;
     HELIOGRAPH_STAGE(0);
     for (i = 0; i < HG_BAND; i++, y++) {
-        if (y < c->height) {
-            const uint8_t *row = c->row(c->context, y);
+        if (y < j->height) {
+            const uint8_t *row = c->row(c->row_context, y);
             if (row == NULL) return 0;
             at[i] = row;
-            if (i + 1 < HG_BAND && y + 1 < c->height) at[i] = memcpy(j->raw + i * j->line, row, j->line);
+            if (i + 1 < HG_BAND && y + 1 < j->height) at[i] = memcpy(j->raw + i * j->line, row, j->line);
         } else {
             at[i] = at[i ? i - 1 : HG_BAND - 1];
         }
@@ -165,8 +165,8 @@ static hg_camera_status run_tiles(job *j, uint32_t top) {
             tile.rows = rows;
             tile.columns = smaller(tile_side, j->columns - tile.left);
             for (y = 0; y < HG_BAND; y++)
-                convert(j->camera, at[y], tile.left * STRIDE, hg_network_pixels(n, tile.columns),
-                        input + 3 * (size_t)n->tile * y);
+                hg_convert(j->camera->pixels, j->width, at[y], tile.left * STRIDE,
+                           hg_network_pixels(n, tile.columns), input + 3 * (size_t)n->tile * y);
             fresh = hg_network_band(n, &tile, band, j->kept, j->scratch, &done);
             for (i = 0; i < fresh; i++) {
                 const uint32_t strip = (done + i) / side * side;
@@ -204,32 +204,68 @@ static hg_camera_status run_pass(job *j, uint32_t level) {
 
 /* ---- the picture ---- */
 
-/* Send what run_pass left: the header in `work`, segments in the store slice by slice, in a stream part by part. */
-static hg_camera_status send(const job *j) {
-    const hg_header *h = &j->header;
-    const uint32_t slices = h->across * h->down;
-    const hg_camera *c = j->camera;
-    uint32_t part, slice, k;
-    HELIOGRAPH_STAGE(3);
-    if (c->send(c->context, j->work, h->size)) return HG_CAMERA_NOT_SENT;
-    for (part = 0; part < h->parts; part++) {
-        const uint8_t *at = j->store;
-        for (slice = 0; slice < slices; slice++) {
-            const uint32_t number = part * slices + slice, size = j->length[number];
-            const uint8_t *payload = at;
-            for (k = 0; k < h->parts; k++) {
-                if (k < part) payload += j->length[k * slices + slice];
-                at += j->length[k * slices + slice];
-            }
-            if (size) {
-                const uint32_t crc = hg_segment_crc(h->crc, number, payload, size);
-                uint8_t bytes[4];
-                for (k = 0; k < 4; k++) bytes[k] = (uint8_t)(crc >> 8 * k);
-                if (c->send(c->context, payload, size) || c->send(c->context, bytes, 4)) return HG_CAMERA_NOT_SENT;
+static void reverse(uint8_t *data, size_t size) {
+    size_t i;
+    for (i = 0; i < size / 2; i++) {
+        const uint8_t kept = data[i];
+        data[i] = data[size - 1 - i];
+        data[size - 1 - i] = kept;
+    }
+}
+
+/* Let two neighbours change places. */
+static void exchange(uint8_t *data, size_t first, size_t second) {
+    reverse(data, first);
+    reverse(data + first, second);
+    reverse(data, first + second);
+}
+
+/* Bytes of some parts of some slices. */
+static size_t bytes_of(const job *j, uint32_t part, uint32_t end_part, uint32_t slice, uint32_t end_slice) {
+    size_t size = 0;
+    uint32_t i;
+    for (; part < end_part; part++)
+        for (i = slice; i < end_slice; i++) size += j->length[part * j->header.across * j->header.down + i];
+    return size;
+}
+
+/* From slices with all of their parts to parts with all slices, in place: neighbours are merged, ever more at once. */
+static void order_parts(const job *j) {
+    const uint32_t slices = j->header.across * j->header.down, parts = j->header.parts;
+    uint32_t some, slice, part;
+    for (some = 1; some < slices && parts > 1; some *= 2) {
+        uint8_t *at = j->store;
+        for (slice = 0; slice < slices; slice += 2 * some) {
+            const uint32_t middle = smaller(slice + some, slices), end = smaller(slice + 2 * some, slices);
+            for (part = 0; part < parts; part++) {
+                const size_t next = bytes_of(j, part, part + 1, middle, end);
+                at += bytes_of(j, part, part + 1, slice, middle);
+                exchange(at, bytes_of(j, part + 1, parts, slice, middle), next);
+                at += next;
             }
         }
     }
-    return HG_CAMERA_OK;
+}
+
+/* Make a stream of what run_pass left, the header in `work` and segments in the store, and send it. */
+static hg_camera_status send(const job *j) {
+    const hg_header *h = &j->header;
+    uint8_t *from = j->store + j->used, *to = j->store + j->total;
+    uint32_t number, k;
+    HELIOGRAPH_STAGE(3);
+    order_parts(j);
+    for (number = h->segments; number-- > 0;) { /* from the last on, so that each moves where nothing is any more */
+        const uint32_t size = j->length[number];
+        if (size) {
+            const uint32_t crc = hg_segment_crc(h->crc, number, from - size, size);
+            for (k = 4; k-- > 0;) *--to = (uint8_t)(crc >> 8 * k);
+            from -= size;
+            to -= size;
+            memmove(to, from, size);
+        }
+    }
+    memcpy(j->store, j->work, h->size);
+    return j->camera->send(j->camera->send_context, j->store, (size_t)j->total) ? HG_CAMERA_NOT_SENT : HG_CAMERA_OK;
 }
 
 static uint8_t *reserve(uint8_t **at, uint8_t *end, size_t size) {
@@ -265,7 +301,7 @@ static hg_camera_status lay_out_memory(job *j, uint8_t *memory, size_t size) {
     j->header.segments = j->header.across * j->header.down * j->header.parts;
     j->length = (uint32_t *)(void *)reserve(&at, end, 4 * (size_t)j->header.segments);
     j->latents = (int8_t *)reserve(&at, end, (size_t)strip * j->columns * state->model.channels);
-    j->line = line_of(c);
+    j->line = hg_line(c->pixels, j->width);
     needed = 3 * j->line + hg_network_kept(&state->network, j->columns) + state->network.scratch;
     coding = hg_workspace(&state->model, strip, smaller(side, j->columns), HG_ENCODE, 0);
     if (coding < 64 + 4 * (size_t)j->header.segments) coding = 64 + 4 * (size_t)j->header.segments;
@@ -314,16 +350,20 @@ hg_camera_status hg_encode_picture(const hg_codec *codec, hg_camera *c, void *me
     hg_camera_status status;
     job j;
     if (c->width < 1 || c->height < 1 || c->width > MOST_SIDE || c->height > MOST_SIDE || c->quality > 100 ||
+        c->scale > HG_MAX_SCALE ||
         c->level > HG_LEVELS || c->passes < 1 || c->pixels > HG_GREY)
         return HG_CAMERA_BAD_SIZE;
     memset(&j, 0, sizeof j);
     j.codec = codec;
     j.camera = c;
-    j.rows = (c->height + STRIDE - 1) / STRIDE;
-    j.columns = (c->width + STRIDE - 1) / STRIDE;
+    j.width = hg_scaled(c->width, c->scale);
+    j.height = hg_scaled(c->height, c->scale);
+    j.rows = (j.height + STRIDE - 1) / STRIDE;
+    j.columns = (j.width + STRIDE - 1) / STRIDE;
     memcpy(j.header.codec, codec->id, 8);
     j.header.width = c->width;
     j.header.height = c->height;
+    j.header.scale = c->scale;
     status = lay_out_memory(&j, (uint8_t *)memory, size);
     if (status != HG_CAMERA_OK) return status;
     b.high = (int32_t)finest + 1;

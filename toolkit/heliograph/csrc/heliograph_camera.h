@@ -32,7 +32,8 @@ typedef enum {
 } hg_pixels;
 
 typedef struct {
-    uint32_t width, height; /* pixels, 1 to 65535 */
+    uint32_t width, height; /* of the picture in pixels, 1 to 65535 */
+    uint32_t scale;         /* 0 to HG_MAX_SCALE: rows are those of a smaller picture, see hg_scaled; or of the picture: 0 */
     hg_pixels pixels;
     uint32_t quality; /* 0 to 100, the finest that is wanted */
     uint32_t budget;  /* bytes of a stream at most; as many must be in memory */
@@ -43,17 +44,20 @@ typedef struct {
     uint32_t size;    /* gets the stream's bytes; of one that does not fit the budget, about how many it would have */
 
     /* Give row y, which stays as it is until the next call; NULL gives up. Rows come in order, each once in a pass. A new
-     * pass begins with row 0 again: of the same picture, or of the sensor's next, which does as well. */
+     * pass begins with row 0 again: of the same picture, or of the sensor's next, which does as well. At a scale rows are
+     * small already: the sensor made them so, or hg_scaling_row does. */
     const uint8_t *(*row)(void *context, uint32_t y);
-    /* Take the next bytes of the stream; anything but 0 gives up. Called when the last row has been read. */
-    int (*send)(void *context, const uint8_t *data, size_t size);
-    void *context;
+    void *row_context;
+    /* Take the stream, which stays in the memory until that is used again; anything but 0 says that it was not sent. Called
+     * once, when the last row has been read. hg_send_packets makes packets of it. */
+    int (*send)(void *context, const uint8_t *stream, size_t size);
+    void *send_context;
 } hg_camera;
 
 typedef enum {
     HG_CAMERA_OK = 0,
     HG_CAMERA_BAD_CODEC, /* the codec's bytes are damaged: flash them again */
-    HG_CAMERA_BAD_SIZE,  /* width, height, quality, level or passes are out of range */
+    HG_CAMERA_BAD_SIZE,  /* width, height, scale, quality, level or passes are out of range */
     HG_CAMERA_NO_MEMORY, /* less than HELIOGRAPH_MEMORY of this picture */
     HG_CAMERA_NO_ROW,    /* row gave up */
     HG_CAMERA_OVER,      /* no pass fitted the budget; `level` says where to begin with the next picture */
@@ -66,6 +70,12 @@ typedef struct {
     hg_network network;
     uint64_t align;
 } hg_camera_state;
+
+/* Pixels x to x + count - 1 of a row of `width`, RGB less 128, int8 [count][3]; beyond the row its last one is repeated. */
+void hg_convert(hg_pixels pixels, uint32_t width, const uint8_t *row, uint32_t x, uint32_t count, int8_t *out);
+
+/* Bytes of a row of `width` pixels. */
+size_t hg_line(hg_pixels pixels, uint32_t width);
 
 /* Encode a picture: the finest level, up to the quality, at which the stream fits the budget. `memory` is aligned as a
  * uint64_t; codec.h has HELIOGRAPH_MEMORY, how much it must be. */

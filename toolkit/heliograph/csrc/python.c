@@ -272,8 +272,8 @@ static PyObject *core_rebuild(PyObject *self, PyObject *args) {
     out = PyBytes_AsString(result);
     Py_BEGIN_ALLOW_THREADS
     for (i = 0; i < wanted_count; i++)
-        hg_erasure_piece((const uint8_t *)places, weights, (uint32_t)count, (const uint8_t *)data, (size_t)size,
-                         (size_t)piece, (uint8_t)wanted[i], (uint8_t *)out + i * piece);
+        hg_erasure_piece((const uint8_t *)places, weights, (uint32_t)count, NULL, 0, (const uint8_t *)data,
+                         (size_t)size, (size_t)piece, (uint8_t)wanted[i], (uint8_t *)out + i * piece);
     Py_END_ALLOW_THREADS
     return result;
 }

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { PHASES = 32, LOBES = 3, MAX_SIDE = 65535, MAX_BLOCK = 2048 };
+enum { PHASES = 32, LOBES = 3, LONGEST_SIDE = 65535, MAX_BLOCK = 2048 };
 
 /* Lanczos-3 in 1/16384, 32 places for each pixel of the small picture. */
 static const int16_t kernel[LOBES * PHASES + 1] = {
@@ -66,7 +66,7 @@ static uint32_t block_of(uint32_t width, uint32_t height, uint32_t small_width, 
 
 static int sizes_fit(uint32_t width, uint32_t height, uint32_t small_width, uint32_t small_height) {
     return small_width >= 1 && small_height >= 1 && small_width <= width && small_height <= height &&
-           width <= MAX_SIDE && height <= MAX_SIDE;
+           width <= LONGEST_SIDE && height <= LONGEST_SIDE;
 }
 
 size_t hg_resize_workspace(uint32_t width, uint32_t height, uint32_t small_width, uint32_t small_height) {

@@ -132,6 +132,7 @@ def workspace(model: EntropyModel, rows: int, columns: int) -> int:
     """Return the bytes that hg_workspace asks for to encode a slice; a test compares them."""
     channels, groups = model.channels, sum(len(model.groups(layer)) for layer in range(len(model.layers)))
     positions = rows * columns
+    first, second = model.sets[0].features
     arrays = (
         2 * (channels + groups),  # offset
         2 * channels,  # step
@@ -139,7 +140,8 @@ def workspace(model: EntropyModel, rows: int, columns: int) -> int:
         positions * channels,  # magnitude
         2 * positions * groups,  # sum
         2 * positions * model.predicted,  # known
-        (rows + 2) * (columns + 2) * model.sets[0].features[0],  # feature
+        (rows + 2) * (columns + 2) * first,  # feature
+        48 * -(-3 * first // 4) * -(-second // 4),  # look_weight
         2 * channels,  # least
         2 * channels,  # target
         positions * groups,  # flag

@@ -25,7 +25,7 @@ from heliograph.codec.distortion import STRENGTH
 from heliograph.device.encoder import LatentEncoder
 from heliograph.device.runtime import Model
 from heliograph.errors import ExportError, HeliographError, RuntimeUnavailableError
-from heliograph.export import camera_source
+from heliograph.export import camera_source, cost
 from heliograph.export.bundle import text_table
 from heliograph.export.cortexm import COMPILER, EMULATOR, INSTALL, SIZES, missing_tools
 from heliograph.export.needs import needs
@@ -36,6 +36,7 @@ from heliograph.pictures import load_srgb
 BUDGET = 16_384  # bytes of a stream at most
 SIZES_OF_PICTURES = ((96, 96), (160, 120), (320, 240), (640, 480))
 STAGES = ("network", "entropy", "rest")
+_COUNTED = ("rows", *STAGES)
 _SHIFT = 6  # of QEMU's -icount: 64 ns of virtual time for an instruction
 _FLAGS = ("-std=c99", "-O2", "-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Werror", "-I.")
 _LINK = ("-nostartfiles", "-Wl,--gc-sections")
@@ -62,10 +63,11 @@ class CameraRun:
     """What a picture took on an emulated board.
 
     Attributes:
-        stream: its bytes; level: at which it was coded.
+        stream: its bytes, or its packets' one after the other; level: at which it was coded.
         flash: bytes of code and arrays of the codec; code: of them code.
-        memory: bytes given to hg_encode_picture; stack: most bytes of stack seen.
-        instructions: by stage, all passes together; "rest" is opening, checking and sending.
+        memory: bytes given to hg_encode_picture; more: to scaling and packets; stack: most bytes of stack seen.
+        instructions: by stage, all passes together; "rows" is the camera's and scaling, "rest" opening, checking,
+            packets and sending.
     """
 
     board: str
@@ -75,6 +77,7 @@ class CameraRun:
     flash: int
     code: int
     memory: int
+    more: int
     stack: int
     instructions: dict[str, int]
 
@@ -92,12 +95,16 @@ def expected_stream(
     *,
     side: int,
     layered: bool = False,
+    scale: int = 0,
 ) -> bytes:
-    """Return the stream that csrc/heliograph_camera.c makes of latents int8 [rows, columns, C] at a level."""
+    """Return the stream that csrc/heliograph_camera.c makes of latents int8 [rows, columns, C] at a level.
+
+    Width and height are the picture's; the latents are of the picture at the scale.
+    """
     model = codec.coder.model
     parts = len(model.layers) if layered else 1
     sliced = side if side < max(latents.shape[:2]) else 0
-    header = container.Header(codec.id, width, height, level, parts, sliced, None)
+    header = container.Header(codec.id, width, height, level, parts, sliced, None, scale)
     coded = [
         codec.coder.encode(
             np.ascontiguousarray(latents[place]),
@@ -125,6 +132,8 @@ def encode_on_board(
     quality: int = 50,
     budget: int = BUDGET,
     pixels: str = "HG_RGB888",
+    scale: int = 0,
+    packets: tuple[int, int, int] | None = None,
 ) -> CameraRun:
     """Compile the camera of a codec for a board, run it there on a picture, and count.
 
@@ -132,6 +141,7 @@ def encode_on_board(
         picture: uint8 [H, W, n], rows as the camera gives them, n bytes a pixel.
         board: a key of BOARDS.
         pixels: their format, a name of hg_pixels.
+        packets: how many instead of a stream within the budget, their bytes, and how many give the picture.
 
     Raises:
         RuntimeUnavailableError: compiler or emulator is not installed.
@@ -140,15 +150,24 @@ def encode_on_board(
     if missing := missing_tools():
         raise RuntimeUnavailableError(f"{', '.join(missing)} not installed: {INSTALL}")
     height, width, pixel = picture.shape
-    defines = (
+    defines = [
         f"-DWIDTH={width}",
         f"-DHEIGHT={height}",
         f"-DPIXELS={pixels}",
         f"-DPIXEL_BYTES={pixel}",
         f"-DQUALITY={quality}",
-        f"-DBUDGET={budget}",
+        f"-DSCALE={scale}",
         "-DHELIOGRAPH_STAGE=heliograph_stage",
-    )
+    ]
+    roots = ["-Wl,-e,hg_encode_picture", "-Wl,-u,heliograph_codec"]
+    if scale:
+        roots += ["-Wl,-u,hg_scaling_begin", "-Wl,-u,hg_scaling_row"]
+    if packets:
+        names = ("PACKETS", "PACKET_BYTES", "ARRIVE")
+        defines += [f"-D{name}={value}" for name, value in zip(names, packets, strict=True)]
+        roots += ["-Wl,-u,hg_send_packets"]
+    else:
+        defines += [f"-DBUDGET={budget}"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, data in camera_source.sources(codec).items():
@@ -176,8 +195,7 @@ def encode_on_board(
                 f"the program on the emulated {board} printed {printed.strip()!r}, expected status 0; "
                 "a budget may be too small, or report this"
             )
-        ends = ["-Wl,-e,hg_encode_picture", "-Wl,-u,heliograph_codec", "--specs=nosys.specs"]
-        _gcc(folder, BOARDS[board], *_LINK, *ends, *parts, "-o", "codec.elf")
+        _gcc(folder, BOARDS[board], *_LINK, *roots, "--specs=nosys.specs", *parts, "-o", "codec.elf")
         done = run_tool([SIZES, "codec.elf"], folder=folder)
         flash = int(done.stdout.splitlines()[1].split()[0])
         found = needs(codec)
@@ -190,8 +208,9 @@ def encode_on_board(
             flash=flash,
             code=flash - found.network - found.entropy,
             memory=counts["memory"],
+            more=counts["more"],
             stack=counts["stack"],
-            instructions={stage: round(counts[stage] * per_tick) for stage in STAGES},
+            instructions={stage: round(counts[stage] * per_tick) for stage in _COUNTED},
         )
 
 
@@ -308,7 +327,8 @@ def main() -> int:
                 f"{codec.name}: corners of {what}, quality {arguments.quality}, a budget of {BUDGET} bytes; sizes in"
             )
             print("bytes, stages in instructions per pixel; the same streams as made here")
-            print(text_table(rows), end="\n\n")
+            print(text_table(rows))
+            print(cost.beside_tflm(codec), end="\n\n")
     except HeliographError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

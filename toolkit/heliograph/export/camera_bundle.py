@@ -8,7 +8,7 @@ from heliograph.codec.codec import Codec
 from heliograph.export import c_source, camera_boards, camera_source
 from heliograph.export.bundle import COUNTED, UNKNOWN, Bundle, Figure
 from heliograph.export.cortexm import COMPILER, INSTALL, compiler_version, missing_tools
-from heliograph.export.needs import CODE, STACK, Needs, needs
+from heliograph.export.needs import CODE, PACKETS_CODE, SCALING_CODE, STACK, Needs, needs, packets_ram
 from heliograph.export.options import Options
 from heliograph.export.probe import synthetic_picture
 from heliograph.pictures import load_srgb
@@ -16,6 +16,9 @@ from heliograph.pictures import load_srgb
 SIZES = ((96, 96), (160, 120), (320, 240), (640, 480), (1280, 720))
 BUDGET = camera_boards.BUDGET
 _MEASURED = (160, 120)  # of the picture that an emulated board encodes as the bundle is made
+_SCALED = (640, 480)
+_SCALES = {2: 2, 4: 4}  # and what each divides sides by
+_PACKET = 222  # LoRa's largest
 _USE = c_source.FIRMWARE / "camera.md"
 
 
@@ -33,6 +36,7 @@ def build(codec: Codec, options: Options) -> Bundle:
         Figure("RAM in all, 640x480, bytes", str(found.ram(640, 480, BUDGET)), COUNTED, how),
     ]
     bundle.tables.append((f"What a picture needs, with a budget of {BUDGET} bytes", table(found)))
+    bundle.tables.append(("What more takes, where it is used", more_table(found)))
     if missing_tools():
         bundle.figures.append(Figure("on an emulated Cortex-M", "-", UNKNOWN, INSTALL))
         return bundle
@@ -64,3 +68,18 @@ def table(found: Needs) -> list[tuple[str, ...]]:
             for w, h in SIZES
         ),
     ]
+
+
+def more_table(found: Needs) -> list[tuple[str, ...]]:
+    """Return what packets, and pictures that are made smaller, need beside a plain camera, in rows with a head."""
+    width, height = _SCALED
+    rows = [
+        (
+            f"{width}x{height} made smaller by {by}",
+            f"{found.scaled_ram(width, height, BUDGET, scale)} in all",
+            f"+{SCALING_CODE}",
+        )
+        for scale, by in _SCALES.items()
+    ]
+    packets = (f"packets of {_PACKET} bytes", f"+{packets_ram(_PACKET)}", f"+{PACKETS_CODE}")
+    return [("what", "RAM, bytes", "flash, bytes"), *rows, packets]

@@ -12,7 +12,15 @@ from heliograph.export.graph import read_graph
 from heliograph.export.needs import Needs, alone, needs
 from heliograph.export.network import network_file
 
-PARTS = ("heliograph", "heliograph_net", "heliograph_camera")
+PARTS = (
+    "heliograph",
+    "heliograph_net",
+    "heliograph_camera",
+    "resize",
+    "heliograph_scaling",
+    "erasure",
+    "heliograph_packets",
+)
 EXAMPLES = c_source.FIRMWARE / "camera"
 _GUARDS = re.compile(  # of a header: what begins and ends it, once for all
     r"#ifndef HELIOGRAPH_\w*H\n#define HELIOGRAPH_\w*H\n|^#endif\n\Z"
@@ -63,7 +71,7 @@ extern "C" {{
 def body() -> bytes:
     """Return the C files of the core in one."""
     texts = [c_source.read_source(c_source.CORE / f"{part}.c").decode() for part in PARTS]
-    own = re.compile(r'#include "heliograph\w*\.h"\n')
+    own = re.compile(r'#include "(?:heliograph\w*|resize|erasure)\.h"\n')
     parts = [own.sub("", text).strip() + "\n" for text in texts]
     start = '/* Made of several files: do not edit. */\n#include "heliograph.h"\n\n'
     return (start + "\n".join(parts)).encode()

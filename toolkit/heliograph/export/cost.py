@@ -10,9 +10,12 @@ from heliograph.codec import levels
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.device.encoder import Encoder
-from heliograph.export import cortexm
+from heliograph.errors import HeliographError
+from heliograph.export import cortexm, tflm
 from heliograph.export.bundle import ASSUMED, ESTIMATED, MEASURED, UNKNOWN, Figure
 from heliograph.export.cortexm import Measured
+from heliograph.export.graph import read_graph
+from heliograph.export.needs import CODE, needs
 from heliograph.export.options import Options
 from heliograph.export.probe import TILES, Probe, probe_latents
 
@@ -106,4 +109,21 @@ def in_all(parts: list[float | None], name: str = "in all") -> Figure:
         return Figure(f"{name}, ms per megapixel", "-", UNKNOWN, "a stage is not known")
     return Figure(
         f"{name}, ms per megapixel", f"{sum(p or 0.0 for p in parts):.0f}", ESTIMATED, "sum of the stages"
+    )
+
+
+def beside_tflm(codec: Codec) -> str:
+    """Return what a codec's network takes under TensorFlow Lite Micro, and in plain C, as far as can be said here."""
+    graph, found = read_graph(codec.encoder), needs(codec)
+    try:
+        arena = tflm.measure_arena(codec.encoder, graph)
+    except HeliographError as error:
+        return f"TensorFlow Lite Micro beside it: not measured ({error})"
+    network, _ = network_on_cortex_m(graph.macs / codec.tile**2)
+    return (
+        f"The same network under TensorFlow Lite Micro: an arena of {arena.total} bytes for one tile, of them "
+        f"{arena.head} for tensors; {len(codec.encoder)} bytes of model in flash beside TFLM's code, which is not "
+        f"linked here; {network.value} ms per megapixel ({network.how}).\n"
+        f"In plain C: {found.lines.bytes_at(codec.tile)} bytes of rows for a picture one tile wide, {found.network} "
+        f"bytes of network in flash, and {CODE} bytes of code with entropy coder, container and strips."
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from heliograph.codec.codec import Codec
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.tiles import STRIDE
+from heliograph.codec.resize import MAX_BLOCK
+from heliograph.codec.tiles import STRIDE, scaled
 from heliograph.export.c_source import workspace
 from heliograph.export.graph import Graph, read_graph
 from heliograph.export.network import network_file
@@ -15,7 +16,10 @@ from heliograph.export.network import network_file
 BAND = 4  # rows of pixels
 MOST_SIDE = 8  # of a slice in positions, where the network lets one choose
 # Of a 32-bit Cortex-M, bytes: sizeof(hg_camera_state), code under -O2 and stack. Tests hold them to linked programs.
-STATE, CODE, STACK = 4520, 23_100, 2_304
+STATE, CODE, STACK = 4520, 23_600, 2_432
+# The same of what a camera links only where it is used: sizeof(hg_scaling), sizeof(hg_packets), and code.
+SCALING_STATE, PACKETS_STATE = 128, 852
+SCALING_CODE, PACKETS_CODE = 3_400, 3_900
 _WINDOWS = {"CONV_2D": None, "MAX_POOL_2D": 2, "ADD": 0, "CONCATENATION": 0}
 
 
@@ -193,10 +197,30 @@ class Needs:
         """Return all RAM: memory, stack, and one row of RGB888 as the camera gives it."""
         return self.memory(width, height, budget) + STACK + 3 * width
 
+    def scaled_ram(self, width: int, height: int, budget: int, scale: int) -> int:
+        """Return all RAM for a picture that is made smaller before it is encoded: see `ram`."""
+        small = scaled(width, scale), scaled(height, scale)
+        scaling = SCALING_STATE + scaling_memory(width, height, scale)
+        return self.memory(*small, budget) + scaling + STACK + 3 * width
+
     @property
     def flash(self) -> int:
-        """All flash: arrays and code."""
+        """All flash: arrays and code, without scaling and packets."""
         return self.network + self.entropy + CODE
+
+
+def scaling_memory(width: int, height: int, scale: int, *, pixel: int = 3) -> int:
+    """Return the bytes of hg_scaling_begin's memory, as HELIOGRAPH_SCALING in heliograph.h."""
+    small, low = scaled(width, scale), scaled(height, scale)
+    square = min(max(min(width // small // 3, height // low // 3), 1), MAX_BLOCK)
+    taps = 6 * width // (small * square) + 3
+    sums = 15 * -(-width // square) if square > 1 else 0
+    return small * (77 + 2 * taps) + sums + 3 * small + (0 if pixel == 3 else 3 * width) + 4
+
+
+def packets_ram(size: int) -> int:
+    """Return the RAM of packets of so many bytes, beside the stream, which stays in the memory of the picture."""
+    return PACKETS_STATE + size
 
 
 def alone(model: EntropyModel) -> EntropyModel:

@@ -117,17 +117,22 @@ def jpeg_table_bytes(data: bytes) -> int:
     return total
 
 
-def at_bytes(name: str, picture: Picture, budget: int) -> tuple[bytes, Picture] | None:
-    """Return a baseline's best file of at most `budget` bytes and its picture; None where even the worst is larger."""
-    low, high, best = 1, BASELINES[name].finest, b""
-    while low <= high:
-        middle = (low + high) // 2
-        data = encode(name, picture, middle)
-        if len(data) <= budget:
-            best, low = data, middle + 1
+def quality_at_bytes(name: str, picture: Picture, budget: int) -> int:
+    """Return a baseline's finest quality of at most `budget` bytes, or 1, the coarsest."""
+    low, high = 1, BASELINES[name].finest
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(encode(name, picture, middle)) <= budget:
+            low = middle
         else:
             high = middle - 1
-    return (best, decode(best)) if best else None
+    return low
+
+
+def at_bytes(name: str, picture: Picture, budget: int) -> tuple[bytes, Picture] | None:
+    """Return a baseline's best file of at most `budget` bytes and its picture; None where even the worst is larger."""
+    best = encode(name, picture, quality_at_bytes(name, picture, budget))
+    return (best, decode(best)) if len(best) <= budget else None
 
 
 def jpeg_at_bytes(picture: Picture, budget: int) -> tuple[bytes, Picture] | None:

@@ -181,7 +181,7 @@ static int parity(uint32_t count, uint32_t piece) {
     if (!hg_erasure_weigh(places, count, weights)) return 1;
     once = instructions_since();
     count_from_here();
-    hg_erasure_piece(places, weights, count, stream, count * piece, piece, count, store);
+    hg_erasure_piece(places, weights, count, NULL, 0, stream, count * piece, piece, count, store);
     each = instructions_since();
     printf("parity of %lu x %lu bytes %lu instructions and %lu once\n", (unsigned long)count, (unsigned long)piece,
            (unsigned long)each, (unsigned long)once);

@@ -3,7 +3,7 @@
  *
  *   qemu-system-arm -machine mps2-an500 -nographic -semihosting -kernel cortexm.elf
  *
- * reads picture.raw, rows of WIDTH pixels in the format PIXELS, and writes stream.helio. */
+ * reads picture.raw, rows of WIDTH pixels in the format PIXELS, and writes stream.helio, or the packets one after the other. */
 #include "codec.h"
 #include "startup.h"
 
@@ -17,6 +17,12 @@
 #endif
 #ifndef QUALITY
 #define QUALITY 50
+#endif
+#ifndef SCALE
+#define SCALE 0 /* 1 to 31: the picture is made smaller first */
+#endif
+#ifdef PACKETS /* of PACKET_BYTES are sent, and ARRIVE of them give the picture */
+#define BUDGET HELIOGRAPH_PACKETS_BUDGET(PACKET_BYTES, ARRIVE)
 #endif
 #ifndef BUDGET
 #define BUDGET 16384 /* bytes */
@@ -89,22 +95,47 @@ static int link_send(void *context, const uint8_t *data, size_t size) {
     return ask_host(WRITE, with) != 0;
 }
 
+#if SCALE
+static uint32_t scaling_memory[(HELIOGRAPH_SCALING(WIDTH, HEIGHT, PIXEL_BYTES, SCALE) + 3) / 4];
+static hg_scaling scaling = {.width = WIDTH, .height = HEIGHT, .scale = SCALE, .pixels = PIXELS, .row = camera_row};
+#define MEMORY                                                                                                     \
+    HELIOGRAPH_MEMORY(HELIOGRAPH_SCALED(WIDTH, SCALE), HELIOGRAPH_SCALED(HEIGHT, SCALE), 3, BUDGET)
+#define MORE_FOR_SCALING (sizeof scaling_memory + sizeof scaling)
+#else
+#define MEMORY HELIOGRAPH_MEMORY(WIDTH, HEIGHT, PIXEL_BYTES, BUDGET)
+#define MORE_FOR_SCALING 0
+#endif
+#ifdef PACKETS
+static uint8_t packet[PACKET_BYTES];
+static hg_packets packets = {.bytes = PACKET_BYTES, .count = PACKETS, .arrive = ARRIVE, .device = 4711, .picture = 812,
+                             .send = link_send, .packet = packet};
+#define MORE_FOR_PACKETS (sizeof packets + sizeof packet)
+#else
+#define MORE_FOR_PACKETS 0
+#endif
+
+/* Bytes of RAM beside the memory, the stack and a row of the camera. */
+#define MORE (MORE_FOR_SCALING + MORE_FOR_PACKETS)
+
 int main(void) {
-    static uint64_t memory[(HELIOGRAPH_MEMORY(WIDTH, HEIGHT, PIXEL_BYTES, BUDGET) + 7) / 8];
-    static hg_camera camera;
+    static uint64_t memory[(MEMORY + 7) / 8];
+    static hg_camera camera = {.width = WIDTH, .height = HEIGHT, .scale = SCALE, .pixels = PIXELS, .quality = QUALITY,
+                               .budget = BUDGET, .passes = 8, .level = HG_LEVELS, .row = camera_row, .send = link_send};
     uintptr_t file;
     hg_camera_status status;
     picture = open_file("picture.raw", READ_BINARY);
     stream = open_file("stream.helio", WRITE_BINARY);
-    camera.width = WIDTH;
-    camera.height = HEIGHT;
-    camera.pixels = PIXELS;
-    camera.quality = QUALITY;
-    camera.budget = BUDGET;
-    camera.passes = 8;
-    camera.level = HG_LEVELS;
-    camera.row = camera_row;
-    camera.send = link_send;
+#if SCALE
+    if (!hg_scaling_begin(&scaling, scaling_memory, sizeof scaling_memory)) return 1;
+    camera.pixels = HG_RGB888;
+    camera.row = hg_scaling_row;
+    camera.row_context = &scaling;
+#endif
+#ifdef PACKETS
+    camera.layered = 1;
+    camera.send = hg_send_packets;
+    camera.send_context = &packets;
+#endif
     since = ticks();
     status = hg_encode_picture(&heliograph_codec, &camera, memory, sizeof memory);
     heliograph_stage(0);
@@ -118,6 +149,7 @@ int main(void) {
     print_number("rest ", spent[3]);
     print_number("stack ", stack_used());
     print_number("memory ", sizeof memory);
+    print_number("more ", MORE);
     ask_host(EXIT, (const void *)APPLICATION_EXIT);
     return 0;
 }

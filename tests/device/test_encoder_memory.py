@@ -65,9 +65,9 @@ def test_with_the_shipped_codec_a_small_budget_becomes_a_better_picture(
 
 
 def test_a_scene_that_has_changed_wholly_refers_to_nothing(
-    encoder: Encoder, codec: Codec, paint: Callable[[int, int], Picture], tmp_path: Path
+    shipped: Codec, paint: Callable[[int, int], Picture], tmp_path: Path
 ) -> None:
-    memory, scene = Memory(tmp_path, codec), paint(WIDTH, HEIGHT)
+    encoder, memory, scene = Encoder(shipped), Memory(tmp_path, shipped), paint(WIDTH, HEIGHT)
     for rate in (Rate(quality=40), Rate(max_bytes=900)):
         for picture, depth in ((scene, None), (255 - scene[::-1], 0), (scene, 1)):
             packed = encoder.pack(picture, rate, memory.candidates(WIDTH, HEIGHT))

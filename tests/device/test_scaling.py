@@ -44,8 +44,9 @@ def test_what_no_scale_can_do_is_named(encoder: Encoder) -> None:
 
 
 def test_an_enlarged_picture_is_made_smaller_and_a_large_budget_keeps_the_size(
-    encoder: Encoder, paint: Paint
+    shipped: Codec, paint: Paint
 ) -> None:
+    encoder = Encoder(shipped)
     blurred = np.asarray(Image.fromarray(paint(64, 48)).resize((512, 384), Image.Resampling.BICUBIC))
     scales = [
         container.open(encoder.encode(picture, rate)).header.scale
@@ -61,8 +62,9 @@ def test_an_enlarged_picture_is_made_smaller_and_a_large_budget_keeps_the_size(
 
 
 def test_the_search_codes_no_more_than_a_few_whole_pictures(
-    encoder: Encoder, paint: Paint, monkeypatch: pytest.MonkeyPatch
+    shipped: Codec, paint: Paint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    encoder = Encoder(shipped)
     coded: list[int] = []
     original = Slices.code
 
@@ -77,16 +79,14 @@ def test_the_search_codes_no_more_than_a_few_whole_pictures(
         assert sum(coded) <= 5 * 40 * 30
 
 
-def test_a_scaled_picture_is_referred_to_at_its_scale(
-    encoder: Encoder, codec: Codec, paint: Paint, tmp_path: Path
-) -> None:
-    memory, picture = Memory(tmp_path, codec), paint(320, 240)
+def test_a_scaled_picture_is_referred_to_at_its_scale(shipped: Codec, paint: Paint, tmp_path: Path) -> None:
+    encoder, memory, picture = Encoder(shipped), Memory(tmp_path, shipped), paint(320, 240)
     headers = []
     for _ in range(2):
-        packed = encoder.pack(picture, Rate(max_bytes=500), memory.candidates(320, 240))
+        packed = encoder.pack(picture, Rate(max_bytes=200), memory.candidates(320, 240))
         memory.add(packed.data, packed.as_reference())
         headers.append(container.open(packed.data).header)
-        decoded = decode_stream(packed.data, codec, references=memory.values)
+        decoded = decode_stream(packed.data, shipped, references=memory.values)
         assert (decoded.width, decoded.height) == (320, 240)
         assert np.array_equal(decoded.values, packed.values)
     assert headers[0].scale > 0

@@ -52,6 +52,6 @@ def packed(encoder: Encoder, paint: Callable[[int, int], Picture]) -> list[Packe
         there = [pictures[-1].as_reference()] if pictures else []
         picture = paint(97, 61)
         picture[8 * number : 8 * number + 8, 20:50] = (9, 9, 200)
-        pictures.append(encoder.pack(picture, Rate(quality=90), there))
+        pictures.append(encoder.pack(picture, Rate(quality=75), there))
     assert [container.open(one.data).header.depth for one in pictures] == [0, 1, 2, 3]
     return pictures

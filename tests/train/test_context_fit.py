@@ -72,6 +72,7 @@ def bits(data: bytes, latents: npt.NDArray[np.int8], level: int, reference: Refe
     return 8 * sum(map(len, coded.segments))
 
 
+@pytest.mark.slow
 def test_contexts_save_a_fifth_on_pictures_they_have_not_seen(fitted: bytes) -> None:
     level, new = from_quality(50), [textured(n) for n in range(100, 108)]
     model = EntropyModel.from_bytes(fitted)
@@ -142,6 +143,7 @@ def test_the_model_is_canonical_and_complete(fitted: bytes) -> None:
     assert np.array_equal(model.steps[:, 0], STEPS[:, 0])
 
 
+@pytest.mark.slow
 def test_without_pairs_pictures_are_coded_alone(tmp_path: Path) -> None:
     data = fit_contexts(
         [textured(n) for n in range(4)],

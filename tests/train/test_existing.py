@@ -30,6 +30,7 @@ def improve(folder: Path, photos: Path, out: Path, *options: str) -> int:
     return main([*command, "--batch", "2", "--steps", "1", *options])
 
 
+@pytest.mark.slow
 def test_only_the_decoder_of_a_finished_codec_learns_on(
     codec_folder: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def run(photos: Path, tmp_path: Path) -> Run:
     )
 
 
+@pytest.mark.slow
 def test_variants_are_trained_once_and_a_silent_branch_stays_silent(run: Run) -> None:
     usual, silent = ablations.variants(TINY)[:2]
     model = ablations.variant_model(replace(silent, shape=TINY), replace(run, shape=TINY))

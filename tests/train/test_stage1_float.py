@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from heliograph.codec import registry
 from heliograph.server.network import DecoderSpec
 from heliograph.train import checkpoint
 from heliograph.train.loop import Budget
 from heliograph.train.networks import EncoderSpec
 from heliograph.train.run import File, Run
-from heliograph.train.stage1_float import float_model, train_float, trained_float_model
+from heliograph.train.stage1_float import float_model, train_float
 
 
 @pytest.fixture
@@ -70,14 +69,3 @@ def test_the_start_is_a_transform_coder(run: Run) -> None:
     assert np.abs(latents[..., 1:]).max() < 1e-4
     shown = np.asarray(model.decoder([latents, np.ones((1, 1), np.float32)]))
     assert shown == pytest.approx(np.full_like(grey, 0.75), abs=1e-3)
-
-
-def test_the_checkpoint_in_the_repository_fits_the_accelerator(photos: Path, tmp_path: Path) -> None:
-    run = Run("accelerator", photos, tmp_path)
-    kept = registry.open_codec("accelerator").folder / "training/joint.npz"
-    run.path(File.FLOAT).write_bytes(kept.read_bytes())
-    model = trained_float_model(run)
-    with np.load(kept) as stored:
-        assert np.array_equal(np.asarray(model.log_step), stored["0:joint/log_step"].astype(np.float32))
-        kernel = stored["0:chain8/kernel"].astype(np.float32)
-    assert np.array_equal(np.asarray(model.encoder.get_layer("chain8").kernel), kernel)

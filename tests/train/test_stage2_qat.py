@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from heliograph.codec import registry
 from heliograph.errors import TrainingError
 from heliograph.train.run import File, Run
 from heliograph.train.stage2_qat import extremes, pure_colours, quantised_model, trained_model
@@ -31,3 +34,18 @@ def test_the_stage_before_is_named(finished_copy: Run) -> None:
     finished_copy.path(File.QAT).unlink()
     with pytest.raises(TrainingError, match=r"qat\.npz is missing: run stage qat first \(--stage qat\)"):
         trained_model(finished_copy)
+
+
+def test_the_checkpoint_in_the_repository_is_a_start(tmp_path: Path) -> None:
+    kept = registry.open_codec("accelerator").folder / "training/next.npz"
+    run = Run("accelerator", tmp_path, tmp_path)
+    run.path(File.START).write_bytes(kept.read_bytes())
+    assert next(iter(run.shares())) == "qat"
+    model = quantised_model(run)
+    with np.load(kept) as stored:
+        kernel = stored["0:chain8/kernel"].astype(np.float32)
+    assert np.array_equal(np.asarray(model.encoder.get_layer("chain8").kernel), kernel)
+    colour = np.broadcast_to(np.array([0.2, 0.5, 0.4], np.float32), (1, 64, 64, 3))
+    latents = np.asarray(model.encoder(colour)) * np.asarray(model.unit)
+    shown = np.asarray(model.decoder([latents, np.ones((1, 1), np.float32)]))
+    assert np.abs(shown.mean(axis=(1, 2)) - colour[:, 0, 0]).max() < 2 / 255

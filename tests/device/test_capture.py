@@ -70,7 +70,7 @@ def stop() -> Iterator[Stop]:
 
 @pytest.fixture
 def encode(encoder: Encoder) -> Callable[[Picture], bytes]:
-    return lambda picture: Encoder(encoder.codec, layered=True, base=True).encode(picture, Rate(quality=50))
+    return lambda picture: Encoder(encoder.codec, layered=True).encode(picture, Rate(quality=50))
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +92,7 @@ def test_pictures_go_into_the_spool(
         decoded = decode_stream(report.data, codec)
         assert (decoded.width, decoded.height) == (300, 200)
         stream = container.open(report.data)
-        assert stream.header.parts == 1 + len(codec.coder.model.layers)  # a base first, small as they are
+        assert stream.header.parts == len(codec.coder.model.layers)  # small as they are
         assert filled_parts(stream) > 1
 
 

@@ -25,10 +25,10 @@ def measure(source: str, *options: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("rate", ["--max-bytes=8000", "--quality=100"])
-def test_a_capture_of_2_megapixels_stays_below_150_megabytes(rate: str, codec_folder: Path) -> None:
+def test_a_capture_of_2_megapixels_stays_below_160_megabytes(rate: str, codec_folder: Path) -> None:
     found = measure("synthetic:1920x1080", rate, "--codec", str(codec_folder), "--skip-unchanged")
     assert isinstance(found["peak_megabytes"], float)
-    assert 40 < found["peak_megabytes"] < 150
+    assert 40 < found["peak_megabytes"] < 160
     # Pillow comes with the other commands; what capture itself needs is numpy and a TFLite runtime.
     assert found["heavy_modules"] in (["PIL"], ["PIL", "tensorflow"], [])
 
@@ -39,7 +39,7 @@ def test_from_a_file_of_2_megapixels_too(codec_folder: Path, tmp_path: Path) -> 
         Image.fromarray(noise).save(tmp_path / f"{n}.jpg", quality=95)
     found = measure(f"folder:{tmp_path}", "--codec", str(codec_folder))
     assert isinstance(found["peak_megabytes"], float)
-    assert 40 < found["peak_megabytes"] < 150
+    assert 40 < found["peak_megabytes"] < 160
 
 
 def test_the_capture_path_is_imported_in_half_a_second(run_python: Run) -> None:

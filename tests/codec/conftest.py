@@ -16,6 +16,7 @@ from heliograph.codec.coder import Coder
 from heliograph.codec.entropy_model import TOTAL, ContextSet, EntropyModel, PassNetwork, ReferenceTerms
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
+from heliograph.codec.values import UNIT, Values
 
 CHANNELS = 24
 
@@ -143,14 +144,14 @@ def make_model(seed: int, sets: int = 2, shape: Shape = SMALL) -> EntropyModel:
     )
 
 
-def make_latents(seed: int, rows: int, columns: int, scale: float) -> npt.NDArray[np.int8]:
-    """Return smooth first channels and Laplacian others, int8 [rows, columns, CHANNELS]."""
+def make_latents(seed: int, rows: int, columns: int, scale: float) -> Values:
+    """Return smooth first channels and Laplacian others, int16 [rows, columns, CHANNELS] of whole units."""
     r = np.random.default_rng(seed)
     out = r.laplace(0, scale, (rows, columns, CHANNELS)) * np.linspace(1, 0.1, CHANNELS)
     out[..., :4] += (
         60 * np.sin(np.arange(rows) / 9)[:, None, None] + 30 * np.cos(np.arange(columns) / 7)[:, None]
     )
-    return np.clip(np.round(out), -128, 127).astype(np.int8)
+    return (UNIT * np.clip(np.round(out), -128, 127)).astype(np.int16)
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +161,7 @@ def models() -> Callable[..., EntropyModel]:
 
 
 @pytest.fixture(scope="session")
-def latents() -> Callable[[int, int, int, float], npt.NDArray[np.int8]]:
+def latents() -> Callable[[int, int, int, float], Values]:
     """Random latents by seed, rows, columns and scale."""
     return make_latents
 

@@ -6,7 +6,6 @@ import struct
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from crc32c import crc32c
 from hypothesis import given, settings
@@ -17,9 +16,10 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packed, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
+from heliograph.codec.values import Values
 from heliograph.errors import StreamError
 
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 SIDE = 64
 
 

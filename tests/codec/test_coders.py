@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from heliograph.codec import rans
 from heliograph.codec.coder import Coded, Coder, DecodedSlice, Reference
 from heliograph.codec.levels import steps_at
+from heliograph.codec.values import Values
 from heliograph.errors import StreamError
 
 Coders = Callable[..., tuple[Coder, Coder]]
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,12 @@ slices = st.builds(
 MERGED = {True: 1 << 30, False: 0}  # bytes below which a slice is one segment
 
 
-def exact(coder: Coder, latents: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-    """Return latents in coding order and in sixteenths."""
-    return 16 * latents[..., coder.model.order].astype(np.int64)
+def exact(coder: Coder, latents: Values) -> npt.NDArray[np.int64]:
+    """Return latents in coding order."""
+    return latents[..., coder.model.order].astype(np.int64)
 
 
-def refer(coder: Coder, latents: npt.NDArray[np.int8], noise: float | None) -> Reference | None:
+def refer(coder: Coder, latents: Values, noise: float | None) -> Reference | None:
     """Return a reference so far from the latents, in 1/16, at a level of its own; None without noise."""
     if noise is None:
         return None
@@ -182,18 +183,38 @@ def test_a_group_is_set_to_zero_where_its_flag_saves_more(coders: Coders) -> Non
     for coder in coders(1):
         level = 400
         step = steps_at(coder.model.steps, level)
-        picture = np.zeros((1, 1, 24), np.int8)
+        picture = np.zeros((1, 1, 24), np.int16)
         last = int(coder.model.order[23])
-        picture[0, 0, last] = round(0.75 * step[23] / 16)
+        picture[0, 0, last] = 16 * round(0.75 * step[23] / 16)
         plain = coder.encode(picture, level, rounding=128, strength=0)
         assert plain.values[0, 0, 23] == step[23]
         strengths = [
             s for s in range(1, 400) if coder.encode(picture, level, rounding=128, strength=s).values.any()
         ]
         bits = (plain.bits[2] - coder.encode(0 * picture, level, rounding=128, strength=0).bits[2]) / 1024
-        e = int(picture[0, 0, last]) * 16 / int(step[23])
+        e = int(picture[0, 0, last]) / int(step[23])
         assert strengths[0] == pytest.approx(bits / (2 * e - 1), abs=1)
         assert strengths == list(range(strengths[0], 400))
+
+
+def test_latents_may_lie_between_units(coders: Coders) -> None:
+    """What copies of a latent have in common: halves and quarters of a unit, which both coders tell apart."""
+    r = np.random.default_rng(6)
+    picture = (4 * r.integers(-40, 41, (6, 7, 24))).astype(np.int16)
+    for strength in (0, 20):
+        slow, fast = (c.encode(picture, 1023, rounding=128, strength=strength) for c in coders(2))
+        assert same(slow, fast)
+    whole = coders(2)[1].encode(picture // 16 * 16, 1023, rounding=128, strength=20)
+    assert not np.array_equal(whole.values, fast.values)
+
+
+def test_latents_beyond_their_range_or_of_another_type_are_refused(coders: Coders) -> None:
+    for coder in coders(1):
+        for wrong in (np.full((1, 1, 24), 2048, np.int16), np.full((1, 1, 24), -2049, np.int16)):
+            with pytest.raises(ValueError, match="out of range"):
+                coder.encode(wrong, 500, rounding=128, strength=0)
+        with pytest.raises(ValueError, match="out of range"):
+            coder.encode(np.zeros((1, 1, 24), np.int8), 500, rounding=128, strength=0)  # type: ignore[arg-type]
 
 
 def test_rounding_to_nearest_leaves_half_a_step(coders: Coders, latents: Latents) -> None:
@@ -278,7 +299,7 @@ def test_without_a_reference_what_is_lost_is_expected(coders: Coders, latents: L
 def test_a_cut_among_the_flags_keeps_the_groups_that_are_known_to_be_zero(coders: Coders) -> None:
     """One position, a flag for each of two groups: 0 for the first and 1 for the second, whose residuals are lost."""
     for coder in coders(1):
-        picture = np.zeros((1, 1, 24), np.int8)
+        picture = np.zeros((1, 1, 24), np.int16)
         picture[..., coder.model.order[4:6]] = 100
         reference = Reference(np.full((1, 1, 24), 3, np.int16), 500)
         coded = coder.encode(picture, 500, rounding=128, strength=0, reference=reference)
@@ -338,7 +359,7 @@ def test_a_model_of_one_set_takes_no_reference(coders: Coders, latents: Latents)
 
 def test_the_largest_residuals_survive(coders: Coders) -> None:
     r = np.random.default_rng(0)
-    picture = r.choice([-128, 0, 127], (5, 5, 24)).astype(np.int8)
+    picture = r.choice([-2048, 0, 2047], (5, 5, 24)).astype(np.int16)
     opposite = Reference(np.where(picture < 0, 2047, -2048).astype(np.int16), 1023)
     for coder in coders(1):
         for reference in (None, opposite):
@@ -350,7 +371,7 @@ def test_the_largest_residuals_survive(coders: Coders) -> None:
 
 
 def test_all_zero_takes_no_bytes(coders: Coders) -> None:
-    nothing = np.zeros((4, 4, 24), np.int8)
+    nothing = np.zeros((4, 4, 24), np.int16)
     for coder in coders(1):
         coded = coder.encode(nothing, 500, rounding=128, strength=20)
         assert coded.segments == [b"", b"", b""]

@@ -97,7 +97,7 @@ def test_the_largest_sums_are_the_same_in_c_and_numpy(signs: tuple[int, ...]) ->
     assert core is not None
     slow, fast = NumpyCoder(data), NativeCoder(data, core)
     r = np.random.default_rng(3)
-    picture = r.choice([-128, 127, 0, 3], (5, 6, MAX_CHANNELS)).astype(np.int8)
+    picture = r.choice([-2048, 2047, 0, 3], (5, 6, MAX_CHANNELS)).astype(np.int16)
     there = Reference(r.choice([-2048, 2047, 0], picture.shape).astype(np.int16), 1023)
     for level, reference in ((1023, None), (1023, there), (0, there), (700, there)):
         for strength in (0, 1024):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from heliograph.codec import chain, container
@@ -16,9 +15,10 @@ from heliograph.codec.pack import Packed, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import Registry
 from heliograph.codec.stream import decode_stream
+from heliograph.codec.values import Values
 from heliograph.errors import ReferenceMissing, StreamError
 
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 SIDE = 64
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from heliograph.codec import container
@@ -16,10 +15,10 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.memory import Memory
 from heliograph.codec.pack import Packed, Packer
 from heliograph.codec.rate import Rate
-from heliograph.codec.values import ReferencePicture
+from heliograph.codec.values import ReferencePicture, Values
 from heliograph.errors import OutputError, ReferenceMissing
 
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 SIDE = 96
 
 

@@ -14,9 +14,10 @@ from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
+from heliograph.codec.values import Values
 from heliograph.errors import PictureError
 
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 
 
 def test_residuals_are_chosen_by_rdoq_unless_it_is_left_out(random_codec: Codec, latents: Latents) -> None:

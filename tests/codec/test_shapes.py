@@ -20,10 +20,10 @@ def test_c_and_numpy_agree(
     model = numpy_coder.model
     r = np.random.default_rng(rows + columns)
     shape = rows, columns, model.channels
-    latents = np.clip(np.round(r.laplace(0, 6, shape)), -128, 127).astype(np.int8)
+    latents = np.clip(np.round(r.laplace(0, 96, shape)), -2048, 2047).astype(np.int16)
     reference = None
     if refers:
-        near = 16 * latents[..., model.order].astype(np.int64) + r.integers(-40, 41, shape)
+        near = latents[..., model.order].astype(np.int64) + r.integers(-40, 41, shape)
         near[r.random(shape) < 0.3] = 0
         reference = Reference(np.clip(near, -2048, 2047).astype(np.int16), 300)
     for level in (150, 560, 1023):

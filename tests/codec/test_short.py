@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +15,10 @@ from heliograph.codec.coder import Reference
 from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.pack import SHORT_BELOW, Packer
 from heliograph.codec.stream import decode_stream
+from heliograph.codec.values import Values
 from heliograph.errors import StreamError
 
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 MOST = container.MAX_SHORT // 2
 
 
@@ -73,7 +73,7 @@ def test_a_payload_has_no_byte_of_lanes_and_a_shorter_state(random_codec: Codec,
 
 def test_many_positions_or_bytes_are_not_short(random_codec: Codec, latents: Latents) -> None:
     coder = random_codec.coder
-    zeros = np.zeros((64, 65, coder.model.channels), np.int8)
+    zeros = np.zeros((64, 65, coder.model.channels), np.int16)
     assert not coder.encode(zeros, 500, rounding=128, strength=20, short_below=MOST).is_short
     assert coder.encode(zeros[:, :64], 500, rounding=128, strength=20, short_below=MOST).is_short
     maps = latents(1, 8, 8, 20.0)

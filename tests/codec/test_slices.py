@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,12 +16,13 @@ from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.pack import Packer
 from heliograph.codec.slices import base_level
 from heliograph.codec.stream import decode_stream
+from heliograph.codec.values import Values
 from heliograph.errors import StreamError
 
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 
 
-def refined(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tiles: int = 0) -> bytes:
+def refined(codec: Codec, maps: Values, level: int, slice_tiles: int = 0) -> bytes:
     """Return a stream that begins with a base."""
     rows, columns = maps.shape[:2]
     packer = Packer(codec, maps, 16 * columns, 16 * rows, slice_tiles=slice_tiles, layered=True, base=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +15,10 @@ from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import filled_parts, thin
+from heliograph.codec.values import Values
 from heliograph.errors import StreamError
 
-Latents = Callable[[int, int, int, float], npt.NDArray[np.int8]]
+Latents = Callable[[int, int, int, float], Values]
 ID = bytes(range(8))
 
 
@@ -29,7 +29,7 @@ def cut_after(data: bytes, parts: int) -> bytes:
     return data[: max(at + (length + 4 if length else 0) for at, length in kept)]
 
 
-def make_stream(codec: Codec, maps: npt.NDArray[np.int8], level: int, slice_tiles: int) -> bytes:
+def make_stream(codec: Codec, maps: Values, level: int, slice_tiles: int) -> bytes:
     rows, columns = maps.shape[:2]
     size = 16 * columns, 16 * rows
     return Packer(codec, maps, *size, slice_tiles=slice_tiles, layered=True, base=True, whole=True).at(level)

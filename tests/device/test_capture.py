@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -23,6 +22,7 @@ from heliograph.codec.codec import Codec
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.thin import filled_parts
+from heliograph.codec.values import Values
 from heliograph.commands import encoding
 from heliograph.device.cameras import EndOfPictures, make_camera
 from heliograph.device.cameras.camera import Camera, Picture
@@ -166,7 +166,7 @@ def test_an_accelerator_that_fails_is_loaded_again(
 
     latents, is_lost = Encoder.latents, iter([False, True])
 
-    def lose_it(self: Encoder, picture: Picture) -> npt.NDArray[np.int8]:
+    def lose_it(self: Encoder, picture: Picture) -> Values:
         if next(is_lost, False):
             raise RuntimeError("Node number 3 (EdgeTpuDelegateForCustomOp) failed to invoke")
         return latents(self, picture)

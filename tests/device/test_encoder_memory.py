@@ -29,7 +29,7 @@ def test_a_scene_that_stands_still_gets_better_within_the_same_budget(
     encoder: Encoder, codec: Codec, paint: Callable[[int, int], Picture], tmp_path: Path
 ) -> None:
     memory, scene = Memory(tmp_path, codec), paint(WIDTH, HEIGHT)
-    latents = 16.0 * encoder.latents(scene)
+    latents = encoder.latents(scene).astype(float)
     levels, errors = [], []
     budget = Rate(max_bytes=600, keep_scale=True)
     for number in range(6):

@@ -105,12 +105,12 @@ def test_streams_of_every_runtime_decode_to_within_a_step(name: str, codec: Code
     latents = encoder.latents(picture)
     decoded = decode_stream(encoder.encode(picture, Rate(quality=70)), codec)
     assert (decoded.values != 0).mean() > 0.01
-    error = decoded.values - 16 * latents.astype(int)  # values are in sixteenths of a latent unit
+    error = decoded.values - latents.astype(int)  # values are in sixteenths of a latent unit
     assert np.all(np.abs(error) <= codec.steps(decoded.level))
 
 
 def test_runtimes_agree_but_for_one_unit(codec: Codec, paint: Paint) -> None:
-    found = [Encoder(codec, runtime=name).latents(paint(256, 256)) for name in runtime.available()]
+    found = [Encoder(codec, runtime=name).units(paint(256, 256)) for name in runtime.available()]
     for other in found[1:]:
         difference = np.abs(found[0].astype(int) - other)
         assert difference.max() <= 1

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden/codec"
 INT8, INT32 = 9, 2
 SAME, VALID = 0, 1
 
@@ -132,6 +138,23 @@ class Writer:
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
+
+
+def codec_with_copies(folder: Path, copies: Sequence[int]) -> Codec:
+    """Write the golden codec with a network that computes some latents several times, and return it."""
+    golden = Codec(GOLDEN)
+    encoder = overlapping_network(3, golden.tile // 16, golden.channels + len(copies))
+    files = {ENCODER: encoder, ENTROPY: golden.read(ENTROPY)}
+    manifest = golden.manifest | {
+        "id": codec_id(encoder, files[ENTROPY]).hex(),
+        "files": {name: sha256(data) for name, data in files.items()},
+        "encoder": {"latent_copies": list(copies)},
+    }
+    folder.mkdir()
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    return Codec(folder)
 
 
 def overlapping_network(seed: int, side: int, channels: int) -> bytes:

@@ -17,6 +17,7 @@ import pytest
 from heliograph.codec import registry
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
+from heliograph.codec.values import from_units
 from heliograph.export import c_source, camera_source
 from heliograph.export.camera_boards import expected_stream, reference_latents
 from heliograph.export.cortexm import tiles_of_latents
@@ -62,8 +63,8 @@ def test_golden_streams_and_a_picture_by_the_entropy_core(tmp_path: Path) -> Non
     files["hosted_startup.c"] = Path(__file__).with_name("hosted_startup.c").read_bytes()
     for name in expected:
         files[name] = (GOLDEN / f"{name}.helio").read_bytes()
-    latents = np.random.default_rng(3).integers(-60, 60, (7, 9, codec.channels)).astype(np.int8)
-    files["latents.bin"] = tiles_of_latents(latents, codec.tile // 16).tobytes()
+    units = np.random.default_rng(3).integers(-60, 60, (7, 9, codec.outputs)).astype(np.int8)
+    files["latents.bin"] = tiles_of_latents(units, codec.tile // 16).tobytes()
     jobs = [f"{name} {told['reference'] or '-'}" for name, told in expected.items()]
     files["job.txt"] = ("144 112 500\n" + "\n".join(jobs)).encode()
     sources = ["heliograph.c", "erasure.c", "picture.c", "codec.c", "measure.c", "hosted_startup.c"]
@@ -74,7 +75,7 @@ def test_golden_streams_and_a_picture_by_the_entropy_core(tmp_path: Path) -> Non
         values = np.fromfile(tmp_path / f"{name}.values", "<i2").reshape(-1, codec.channels)
         restored = codec.coder.model.restore_order(values)
         assert hashlib.sha256(restored.tobytes()).hexdigest() == told["values"], name
-    own = Packer(codec, latents, 144, 112, slice_tiles=1).at(500)
+    own = Packer(codec, from_units(units, codec.copies), 144, 112, slice_tiles=1).at(500)
     assert (tmp_path / "encoded.helio").read_bytes() == own
 
 

@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from tests.export.random_networks import codec_with_copies
 
 from heliograph.codec import levels, registry
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream
+from heliograph.codec.values import from_units
 from heliograph.export import c_source, tflm
 from heliograph.export.cortexm import tiles_of_latents
 from heliograph.export.graph import read_graph
@@ -91,6 +93,21 @@ def example(compiler: str, codec: Codec, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+def test_latents_that_are_computed_several_times(compiler: str, tmp_path: Path) -> None:
+    codec, folder = codec_with_copies(tmp_path / "codec", (0, 7, 7, 7)), tmp_path / "example"
+    write(folder, c_source.sources(codec))
+    shutil.copy(HERE / "encoder_recorded.c", folder)
+    names = ("main.c", "picture.c", "heliograph.c", "codec.c", "board_file.c", "encoder_recorded.c")
+    run(folder, compiler, *FLAGS, *WARNINGS, *names, "-o", "example")
+    units = np.random.default_rng(2).integers(-60, 60, (4, 6, codec.outputs)).astype(np.int8)
+    Image.new("RGB", (96, 64)).save(folder / "picture.ppm")
+    (folder / "latents.bin").write_bytes(tiles_of_latents(units, 4).tobytes())
+    (folder / "quality.txt").write_text("100\n", encoding="ascii")
+    run(folder, "./example")
+    expected = Packer(codec, from_units(units, codec.copies), 96, 64, slice_tiles=1, whole=True).at(1023)
+    assert (folder / "stream.helio").read_bytes() == expected
+
+
 @pytest.fixture(scope="module")
 def under_tflm(codec: Codec) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.int8]]:
     """Latents int8 [N, side, side, C] of a picture's tiles under TFLM, in the arena that firmware reserves."""
@@ -130,8 +147,8 @@ def test_the_example_makes_the_bytes_that_python_makes(
     picture, side = paint(width, height), codec.tile // 16
     parts = under_tflm(picture)
     down, across = -(-height // codec.tile), -(-width // codec.tile)
-    latents = parts.reshape(down, across, side, side, -1).transpose(0, 2, 1, 3, 4)
-    latents = latents.reshape(down * side, across * side, -1)[: -(-height // 16), : -(-width // 16)]
+    units = parts.reshape(down, across, side, side, -1).transpose(0, 2, 1, 3, 4)
+    units = units.reshape(down * side, across * side, -1)[: -(-height // 16), : -(-width // 16)]
 
     Image.fromarray(picture).save(example / "picture.ppm")
     (example / "latents.bin").write_bytes(parts.tobytes())
@@ -140,7 +157,9 @@ def test_the_example_makes_the_bytes_that_python_makes(
     made = (example / "stream.helio").read_bytes()
 
     level = levels.from_quality(quality)
-    assert made == Packer(codec, latents, width, height, slice_tiles=1, whole=True).at(level)
+    assert made == Packer(
+        codec, from_units(units, codec.copies), width, height, slice_tiles=1, whole=True
+    ).at(level)
     decoded = decode_stream(made, codec)
     assert (decoded.width, decoded.height, decoded.level) == (width, height, level)
     assert decoded.values.any()

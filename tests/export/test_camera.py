@@ -21,7 +21,7 @@ from tests.export.camera_program import (
     Program,
     flat,
 )
-from tests.export.random_networks import overlapping_network
+from tests.export.random_networks import codec_with_copies, overlapping_network
 
 from heliograph.codec import registry
 from heliograph.codec.codec import Codec
@@ -87,6 +87,7 @@ class Arrays(ctypes.Structure):
         *[(name, ctypes.c_size_t) for name in ("network_size", "entropy_size")],
         ("id", ctypes.c_uint8 * 8),
         *[(name, ctypes.c_uint16) for name in ("side", "strength", "rounding")],
+        ("copies", ctypes.POINTER(ctypes.c_uint16)),
     )
 
 
@@ -108,6 +109,29 @@ def test_an_encoder_that_overlaps_in_slices_smaller_than_tiles(
     assert status == OK
     reference = LatentEncoder(Model(encoder, reference=True), tile=256, channels=golden.channels)
     assert stream == expected_stream(golden, reference.latents(picture), width, height, 623, side=8)
+
+
+def test_latents_that_are_computed_several_times(tmp_path: Path) -> None:
+    codec = codec_with_copies(tmp_path / "codec", (1, 5, 5, 5, 23))
+    program, picture = Program(codec, tmp_path / "camera"), synthetic_picture(160)[:90, :150]
+    assert program.memory(150, 90, 3, 5000) == program.needs.memory(
+        150, 90, 5000, state=int(program.library.camera_state())
+    )
+    status, stream, _, _ = program.encode(flat(picture), 150, quality=100)
+    assert status == OK
+    latents = reference_latents(codec, picture)
+    assert [bool((latents[..., one] % 16).any()) for one in (1, 5, 23, 0)] == [True, True, True, False]
+    assert stream == expected_stream(codec, latents, 150, 90, 1023, side=4)
+    without = latents // 16 * 16
+    assert stream != expected_stream(codec, without, 150, 90, 1023, side=4)
+    assert program.encode(flat(picture), 150, quality=100, codec=_without_copies(program))[0] == BAD_CODEC
+
+
+def _without_copies(program: Program) -> Arrays:
+    """Return a codec's arrays as if its network gave the latents alone."""
+    arrays = Arrays.from_buffer_copy(Arrays.in_dll(program.library, "heliograph_codec"))
+    arrays.copies = None
+    return arrays
 
 
 def as_rgb565(picture: np.ndarray) -> np.ndarray:

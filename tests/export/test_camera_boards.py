@@ -157,7 +157,7 @@ def test_the_state_is_what_a_32_bit_compiler_makes_of_it(tmp_path: Path) -> None
 
 def test_slices_of_one_picture_are_coded_apart() -> None:
     codec = registry.open_codec("microcontroller")
-    latents = np.random.default_rng(1).integers(-9, 10, (7, 13, codec.channels)).astype(np.int8)
+    latents = np.random.default_rng(1).integers(-9, 10, (7, 13, codec.channels)).astype(np.int16)
     stream = expected_stream(codec, latents, 200, 100, 500, side=6)
     assert len(decode_stream(stream, codec).values) == 7
     assert (

@@ -37,9 +37,9 @@ def test_the_bytes_are_those_of_python(name: str, board: str) -> None:
         level = levels.from_quality(quality)
         own = Packer(codec, probe.latents, probe.width, probe.height, slice_tiles=1, whole=True).at(level)
         found = cortexm.measure(
-            codec, probe.latents, probe.width, probe.height, level, board=board, streams={"own": own}
+            codec, probe.units, probe.width, probe.height, level, board=board, streams={"own": own}
         )
-        cortexm.check(found, codec, probe.latents, probe.width, probe.height, level)
+        cortexm.check(found, codec, probe.units, probe.width, probe.height, level)
         assert found.stream == own
         assert found.failures == {}
         assert found.values["own"] == coded_values(decode_stream(own, codec))

@@ -48,7 +48,7 @@ def test_the_same_runtime_is_equal(codec: Codec, runner: Path) -> None:
 
 
 def test_known_differences_are_counted(codec: Codec) -> None:
-    ours = Encoder(codec).latents(synthetic_picture(256))
+    ours = Encoder(codec).units(synthetic_picture(256))
     theirs = ours.copy()
     theirs[0, 0, :] = np.clip(ours[0, 0].astype(int) + 3, -128, 127)
     found = parity.judge(codec, ours, theirs, 256, 256, "x")

@@ -24,4 +24,5 @@ def test_a_corner_has_the_latents_of_its_tiles(codec: Codec) -> None:
     corner = probe.corner(codec.tile)
     assert (corner.width, corner.height, corner.pixels) == (codec.tile, codec.tile, codec.tile**2)
     np.testing.assert_array_equal(corner.latents, probe.latents[: codec.tile // 16, : codec.tile // 16])
+    np.testing.assert_array_equal(corner.units, probe.units[: codec.tile // 16, : codec.tile // 16])
     assert probe.corner(10_000) is probe

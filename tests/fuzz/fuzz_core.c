@@ -230,7 +230,8 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     size_t count, need, room, capacity, i;
     const uint8_t *segment[HG_MAX_LAYERS], *at;
     int16_t *values, *there;
-    int8_t *latents;
+    int8_t *units;
+    hg_latents latents = {NULL, NULL, NULL};
     uint8_t *out;
     uint32_t merge_below, short_below;
     void *workspace;
@@ -242,22 +243,22 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     merge_below = s.flags & MERGED ? 4096 : 0;
     short_below = s.is_short ? HG_MAX_SHORT / 2 : 0;
     if (!is_legal(&s) || s.rounding > 128 || s.strength > HG_MAX_STRENGTH) {
-        if (hg_encode(m, NULL, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below, NULL, NULL, 0,
+        if (hg_encode(m, &latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below, NULL, NULL, 0,
                       NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
             abort();
         return;
     }
     if (hg_rounding(m, s.level) > 128 || hg_step(m, s.level, m->channels - 1u) < 1) abort();
     count = (size_t)s.rows * s.columns * m->channels;
-    latents = malloc(count);
-    for (i = 0; i < count; i++) latents[i] = size > HEAD ? (int8_t)data[HEAD + i % (size - HEAD)] : 0;
+    latents.units = units = malloc(count);
+    for (i = 0; i < count; i++) units[i] = size > HEAD ? (int8_t)data[HEAD + i % (size - HEAD)] : 0;
     there = make_reference(&reference, &s, count);
     if (s.flags & ILLEGAL) {
         reference.level = HG_LEVELS;
-        if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
+        if (hg_encode(m, &latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
                       &reference, NULL, 0, NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
             abort();
-        if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, HG_MAX_SHORT / 2 + 1,
+        if (hg_encode(m, &latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, HG_MAX_SHORT / 2 + 1,
                       NULL, NULL, 0, NULL, NULL, 0, &coded) != HG_BAD_ARGUMENT)
             abort();
         reference.level = HG_LEVELS - 1;
@@ -268,7 +269,7 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     workspace = calloc(1, room);
     capacity = s.flags & NO_CAPACITY ? size : 8 * count + 4096;
     out = malloc(capacity);
-    status = hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
+    status = hg_encode(m, &latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
                        s.refers ? &reference : NULL, workspace, room, values, out, capacity, &coded);
     if (status == HG_OK) {
         int16_t *again = calloc(count, sizeof *again);
@@ -284,7 +285,7 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
         if (memcmp(again, values, count * sizeof *again) != 0) abort();
         if (s.strength % 4 == 0) { /* as slow as all that is before */
             memset(workspace, 0, room);
-            if (hg_encode(m, latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
+            if (hg_encode(m, &latents, s.rows, s.columns, s.level, s.rounding, s.strength, merge_below, short_below,
                           s.refers ? &reference : NULL, workspace, room, NULL, NULL, 0, &estimated) != HG_OK)
                 abort();
             if (memcmp(coded.bits, estimated.bits, m->layers * sizeof *coded.bits) != 0) abort();
@@ -294,7 +295,7 @@ static void fuzz_round_trip(const hg_model *m, const uint8_t *data, size_t size)
     } else if (status != HG_NO_SPACE || !(s.flags & (NO_ROOM | NO_CAPACITY))) {
         abort();
     }
-    free(latents);
+    free(units);
     free(there);
     free(values);
     free(workspace);

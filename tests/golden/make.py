@@ -25,7 +25,7 @@ from heliograph.codec.pack import Packer
 from heliograph.codec.stream import Decoded, decode_stream
 from heliograph.codec.thin import thin
 from heliograph.codec.tiles import latent_shape, scaled
-from heliograph.codec.values import to_int8
+from heliograph.codec.values import UNIT, to_int8
 
 HERE = Path(__file__).resolve().parent
 
@@ -112,7 +112,7 @@ def make(folder: Path) -> None:
         there = known[to]
         latents = to_int8(there.values).astype(int)
         change = np.random.default_rng(number).laplace(0, noise, latents.shape) * (noise > 0)
-        changed = np.clip(np.round(latents + change), -128, 127).astype(np.int8)
+        changed = (UNIT * np.clip(np.round(latents + change), -128, 127)).astype(np.int16)
         packer = Packer(
             codec,
             changed,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from heliograph.codec.codec import open_coder
@@ -13,6 +12,7 @@ from heliograph.codec.coder import Reference
 from heliograph.codec.entropy_model import TOTAL, EntropyModel
 from heliograph.codec.levels import STEP_ROWS, from_quality, steps_at
 from heliograph.codec.passes import walk
+from heliograph.codec.values import Values
 from heliograph.errors import TrainingError
 from heliograph.train.context_data import ANCHORS, LatentCrops, Quantiser, channel_order, fit_prediction
 from heliograph.train.context_fit import default_spec, entropy, fit_contexts, savings
@@ -29,22 +29,22 @@ ROUNDING = np.full(STEP_ROWS, 112, np.uint8)
 SPEC = ContextSpec((4, 8, 16), 4, ((4, 8), (6, 8)))
 
 
-def textured(seed: int) -> npt.NDArray[np.int8]:
+def textured(seed: int) -> Values:
     """Latents of a picture: a smooth first channel, and others whose magnitude varies together over space."""
     r = np.random.default_rng(seed)
     y, x = np.mgrid[:28, :32]
     activity = np.exp(2.5 * np.sin(x / 5 + seed) * np.cos(y / 6 + seed))[..., None]
     out = r.laplace(0, 6, (28, 32, CHANNELS)) * activity * np.linspace(1, 0.3, CHANNELS)
     out[..., 0] = 70 * np.sin(x / 9 + seed) + 40 * np.cos(y / 8) + r.normal(0, 2, x.shape)
-    return np.asarray(np.clip(np.round(out), -128, 127), np.int8)
+    return np.asarray(16 * np.clip(np.round(out), -128, 127), np.int16)
 
 
-def later(latents: npt.NDArray[np.int8], seed: int) -> npt.NDArray[np.int8]:
+def later(latents: Values, seed: int) -> Values:
     """Latents of the same place a little later: noise everywhere, and all is new in a quarter."""
     r = np.random.default_rng(1000 + seed)
-    out = latents + r.normal(0, 1.0, latents.shape)
-    out[:14, :16] = textured(seed + 500)[:14, :16]
-    return np.asarray(np.clip(np.round(out), -128, 127), np.int8)
+    out = latents / 16 + r.normal(0, 1.0, latents.shape)
+    out[:14, :16] = textured(seed + 500)[:14, :16] / 16
+    return np.asarray(16 * np.clip(np.round(out), -128, 127), np.int16)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     )
 
 
-def bits(data: bytes, latents: npt.NDArray[np.int8], level: int, reference: Reference | None = None) -> float:
+def bits(data: bytes, latents: Values, level: int, reference: Reference | None = None) -> float:
     """Bits of whole segments of latents."""
     coded = open_coder(data).encode(
         latents, level, rounding=112, strength=0, merge_below=1 << 30, reference=reference
@@ -96,7 +96,7 @@ def test_a_reference_saves_where_the_scene_stands_still(fitted: bytes) -> None:
 
 
 def test_the_integers_take_the_bits_that_the_float_network_counts() -> None:
-    maps = [textured(n)[:25, :25] // 4 for n in range(3)]  # no residual is beyond the laws' tokens
+    maps = [textured(n)[:25, :25] // 64 * 16 for n in range(3)]  # no residual is beyond the laws' tokens
     r = np.random.default_rng(2)
     order = channel_order(maps, STEPS)
     ordered = [np.ascontiguousarray(m[..., order]) for m in maps]
@@ -124,7 +124,7 @@ def test_the_integers_take_the_bits_that_the_float_network_counts() -> None:
     for number, network in enumerate(both):
         expected = np.asarray(network(inputs)) * 25 * 25
         for crop, level in enumerate(inputs["level"][:, 0].astype(int).tolist()):
-            latents = (inputs["latent"][crop] / 16).astype(np.int8)
+            latents = inputs["latent"][crop].astype(np.int16)
             reference = None
             if number:
                 values = np.rint(inputs["reference"][crop]).astype(np.int16)
@@ -159,7 +159,7 @@ def test_without_pairs_pictures_are_coded_alone(tmp_path: Path) -> None:
 
 
 def test_channels_come_by_falling_energy_in_steps() -> None:
-    maps = [np.stack([np.full((4, 4), v, np.int8) for v in (3, 50, 20)], axis=-1)]
+    maps = [np.stack([np.full((4, 4), v, np.int16) for v in (3, 50, 20)], axis=-1)]
     steps = np.full((STEP_ROWS, 3), 16, np.uint16)
     assert channel_order(maps, steps).tolist() == [1, 2, 0]
     steps[:, 1] = 160
@@ -169,7 +169,7 @@ def test_channels_come_by_falling_energy_in_steps() -> None:
 def test_prediction_of_a_plane_is_the_mean_of_the_neighbours() -> None:
     y, x = np.mgrid[:24, :24]
     r = np.random.default_rng(0)
-    maps = [np.round(a * x + b * y)[..., None].astype(np.int8) for a, b in r.uniform(-2, 2, (30, 2))]
+    maps = [16 * np.round(a * x + b * y)[..., None].astype(np.int16) for a, b in r.uniform(-2, 2, (30, 2))]
     weights = fit_prediction(maps, Quantiser(np.full((STEP_ROWS, 1), 16, np.uint16), ROUNDING), 1, r)
     assert weights.sum(axis=1).ravel() / 4096 == pytest.approx(np.ones(4), abs=0.1)
 
@@ -205,7 +205,7 @@ def test_both_flags_stay_possible() -> None:
 def test_maps_that_are_too_small_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no latent map has 5x5 positions"):
         fit_contexts(
-            [np.zeros((4, 9, 16), np.int8)],
+            [np.zeros((4, 9, 16), np.int16)],
             [],
             STEPS,
             ROUNDING,

@@ -99,9 +99,9 @@ def test_a_runs_own_encoders_are_near_the_devices(
 ) -> None:
     quantised, plain = trained.runners(codec, finished.folder)
     assert (quantised.name, plain.name) == ("fake-quantised", "float")
-    expected = Encoder(codec).latents(picture)
-    assert np.mean(quantised.latents(picture) == expected) > 0.99
-    assert np.abs(plain.latents(picture).astype(int) - expected).max() <= 6
+    expected = Encoder(codec).units(picture)
+    assert np.mean(quantised.units(picture) == expected) > 0.99
+    assert np.abs(plain.units(picture).astype(int) - expected).max() <= 6
     assert quantised.identity.split()[1] == plain.identity.split()[1]
 
 

@@ -53,6 +53,6 @@ def test_without_a_runtime_the_encoder_is_computed_by_keras(
     monkeypatch.setattr(runtime, "available", lambda: [])
     stand_in = frozen_encoder(finished)
     assert stand_in.runtime == "keras" != real.runtime
-    expected, latents = real.latents(picture), stand_in.latents(picture)
+    expected, latents = real.units(picture), stand_in.units(picture)
     assert np.mean(expected == latents) > 0.99
     assert np.abs(expected.astype(int) - latents).max() <= 1

@@ -21,7 +21,7 @@ def test_maps_are_of_whole_pictures_and_the_same_for_a_seed(finished: Run) -> No
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], first[1])
     for latents in first:
-        assert latents.dtype == np.int8
+        assert latents.dtype == np.int16
         assert (
             min(latents.shape[:2]) >= 8
         )  # no sample picture is smaller than 256 pixels, nor halved below 128
@@ -41,5 +41,5 @@ def test_pairs_are_made_of_photographs_and_then_taken_from_sites(finished: Run, 
         Image.new("RGB", (64, 48), (40 * n, 90, 100)).save(camera / f"{n}.png")
     pairs = list(latent_pairs(replace(finished, sites=tmp_path / "sites"), 2))
     assert len(pairs) == 2 + 2 + 1  # two made; pictures with the one before, and with the one before that
-    assert all(a.shape == b.shape and a.dtype == np.int8 for a, b in pairs)
+    assert all(a.shape == b.shape and a.dtype == np.int16 for a, b in pairs)
     assert pairs[-1][0].shape == (3, 4, finished.spec.latent)

@@ -48,7 +48,7 @@ def test_installed_runtimes_agree_within_the_encoders_last_bits(
     picture = paint(190, 130)
     found = runners.installed(codec)
     assert [r.name for r in found][:1] == ["LiteRT"]
-    assert np.array_equal(found[0].latents(picture), encoder.latents(picture))
+    assert np.array_equal(found[0].units(picture), encoder.units(picture))
     with closing(Cache(tmp_path / "cache.sqlite")) as cache:
         report = parity.measure(subject, [picture], found, cache=cache)
         misses = cache.misses
@@ -71,19 +71,19 @@ def test_keeping_all_tensors_changes_nothing(codec: Codec, paint: Paint) -> None
     picture = paint(256, 256)
     first = runners.installed(codec)[0]
     assert first.layers is not None
-    assert np.array_equal(list(first.layers(picture).values())[-1], first.latents(picture))
+    assert np.array_equal(list(first.layers(picture).values())[-1], first.units(picture))
 
 
 def test_another_environment_is_asked(codec: Codec, encoder: Encoder, paint: Paint) -> None:
     picture = paint(60, 40)
-    name, (found,) = runners.other_latents(sys.executable, codec, [picture])
+    name, (found,) = runners.other_units(sys.executable, codec, [picture])
     assert name == encoder.runtime
-    assert np.array_equal(found, encoder.latents(picture))
+    assert np.array_equal(found, encoder.units(picture))
 
 
 def test_an_environment_that_is_none_is_named(subject: Subject, codec: Codec, paint: Paint) -> None:
     with pytest.raises(RuntimeUnavailableError, match=r"cannot run /no/python: .*check --python"):
-        runners.other_latents("/no/python", codec, [paint(16, 16)])
+        runners.other_units("/no/python", codec, [paint(16, 16)])
     found = [r for r in runners.installed(codec, python="/no/python") if "TF" not in r.name]
     report = parity.measure(subject, [paint(16, 16)], [found[0], found[-1]], cache=Cache(None))
     assert "cannot run /no/python" in report["unavailable"]["another environment"]

@@ -2,7 +2,7 @@
 
     python -m heliograph.bench.entropy CODEC PICTURE...
 
-CODEC is a codec's name or folder; a PICTURE may also be a latent map int8 [h, w, C] in an .npy file. A server
+CODEC is a codec's name or folder; a PICTURE may also be a latent map int16 [h, w, C] in an .npy file. A server
 decoder in the codec adds the PSNR of prefixes.
 """
 
@@ -28,6 +28,7 @@ from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.stream import decode_stream
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.values import Values
 from heliograph.errors import HeliographError, PictureError
 from heliograph.measure import baselines, metrics
 from heliograph.measure.curves import Point, bd_rate
@@ -44,10 +45,10 @@ _OTHERS = ("webp", "jpeg")
 
 @dataclass(frozen=True)
 class Map:
-    """The latents of a picture, int8 [h, w, C], and its size in pixels."""
+    """The latents of a picture, int16 [h, w, C], and its size in pixels."""
 
     name: str
-    latents: npt.NDArray[np.int8]
+    latents: Values
     width: int
     height: int
 

@@ -67,7 +67,14 @@ class Codec:
         self.id = bytes.fromhex(self.manifest["id"])
         self.tile: int = self.manifest["tile"]
         self.channels: int = self.manifest["channels"]
+        # Of the encoder alone, which decoders need not know: so it is in no file that the id is made of
+        self.copies: tuple[int, ...] = tuple(self.manifest.get("encoder", {}).get("latent_copies", ()))
         self.hashes: dict[str, str] = self.manifest["files"]
+
+    @property
+    def outputs(self) -> int:
+        """How many channels the encoder's network gives: the latents, and further copies of some."""
+        return self.channels + len(self.copies)
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file of the codec; CodecError if it is missing, too large or not as hashed."""

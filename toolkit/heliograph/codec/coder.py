@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.values import Values
 from heliograph.errors import StreamError
@@ -70,7 +67,7 @@ class Coder(Protocol):
 
     def encode(
         self,
-        latents: npt.NDArray[np.int8],
+        latents: Values,
         level: int,
         *,
         rounding: int,
@@ -80,7 +77,7 @@ class Coder(Protocol):
         reference: Reference | None = None,
         only_estimate: bool = False,
     ) -> Coded:
-        """Quantise and code a slice's latents int8 [rows, columns, C] in the encoder's order.
+        """Quantise and code a slice's latents int16 [rows, columns, C] in the encoder's order.
 
         A residual is the nearest to the latent by `rounding`. With RDOQ it moves by one towards 0, and then all of a
         group to 0, where that saves more bits than the error it adds is worth: `strength` bits for the square of a
@@ -88,6 +85,7 @@ class Coder(Protocol):
         decided before.
 
         Args:
+            latents: in sixteenths of a unit, -2048 to 2047.
             rounding: 0 to 128 in 1/256 of a step.
             strength: of RDOQ, 0 (without) to 1024.
             merge_below: bytes; if the estimate of all layers is below, they are one segment.

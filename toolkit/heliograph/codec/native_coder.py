@@ -8,12 +8,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from heliograph.codec.coder import OUT_OF_RANGE, Coded, DecodedSlice, Reference, corrupt
 from heliograph.codec.entropy_model import EntropyModel
+from heliograph.codec.values import Values
 
-CORE_INTERFACE = 6  # of the extension, see csrc/python.c: an editable install may lag behind its sources
+CORE_INTERFACE = 7  # of the extension, see csrc/python.c: an editable install may lag behind its sources
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +50,7 @@ class NativeCoder:
 
     def encode(
         self,
-        latents: npt.NDArray[np.int8],
+        latents: Values,
         level: int,
         *,
         rounding: int,

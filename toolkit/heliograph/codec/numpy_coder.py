@@ -21,7 +21,7 @@ from heliograph.codec.container import MAX_SHORT, MAX_SHORT_POSITIONS
 from heliograph.codec.contexts import Contexts, Int64, Pass
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.levels import LEVELS
-from heliograph.codec.values import UNIT
+from heliograph.codec.values import HIGHEST, LOWEST, Values
 
 ROUND_UNIT = 256  # of a rounding is one step
 
@@ -52,7 +52,7 @@ class NumpyCoder:
 
     def encode(
         self,
-        latents: npt.NDArray[np.int8],
+        latents: Values,
         level: int,
         *,
         rounding: int,
@@ -70,6 +70,8 @@ class NumpyCoder:
             and 0 <= strength <= MOST_STRENGTH
             and merge_below >= 0
             and 0 <= short_below <= MAX_SHORT // 2
+            and latents.dtype == np.int16
+            and LOWEST <= latents.min() <= latents.max() <= HIGHEST
         ):
             raise ValueError(OUT_OF_RANGE)
         layers = len(self.model.layers)
@@ -92,10 +94,10 @@ class NumpyCoder:
         return Coded(segments, contexts.values.reshape(rows, columns, channels), bits, is_short)
 
     def encode_passes(
-        self, contexts: Contexts, latents: npt.NDArray[np.int8], *, rounding: int, strength: int
+        self, contexts: Contexts, latents: Values, *, rounding: int, strength: int
     ) -> Iterator[tuple[Pass, Int64, npt.NDArray[np.bool_]]]:
         """Quantise a slice into its contexts; yield each pass before `put`, its residuals and flags [n, groups]."""
-        exact = UNIT * latents.reshape(-1, self.model.channels)[:, self.model.order].astype(np.int64)
+        exact = latents.reshape(-1, self.model.channels)[:, self.model.order].astype(np.int64)
         for coded in contexts.walk():
             residual = self._quantise(coded, exact[coded.positions, coded.channels], rounding, strength)
             yield coded, residual, coded.by_group(np.abs(residual)) > 0

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from heliograph.codec import container, levels, tiles
 from heliograph.codec.codec import Codec
@@ -14,7 +13,7 @@ from heliograph.codec.distortion import STRENGTH, squared_step
 from heliograph.codec.rate import Rate
 from heliograph.codec.slices import CodedSlices, Slices
 from heliograph.codec.stream import Decoded
-from heliograph.codec.values import UNIT, ReferencePicture, Values, picture_id, to_int8
+from heliograph.codec.values import ReferencePicture, Values, picture_id
 from heliograph.errors import PictureError
 
 MERGE_BELOW = 4096  # bytes; smaller streams keep all layers in one segment, which saves about 27 bytes
@@ -65,9 +64,10 @@ class Trial:
 
 
 class Packer:
-    """The latents of a picture, int8 [ceil(h/16), ceil(w/16), C] of the coded size, ready to be packed at any level.
+    """The latents of a picture, int16 [ceil(h/16), ceil(w/16), C] of the coded size, ready to be packed at any level.
 
     Args:
+        latents: in sixteenths of a unit, in the encoder's order.
         width, height: of the picture, whatever its scale.
         scale: the latents are those of the picture made smaller, see `tiles.scaled`.
         slice_tiles: side of a slice in tiles, 0 for one slice.
@@ -85,7 +85,7 @@ class Packer:
     def __init__(
         self,
         codec: Codec,
-        latents: npt.NDArray[np.int8],
+        latents: Values,
         width: int,
         height: int,
         *,
@@ -143,7 +143,7 @@ class Packer:
         model, error = self._coder.model, 0.0
         inverse = np.float32(1) / levels.steps_at(model.steps, level).astype(np.float32)
         for part, one in zip(self._slices.latents, coded.slices, strict=True):
-            apart = (UNIT * part[..., model.order].astype(np.int16) - one.values) * inverse
+            apart = (part[..., model.order] - one.values) * inverse
             error += float(np.vdot(apart, apart))
         width, height = tiles.scaled(self._width, self.scale), tiles.scaled(self._height, self.scale)
         return Trial(level, self._known[level], squared_step(level) * error / (width * height))
@@ -306,6 +306,5 @@ def _apart(low: int, high: int) -> float:
 
 def alone_bytes(decoded: Decoded) -> float:
     """Return about how many bytes a picture would take at its level if it referred to none."""
-    latents = to_int8(decoded.values)
-    packer = Packer(decoded.codec, latents, decoded.width, decoded.height, scale=decoded.scale)
+    packer = Packer(decoded.codec, decoded.values, decoded.width, decoded.height, scale=decoded.scale)
     return packer.estimate(decoded.level)

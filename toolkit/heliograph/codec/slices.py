@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from heliograph.codec import levels
 from heliograph.codec.coder import Coded, Coder, Reference
 from heliograph.codec.tiles import Place
-from heliograph.codec.values import ReferencePicture
+from heliograph.codec.values import ReferencePicture, Values
 
 REFINED_FROM = 100  # bytes of the base below which there is none
 MERGED = 1 << 31  # bytes: all layers are always one segment
@@ -35,7 +34,7 @@ class CodedSlices:
 
 
 class Slices:
-    """The latents of a picture, int8 [h, w, C] in the encoder's order, divided into slices.
+    """The latents of a picture, int16 [h, w, C] in sixteenths and the encoder's order, divided into slices.
 
     Args:
         places: of the slices.
@@ -48,7 +47,7 @@ class Slices:
     def __init__(
         self,
         coder: Coder,
-        latents: npt.NDArray[np.int8],
+        latents: Values,
         places: list[Place],
         *,
         strength: int,

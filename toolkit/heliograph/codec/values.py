@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,21 @@ def picture_id(codec_id: bytes, width: int, height: int, values: Values, scale: 
     digest = hashlib.sha256(codec_id + struct.pack("<IHH", width, height, scale))
     digest.update(np.ascontiguousarray(values, "<i2").data)
     return digest.digest()[:ID_BYTES]
+
+
+def from_units(units: npt.NDArray[np.int8], copies: Sequence[int] = ()) -> Values:
+    """Return the latents int16 [..., C] that a network gave, whose output is int8 [..., C + len(copies)].
+
+    Args:
+        copies: which latent each channel from C on is a further copy of; 1, 2 or 4 of one in all have their mean as its
+            value.
+    """
+    channels = units.shape[-1] - len(copies)
+    latents = units[..., :channels].astype(np.int16)
+    for place, source in enumerate(copies, channels):
+        latents[..., source] += units[..., place]
+    count = 1 + np.bincount(np.asarray(copies, np.intp), minlength=channels)
+    return np.asarray(latents * (UNIT // count).astype(np.int16))
 
 
 def to_int8(values: Values) -> npt.NDArray[np.int8]:

@@ -1222,18 +1222,39 @@ static uint32_t cost_in(const context *c, uint32_t table, int32_t residual) {
 
 /* How a slice is quantised. */
 typedef struct {
-    const int8_t *latents;
+    const hg_latents *latents;
+    uint32_t width; /* channels of a position of the latents, copies included */
     uint32_t rounding, strength, narrow; /* narrow: up to where a number times 1024 * strength fits 32 bits */
 } choice;
 
-/* Fetch the latents of a group, `order` says which, to `target`; whether any is `least` or more away from its guess. */
-static int fetch(const int8_t *latents, const uint8_t *order, const int16_t *guess, const int16_t *least, size_t count,
-                 int16_t *target) {
+/* A latent in sixteenths, of what a network gave of a position. */
+static int16_t mean_of(const hg_latents *latents, const int8_t *unit, uint32_t channels, uint32_t channel) {
+    const uint16_t *copies = latents->copies + channel;
+    int32_t sum = unit[channel], i;
+    for (i = copies[0]; i < copies[1]; i++) sum += unit[channels + (uint32_t)i];
+    return (int16_t)(16 / (1 + copies[1] - copies[0]) * sum);
+}
+
+/* Fetch the latents of a group at a position to `target`, `order` says which. */
+static void fetch(const choice *how, size_t position, uint32_t channels, const uint8_t *order, size_t count,
+                  int16_t *target) {
+    const hg_latents *latents = how->latents;
+    const size_t at = position * how->width;
+    size_t k;
+    if (latents->exact)
+        for (k = 0; k < count; k++) target[k] = latents->exact[at + rd16(order + 2 * k)];
+    else if (latents->copies)
+        for (k = 0; k < count; k++) target[k] = mean_of(latents, latents->units + at, channels, rd16(order + 2 * k));
+    else
+        for (k = 0; k < count; k++) target[k] = (int16_t)(16 * latents->units[at + rd16(order + 2 * k)]);
+}
+
+/* Whether any of some latents is `least` or more away from its guess. */
+static int is_apart(const int16_t *target, const int16_t *guess, const int16_t *least, size_t count) {
     int some = 0;
     size_t k = 0;
 #if defined(__SSE2__)
-    for (k = 0; k < count; k++) target[k] = (int16_t)(16 * latents[rd16(order + 2 * k)]);
-    for (k = 0; k + 8 <= count; k += 8) {
+    for (; k + 8 <= count; k += 8) {
         const __m128i d = _mm_sub_epi16(_mm_loadu_si128((const __m128i *)(const void *)(target + k)),
                                         _mm_loadu_si128((const __m128i *)(const void *)(guess + k)));
         const __m128i size = _mm_max_epi16(d, _mm_sub_epi16(_mm_setzero_si128(), d));
@@ -1242,8 +1263,7 @@ static int fetch(const int8_t *latents, const uint8_t *order, const int16_t *gue
     }
 #endif
     for (; k < count; k++) {
-        const int32_t v = 16 * latents[rd16(order + 2 * k)], d = v - guess[k];
-        target[k] = (int16_t)v;
+        const int32_t d = target[k] - guess[k];
         some |= (d >= least[k]) | (d <= -least[k]);
     }
     return some;
@@ -1278,9 +1298,8 @@ static int quantise(place *p, const choice *how, size_t number, size_t at, size_
     int any = 0;
     size_t k;
     *bits += flat;
-    if (!fetch(how->latents + p->position * c->m->channels, c->m->order + 2 * (p->start + at), guess, least, count,
-               c->target + at))
-        return 0;
+    fetch(how, p->position, c->m->channels, c->m->order + 2 * (p->start + at), count, c->target + at);
+    if (!is_apart(target, guess, least, count)) return 0;
     choose_residuals(p, number, at, count, table);
     for (k = 0; k < count; k++) {
         int32_t d = target[k] - guess[k], r = 0;
@@ -1465,7 +1484,7 @@ static hg_status put_segment(const context *c, uint32_t first, uint32_t last, ui
     return HG_OK;
 }
 
-hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
+hg_status hg_encode(const hg_model *m, const hg_latents *latents, uint32_t rows, uint32_t columns, uint32_t level,
                     uint32_t rounding, uint32_t strength, uint32_t merge_below, uint32_t short_below,
                     const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
                     uint8_t *out, size_t capacity, hg_coded *coded) {
@@ -1473,11 +1492,15 @@ hg_status hg_encode(const hg_model *m, const int8_t *latents, uint32_t rows, uin
     choice how;
     uint64_t total = 0;
     uint32_t layer, first = 0, last = 0, ch;
+    size_t at;
     hg_status status;
     if (rounding > 128 || strength > HG_MAX_STRENGTH || short_below > HG_MAX_SHORT / 2) return HG_BAD_ARGUMENT;
     status = begin(&c, m, rows, columns, level, reference, HG_ENCODE, workspace, workspace_size);
     if (status != HG_OK) return status;
+    for (at = 0; latents->exact && at < (size_t)rows * columns * m->channels; at++)
+        if (latents->exact[at] < -2048 || latents->exact[at] > 2047) return HG_BAD_ARGUMENT;
     how.latents = latents;
+    how.width = m->channels + (!latents->exact && latents->copies ? latents->copies[m->channels] : 0u);
     how.rounding = rounding;
     how.strength = strength;
     how.narrow = strength ? UINT32_MAX / (1024 * strength) : 0;

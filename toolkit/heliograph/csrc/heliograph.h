@@ -107,7 +107,18 @@ typedef struct {
     uint64_t bits[HG_MAX_LAYERS];
 } hg_coded;
 
-/* Quantise and encode a slice: latents int8 [rows][columns][C] in the encoder's channel order.
+/* Latents of a slice in the encoder's channel order, in one of two forms.
+ * `exact`: int16 [rows][columns][C] in sixteenths of a unit, -2048 to 2047; or NULL, and then
+ * `units`: int8 [rows][columns][C], or [rows][columns][C + copies[C]] of a network that computes some latents several times:
+ * `copies`: NULL, or uint16 [C + 1] that never falls: channels C + copies[c] to C + copies[c + 1] - 1 are further copies of
+ * latent c. 1, 2 or 4 of it in all have their mean as its value. */
+typedef struct {
+    const int16_t *exact;
+    const int8_t *units;
+    const uint16_t *copies;
+} hg_latents;
+
+/* Quantise and encode a slice.
  * `rounding` 0 to 128 in 1/256 of a step: how far below a half residuals are rounded down.
  * `strength` 0 to HG_MAX_STRENGTH: rate-distortion optimised quantisation, where an error of one step, squared, counts as so
  * many bits. A residual moves by one towards zero, or all of a group to zero, where that saves more bits. 0: none.
@@ -117,7 +128,7 @@ typedef struct {
  * `reference`, or NULL; it needs a model of two sets.
  * `values` gets int16 [rows][columns][C] in coding order, what a decoder will know, and must be filled with zeros; or NULL.
  * `out` gets the segments; NULL only estimates: lengths are 0 then. */
-hg_status hg_encode(const hg_model *model, const int8_t *latents, uint32_t rows, uint32_t columns, uint32_t level,
+hg_status hg_encode(const hg_model *model, const hg_latents *latents, uint32_t rows, uint32_t columns, uint32_t level,
                     uint32_t rounding, uint32_t strength, uint32_t merge_below, uint32_t short_below,
                     const hg_reference *reference, void *workspace, size_t workspace_size, int16_t *values,
                     uint8_t *out, size_t capacity, hg_coded *coded);

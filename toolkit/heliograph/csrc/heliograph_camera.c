@@ -20,7 +20,7 @@ typedef struct {
     uint32_t width, height;         /* of what is coded, in pixels */
     uint32_t rows, columns, layers; /* its positions */
     uint32_t *length;               /* [parts][slices] */
-    int8_t *latents;                /* of a strip: slice by slice [rows][columns][C] */
+    int8_t *latents;                /* of a strip: slice by slice [rows][columns][channels], as the network gives them */
     uint8_t *raw, *kept, *scratch;  /* rows of the camera and of the network */
     uint8_t *work;                  /* hg_encode's, in the same place if the network rests then */
     size_t work_size, line;         /* line: bytes of a row of the camera */
@@ -91,9 +91,9 @@ void hg_convert(hg_pixels pixels, uint32_t width, const uint8_t *row, uint32_t x
 static hg_camera_status code_strip(job *j, uint32_t top) {
     const hg_codec *codec = j->codec;
     const uint32_t slices = j->header.across * j->header.down, rows = smaller(codec->side, j->rows - top);
-    const uint32_t channels = j->state->model.channels, parts = j->camera->layered ? j->layers : 1;
+    const uint32_t channels = j->state->network.channels, parts = j->camera->layered ? j->layers : 1;
     uint32_t x, number = top / codec->side * j->header.across, part;
-    const int8_t *latents = j->latents;
+    hg_latents latents = {NULL, j->latents, codec->copies};
     HELIOGRAPH_STAGE(2);
     for (x = 0; x < j->columns; x += codec->side, number++) {
         const uint32_t columns = smaller(codec->side, j->columns - x);
@@ -101,12 +101,12 @@ static hg_camera_status code_strip(job *j, uint32_t top) {
         hg_coded coded;
         hg_status status;
         memset(j->work, 0, j->work_size);
-        status = hg_encode(&j->state->model, latents, rows, columns, j->header.level, codec->rounding, codec->strength,
+        status = hg_encode(&j->state->model, &latents, rows, columns, j->header.level, codec->rounding, codec->strength,
                            j->camera->layered ? 0 : UINT32_MAX, 0, NULL, j->work, j->work_size, NULL,
                            j->fits ? j->store + j->used : NULL, j->capacity - j->used, &coded);
         if (status != HG_OK && status != HG_NO_SPACE) return HG_CAMERA_BAD_SIZE;
         if (status == HG_NO_SPACE) j->fits = 0;
-        latents += (size_t)rows * columns * channels;
+        latents.units += (size_t)rows * columns * channels;
         for (part = 0; part < j->layers; part++) bits += coded.bits[part];
         if (!j->fits) j->total += (bits >> 13) + (uint64_t)SEGMENT_BYTES * parts;
         for (part = 0; part < parts && j->fits; part++) {
@@ -121,7 +121,7 @@ static hg_camera_status code_strip(job *j, uint32_t top) {
 
 /* Put new rows of a tile's latents into the slices of the strip. `row`: of the strip. */
 static void place_latents(job *j, const hg_tile *tile, uint32_t row, uint32_t strip_rows, const int8_t *latents) {
-    const uint32_t side = j->codec->side, channels = j->state->model.channels;
+    const uint32_t side = j->codec->side, channels = j->state->network.channels;
     uint32_t x;
     for (x = 0; x < tile->columns; x += side) {
         const uint32_t left = tile->left + x, columns = smaller(side, j->columns - left);
@@ -289,7 +289,8 @@ static hg_camera_status lay_out_memory(job *j, uint8_t *memory, size_t size) {
     j->state = state;
     if (hg_open(&state->model, codec->entropy, codec->entropy_size) != HG_OK ||
         hg_network_open(&state->network, codec->network, codec->network_size) != HG_OK ||
-        state->network.channels != state->model.channels || side < 1 || state->network.tile / STRIDE % side ||
+        state->network.channels != state->model.channels + (codec->copies ? codec->copies[state->model.channels] : 0u) ||
+        side < 1 || state->network.tile / STRIDE % side ||
         !hg_network_divides(&state->network, side))
         return HG_CAMERA_BAD_CODEC;
     j->layers = state->model.layers;
@@ -300,7 +301,7 @@ static hg_camera_status lay_out_memory(job *j, uint8_t *memory, size_t size) {
     j->header.parts = c->layered ? j->layers : 1;
     j->header.segments = j->header.across * j->header.down * j->header.parts;
     j->length = (uint32_t *)(void *)reserve(&at, end, 4 * (size_t)j->header.segments);
-    j->latents = (int8_t *)reserve(&at, end, (size_t)strip * j->columns * state->model.channels);
+    j->latents = (int8_t *)reserve(&at, end, (size_t)strip * j->columns * state->network.channels);
     j->line = hg_line(c->pixels, j->width);
     needed = 3 * j->line + hg_network_kept(&state->network, j->columns) + state->network.scratch;
     coding = hg_workspace(&state->model, strip, smaller(side, j->columns), HG_ENCODE, 0);

@@ -12,13 +12,14 @@
 extern "C" {
 #endif
 
-/* A codec in flash: the network file, the entropy file, the codec's id, how many positions a slice has on a side, and what
- * hg_encode is told. */
+/* A codec in flash: the network file, the entropy file, the codec's id, how many positions a slice has on a side, what
+ * hg_encode is told, and which latents the network computes several times, see hg_latents: NULL, or `copies` [C + 1]. */
 typedef struct {
     const uint8_t *network, *entropy;
     size_t network_size, entropy_size;
     uint8_t id[8];
     uint16_t side, strength, rounding;
+    const uint16_t *copies;
 } hg_codec;
 
 /* How a row's pixels lie in memory. */

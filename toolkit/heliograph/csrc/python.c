@@ -114,7 +114,8 @@ static PyObject *numbers(const hg_model *m, const uint64_t *number) {
 static PyObject *core_encode(PyObject *self, PyObject *args) {
     PyObject *capsule, *object, *segments, *result, *bits;
     const hg_model *m;
-    const char *latents;
+    const char *given;
+    hg_latents latents = {NULL, NULL, NULL};
     Py_ssize_t size;
     unsigned int rows, columns, level, rounding, strength, merge_below, short_below, reference_level, i;
     int only_estimate, referring;
@@ -125,19 +126,20 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     hg_coded coded;
     hg_status status;
     (void)self;
-    if (!PyArg_ParseTuple(args, "Oy#IIIIIIIOIp", &capsule, &latents, &size, &rows, &columns, &level, &rounding,
+    if (!PyArg_ParseTuple(args, "Oy#IIIIIIIOIp", &capsule, &given, &size, &rows, &columns, &level, &rounding,
                           &strength, &merge_below, &short_below, &object, &reference_level, &only_estimate))
         return NULL;
     if ((m = model_of(capsule)) == NULL) return NULL;
     count = (size_t)rows * columns * m->channels;
-    if (!is_slice(rows, columns) || (size_t)size != count) return fail(HG_BAD_ARGUMENT);
+    if (!is_slice(rows, columns) || (size_t)size != 2 * count) return fail(HG_BAD_ARGUMENT);
     if (!read_reference(object, reference_level, 2 * count, &reference, &referring)) return NULL;
     capacity = only_estimate ? 0 : 6 * count + 4096; /* a residual takes 27 bits at most, a flag 14 */
     memory = prepare(m, rows, columns, HG_ENCODE, referring, capacity, &need, &values);
     if (memory == NULL) return NULL;
     at = (uint8_t *)values + 2 * count;
+    latents.exact = (const int16_t *)(const void *)given;
     Py_BEGIN_ALLOW_THREADS
-    status = hg_encode(m, (const int8_t *)latents, rows, columns, level, rounding, strength, merge_below, short_below,
+    status = hg_encode(m, &latents, rows, columns, level, rounding, strength, merge_below, short_below,
                        referring ? &reference : NULL, memory, need, values, only_estimate ? NULL : at, capacity,
                        &coded);
     Py_END_ALLOW_THREADS
@@ -328,7 +330,7 @@ static struct PyModuleDef definition = {
 
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module && PyModule_AddIntConstant(module, "INTERFACE", 6) < 0) Py_CLEAR(module);
+    if (module && PyModule_AddIntConstant(module, "INTERFACE", 7) < 0) Py_CLEAR(module);
     if (module == NULL) return NULL;
     corrupt_error = PyErr_NewException("heliograph._core.CorruptError", PyExc_ValueError, NULL);
     if (corrupt_error == NULL || PyModule_AddObjectRef(module, "CorruptError", corrupt_error) < 0) Py_CLEAR(module);

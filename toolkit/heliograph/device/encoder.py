@@ -17,7 +17,7 @@ from heliograph.codec.memory import Memory
 from heliograph.codec.pack import Packed, Packer
 from heliograph.codec.rate import Rate
 from heliograph.codec.registry import open_codec
-from heliograph.codec.values import ReferencePicture
+from heliograph.codec.values import ReferencePicture, Values, from_units
 from heliograph.device.runtime import Model
 from heliograph.device.scaling import Scaling
 from heliograph.errors import CodecError, PictureError
@@ -28,7 +28,7 @@ class TileNetwork(Protocol):
 
     Attributes:
         runtime: the name of what computes.
-        input_shape, output_shape: (T, T, 3) and (T/16, T/16, C).
+        input_shape, output_shape: (T, T, 3) and (T/16, T/16, C), copies of latents included.
     """
 
     runtime: str
@@ -49,16 +49,17 @@ class LatentEncoder:
         network: of one tile.
         tile: side of its input in pixels.
         channels: of its latents.
+        copies: which latents it computes several times, see `codec.values.from_units`.
 
     Raises:
-        CodecError: the network has other shapes than tile and channels say.
+        CodecError: the network has other shapes than tile, channels and copies say.
     """
 
-    def __init__(self, network: TileNetwork, *, tile: int, channels: int) -> None:
-        self.tile, self.channels, self.runtime = tile, channels, network.runtime
+    def __init__(self, network: TileNetwork, *, tile: int, channels: int, copies: Sequence[int] = ()) -> None:
+        self.tile, self.channels, self.copies, self.runtime = tile, channels, copies, network.runtime
         self._network = network
         side = tile // tiles.STRIDE
-        expected = (tile, tile, 3), (side, side, channels)
+        expected = (tile, tile, 3), (side, side, channels + len(copies))
         got = network.input_shape, network.output_shape
         if got != expected:
             raise CodecError(
@@ -66,13 +67,17 @@ class LatentEncoder:
                 "copy the codec folder again"
             )
 
-    def latents(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-        """Return the latents int8 [ceil(H/16), ceil(W/16), C] of a picture uint8 [H, W, 3], sRGB."""
+    def latents(self, picture: npt.NDArray[np.uint8]) -> Values:
+        """Return the latents int16 [ceil(H/16), ceil(W/16), C] of a picture uint8 [H, W, 3], sRGB, in sixteenths."""
+        return from_units(self.units(picture), self.copies)
+
+    def units(self, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
+        """Return what the network gives of a picture, int8 [ceil(H/16), ceil(W/16), C + copies]."""
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
             raise PictureError(f"expected uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}")
         height, width = picture.shape[:2]
         tiles.check_size(width, height)
-        out = np.empty((*tiles.latent_shape(width, height), self.channels), np.int8)
+        out = np.empty((*tiles.latent_shape(width, height), self.channels + len(self.copies)), np.int8)
         for (rows, columns), tile in tiles.cut(picture, self.tile):
             # int8 = uint8 - 128: the model's input has scale 1/255 and zero point -128
             part = self._network((tile ^ 0x80).view(np.int8))
@@ -110,7 +115,7 @@ class Encoder(LatentEncoder):
     ) -> None:
         codec = open_codec(codec)
         network = Model(codec.encoder, runtime=runtime, delegate=delegate, threads=threads)
-        super().__init__(network, tile=codec.tile, channels=codec.channels)
+        super().__init__(network, tile=codec.tile, channels=codec.channels, copies=codec.copies)
         self.codec, self.slice_tiles, self.layered, self.base = codec, slice_tiles, layered, base
         self.strength = 0 if fast else STRENGTH
         self.memory = Memory(Path(memory), codec) if isinstance(memory, str | Path) else memory

@@ -102,7 +102,7 @@ class Bundle:
         parts = [
             f"# Codec {codec.name} for {self.target}",
             f"Made by Heliograph {__version__} from codec `{codec.id.hex()}`: tiles of {codec.tile}x{codec.tile} "
-            f"pixels to {codec.tile // 16}x{codec.tile // 16}x{codec.channels} int8 latents. "
+            f"pixels to {codec.tile // 16}x{codec.tile // 16}x{codec.outputs} int8 latents. "
             f"`{MANIFEST}` holds the hash of every file.",
             *self.notes,
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from pathlib import Path
 
 from heliograph.codec.codec import ENTROPY, Codec
@@ -49,8 +50,9 @@ def codec_files(codec: Codec) -> dict[str, bytes]:
 #include <stdint.h>
 
 #define HELIOGRAPH_TILE {codec.tile} /* pixels, the network's input is int8 [TILE][TILE][3] */
-#define HELIOGRAPH_SIDE {side} /* latents, its output is int8 [SIDE][SIDE][CHANNELS] */
+#define HELIOGRAPH_SIDE {side} /* latents, its output is int8 [SIDE][SIDE][OUTPUTS] */
 #define HELIOGRAPH_CHANNELS {codec.channels}
+#define HELIOGRAPH_OUTPUTS {codec.outputs} /* channels, and further copies of some */
 #define HELIOGRAPH_LAYERS {len(model.layers)}
 #define HELIOGRAPH_WORKSPACE {workspace(model, side, side)} /* bytes, hg_workspace of one tile */
 #define HELIOGRAPH_ROUNDING {MOST_ROUNDING} /* for hg_encode, as the package does it */
@@ -66,6 +68,7 @@ extern "C" {{
 extern const uint8_t heliograph_codec_id[8];
 extern const uint8_t heliograph_entropy[]; /* the entropy model, for hg_open */
 extern const size_t heliograph_entropy_size;
+extern const uint16_t *const heliograph_copies; /* for hg_latents */
 #ifdef __cplusplus
 }}
 #endif
@@ -80,8 +83,18 @@ const size_t heliograph_entropy_size = {len(entropy)};
 const uint8_t heliograph_entropy[{len(entropy)}] = {{
 {byte_lines(entropy)}
 }};
+
+{copies_array(codec)}const uint16_t *const heliograph_copies = {"copies" if codec.copies else "NULL"};
 """
     return {"codec.h": header.encode(), "codec.c": body.encode()}
+
+
+def copies_array(codec: Codec) -> str:
+    """Return the array `copies` of hg_latents in C, nothing where the network computes no latent several times."""
+    if not codec.copies:
+        return ""
+    first = [bisect_left(codec.copies, latent) for latent in range(codec.channels + 1)]
+    return f"static const uint16_t copies[{len(first)}] = {{{', '.join(str(n) for n in first)}}};\n"
 
 
 def network_files(model: bytes) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ from heliograph.codec import container, registry
 from heliograph.codec.codec import Codec
 from heliograph.codec.coder import MOST_ROUNDING
 from heliograph.codec.distortion import STRENGTH
+from heliograph.codec.values import Values
 from heliograph.device.encoder import LatentEncoder
 from heliograph.device.runtime import Model
 from heliograph.errors import ExportError, HeliographError, RuntimeUnavailableError
@@ -88,7 +89,7 @@ class CameraRun:
 
 def expected_stream(
     codec: Codec,
-    latents: npt.NDArray[np.int8],
+    latents: Values,
     width: int,
     height: int,
     level: int,
@@ -97,7 +98,7 @@ def expected_stream(
     layered: bool = False,
     scale: int = 0,
 ) -> bytes:
-    """Return the stream that csrc/heliograph_camera.c makes of latents int8 [rows, columns, C] at a level.
+    """Return the stream that csrc/heliograph_camera.c makes of latents int16 [rows, columns, C] at a level.
 
     Width and height are the picture's; the latents are of the picture at the scale.
     """
@@ -118,10 +119,11 @@ def expected_stream(
     return container.pack(header, [one.segments[part] for part in range(parts) for one in coded])
 
 
-def reference_latents(codec: Codec, picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
-    """Return the latents int8 [rows, columns, C] of a picture uint8 [H, W, 3] by a runtime's reference kernels."""
+def reference_latents(codec: Codec, picture: npt.NDArray[np.uint8]) -> Values:
+    """Return the latents int16 [rows, columns, C] of a picture uint8 [H, W, 3] by a runtime's reference kernels."""
     network = Model(codec.encoder, reference=True)
-    return LatentEncoder(network, tile=codec.tile, channels=codec.channels).latents(picture)
+    encoder = LatentEncoder(network, tile=codec.tile, channels=codec.channels, copies=codec.copies)
+    return encoder.latents(picture)
 
 
 def encode_on_board(

@@ -79,7 +79,7 @@ def body() -> bytes:
 
 def codec_files(codec: Codec, found: Needs) -> dict[str, bytes]:
     """Return codec.h and codec.c: the codec's arrays, and the memory that a picture takes."""
-    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)
     entropy = alone(codec.coder.model).to_bytes()
     lines = found.lines
     work = (
@@ -105,7 +105,7 @@ extern const hg_codec heliograph_codec;
  * the budget in bytes. For pictures smaller than a slice a little less would do. */
 #define HELIOGRAPH_MEMORY(width, height, pixel, budget)                                                   \\
     (sizeof(hg_camera_state) + 4u * HELIOGRAPH_SEGMENTS(width, height) +                                  \\
-     {found.side * found.channels}u * HELIOGRAPH_POSITIONS(width) +                                       \\
+     {found.side * found.outputs}u * HELIOGRAPH_POSITIONS(width) +                                       \\
      ({work}) + (budget) + 48u)
 
 #define HELIOGRAPH_MOST(a, b) ((a) > (b) ? (a) : (b))
@@ -136,9 +136,9 @@ static const uint8_t entropy[{len(entropy)}] ALIGNED = {{
 {c_source.byte_lines(entropy)}
 }};
 
-const hg_codec heliograph_codec = {{
+{c_source.copies_array(codec)}const hg_codec heliograph_codec = {{
     network, entropy, sizeof network, sizeof entropy, {{{", ".join(f"0x{b:02x}" for b in codec.id)}}}, {found.side},
-    {STRENGTH}, {MOST_ROUNDING}
+    {STRENGTH}, {MOST_ROUNDING}, {"copies" if codec.copies else "NULL"}
 }};
 """
     return {"codec.h": head.encode(), "codec.c": text.encode()}

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from heliograph.codec import levels, registry, tiles
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
+from heliograph.codec.values import from_units
 from heliograph.errors import ExportError, HeliographError, RuntimeUnavailableError
 from heliograph.export import c_source
 from heliograph.export.bundle import text_table
@@ -110,7 +111,7 @@ def tiles_of_latents(latents: npt.NDArray[np.int8], side: int) -> npt.NDArray[np
 
 def measure(
     codec: Codec,
-    latents: npt.NDArray[np.int8] | None,
+    units: npt.NDArray[np.int8] | None,
     width: int,
     height: int,
     level: int,
@@ -122,7 +123,7 @@ def measure(
     """Encode a picture's latents, and decode streams, on an emulated board.
 
     Args:
-        latents: int8 [ceil(height/16), ceil(width/16), C], or None to decode only.
+        units: what the network gives, int8 [ceil(height/16), ceil(width/16), C + copies], or None to decode only.
         streams: by a file name without spaces.
         references: the name of the stream that one refers to, which is before it in `streams`.
 
@@ -141,13 +142,13 @@ def measure(
         for path in sorted((c_source.FIRMWARE / "emulate").iterdir()):
             (folder / path.name).write_bytes(path.read_bytes())
         count = 0
-        if latents is not None:
-            parts = tiles_of_latents(latents, side)
+        if units is not None:
+            parts = tiles_of_latents(units, side)
             count = len(parts)
             (folder / "latents.bin").write_bytes(parts.tobytes())
         for file, data in (streams or {}).items():
             (folder / file).write_bytes(data)
-        size = (width, height) if latents is not None else (0, 0)
+        size = (width, height) if units is not None else (0, 0)
         job = [f"{name} {(references or {}).get(name, '-')}" for name in streams or {}]
         (folder / "job.txt").write_text(f"{size[0]} {size[1]} {level}\n" + "\n".join(job), encoding="ascii")
         _compile(folder, BOARDS[board], count)
@@ -250,9 +251,10 @@ def _result(
 
 
 def check(
-    measured: Measured, codec: Codec, latents: npt.NDArray[np.int8], width: int, height: int, level: int
+    measured: Measured, codec: Codec, units: npt.NDArray[np.int8], width: int, height: int, level: int
 ) -> None:
     """Raise ExportError unless the emulated board made the bytes that this computer makes."""
+    latents = from_units(units, codec.copies)
     expected = Packer(codec, latents, width, height, slice_tiles=1, whole=True).at(level)
     if measured.stream != expected:
         raise ExportError(
@@ -302,14 +304,14 @@ def main() -> int:
             own = Packer(codec, probe.latents, *size, slice_tiles=1, whole=True).at(level)
             measured = measure(
                 codec,
-                probe.latents,
+                probe.units,
                 probe.width,
                 probe.height,
                 level,
                 board=board,
                 streams={"own.helio": own},
             )
-            check(measured, codec, probe.latents, probe.width, probe.height, level)
+            check(measured, codec, probe.units, probe.width, probe.height, level)
             print(
                 f"{board}: {probe.description}, {probe.width}x{probe.height}, quality {arguments.quality:g}; "
                 "bytes as made here"

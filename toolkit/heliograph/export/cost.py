@@ -62,8 +62,8 @@ def emulate(codec: Codec, options: Options) -> Measured | None:
         return None
     level = levels.from_quality(options.quality)
     probe = probe_latents(codec, options.picture).corner(TILES * codec.tile)  # the board has 4 MiB
-    measurement = cortexm.measure(codec, probe.latents, probe.width, probe.height, level)
-    cortexm.check(measurement, codec, probe.latents, probe.width, probe.height, level)
+    measurement = cortexm.measure(codec, probe.units, probe.width, probe.height, level)
+    cortexm.check(measurement, codec, probe.units, probe.width, probe.height, level)
     return measurement
 
 

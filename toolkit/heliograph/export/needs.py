@@ -172,12 +172,13 @@ class Needs:
 
     Attributes:
         side: positions on a side of a slice.
+        outputs: channels of the network's output, of which a byte each is kept for a strip.
         network, entropy: bytes of the arrays in flash.
         shares: whether the network's lines and the coder's workspace take turns in one place.
     """
 
     side: int
-    channels: int
+    outputs: int
     layers: int
     lines: Lines
     coding: int
@@ -191,7 +192,7 @@ class Needs:
         segments = -(-columns // self.side) * -(-rows // self.side) * self.layers
         coding, lines = max(self.coding, 64 + 4 * segments), self.lines.bytes_at(width, pixel)
         work = max(coding, lines) if self.shares else coding + lines
-        return state + 4 * segments + self.side * columns * self.channels + work + budget + 48
+        return state + 4 * segments + self.side * columns * self.outputs + work + budget + 48
 
     def ram(self, width: int, height: int, budget: int) -> int:
         """Return all RAM: memory, stack, and one row of RGB888 as the camera gives it."""
@@ -242,12 +243,12 @@ def needs(codec: Codec) -> Needs:
         ExportError: the encoder has an operation that the network in C does not have.
     """
     graph, model = read_graph(codec.encoder), alone(codec.coder.model)
-    network = network_file(graph, codec.tile, codec.channels)
+    network = network_file(graph, codec.tile, codec.outputs)
     rows, whole = Rows(graph, codec.tile), codec.tile // STRIDE
     side = side_of_slices(rows, whole)
     return Needs(
         side=side,
-        channels=codec.channels,
+        outputs=codec.outputs,
         layers=len(model.layers),
         lines=rows.lines(),
         coding=workspace(model, side, side),

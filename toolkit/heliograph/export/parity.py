@@ -22,6 +22,7 @@ from heliograph.codec import registry, tiles
 from heliograph.codec.codec import Codec
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
+from heliograph.codec.values import from_units
 from heliograph.device.encoder import Encoder
 from heliograph.errors import ExportError, HeliographError
 from heliograph.export.bundle import text_table
@@ -30,7 +31,7 @@ from heliograph.export.tools import last_line, need_tool, run_tool
 
 RUNNERS = Path(__file__).resolve().parent / "runners"
 QUALITY = 50
-Latents = npt.NDArray[np.int8]
+Units = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Parity:
     growth: float
 
 
-def run_other(python: str, runner: Path, model: bytes, inputs: Latents) -> tuple[str, Latents]:
+def run_other(python: str, runner: Path, model: bytes, inputs: Units) -> tuple[str, Units]:
     """Run a model on inputs int8 [N, H, W, 3] with another toolchain: its name, and outputs int8 [N, ...].
 
     Raises:
@@ -81,7 +82,7 @@ def run_other(python: str, runner: Path, model: bytes, inputs: Latents) -> tuple
 def compare(codec: Codec, picture: npt.NDArray[np.uint8], python: str, runner: Path) -> Parity:
     """Return how a toolchain's latents of a picture uint8 [H, W, 3] compare with those of the runtime here."""
     height, width = picture.shape[:2]
-    ours = Encoder(codec).latents(picture)
+    ours = Encoder(codec).units(picture)
     places, parts = zip(*tiles.cut(picture, codec.tile), strict=True)
     name, outputs = run_other(python, runner, codec.encoder, (np.stack(parts) ^ 0x80).view(np.int8))
     theirs = np.empty_like(ours)
@@ -90,10 +91,13 @@ def compare(codec: Codec, picture: npt.NDArray[np.uint8], python: str, runner: P
     return judge(codec, ours, theirs, width, height, name)
 
 
-def judge(codec: Codec, ours: Latents, theirs: Latents, width: int, height: int, toolchain: str) -> Parity:
-    """Return how two runtimes' latents [rows, columns, C] of one picture compare."""
+def judge(codec: Codec, ours: Units, theirs: Units, width: int, height: int, toolchain: str) -> Parity:
+    """Return how what two runtimes give of one picture compares, int8 [rows, columns, C + copies]."""
     apart = np.abs(ours.astype(np.int32) - theirs.astype(np.int32))
-    before, after = (Packer(codec, x, width, height).pack(Rate(quality=QUALITY)) for x in (ours, theirs))
+    before, after = (
+        Packer(codec, from_units(x, codec.copies), width, height).pack(Rate(quality=QUALITY))
+        for x in (ours, theirs)
+    )
     return Parity(
         toolchain=toolchain,
         equal=float(np.mean(apart == 0)),

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.codec import Codec
+from heliograph.codec.values import Values, from_units
 from heliograph.device.encoder import Encoder
 from heliograph.pictures import load_srgb
 
@@ -17,10 +18,15 @@ TILES = 2  # a side of the synthetic picture
 
 @dataclass(frozen=True)
 class Probe:
-    """A picture uint8 [height, width, 3] and its latents int8 [rows, columns, C] under a runtime of this computer."""
+    """A picture uint8 [height, width, 3], and what a runtime of this computer gives of it.
+
+    Attributes:
+        units: int8 [rows, columns, C + copies], the network's; latents: int16 [rows, columns, C].
+    """
 
     picture: npt.NDArray[np.uint8]
-    latents: npt.NDArray[np.int8]
+    units: npt.NDArray[np.int8]
+    latents: Values
     description: str
     runtime: str
 
@@ -40,8 +46,12 @@ class Probe:
         """Return its upper left corner of at most side x side pixels, a multiple of 16."""
         if max(self.width, self.height) <= side:
             return self
-        latents = np.ascontiguousarray(self.latents[: side // 16, : side // 16])
-        return Probe(self.picture[:side, :side], latents, f"a corner of {self.description}", self.runtime)
+        units, latents = (
+            np.ascontiguousarray(x[: side // 16, : side // 16]) for x in (self.units, self.latents)
+        )
+        return Probe(
+            self.picture[:side, :side], units, latents, f"a corner of {self.description}", self.runtime
+        )
 
 
 def synthetic_picture(side: int) -> npt.NDArray[np.uint8]:
@@ -70,4 +80,5 @@ def probe_latents(codec: Codec, path: Path | None) -> Probe:
     picture = load_srgb(path) if path is not None else synthetic_picture(TILES * codec.tile)
     encoder = Encoder(codec)
     name = path.name if path is not None else "synthetic picture"
-    return Probe(picture, encoder.latents(picture), name, encoder.runtime)
+    units = encoder.units(picture)
+    return Probe(picture, units, from_units(units, codec.copies), name, encoder.runtime)

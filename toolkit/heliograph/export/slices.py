@@ -10,11 +10,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from heliograph.codec import levels, registry
 from heliograph.codec.codec import Codec
+from heliograph.codec.values import Values
 from heliograph.device.encoder import Encoder
 from heliograph.export.bundle import text_table
 from heliograph.export.camera_boards import expected_stream
@@ -25,7 +23,7 @@ SIDES = (4, 6, 8, 12)
 WHOLE = 1 << 12  # positions on a side: more than a picture has
 
 
-def sizes(codec: Codec, latents: npt.NDArray[np.int8], level: int) -> dict[tuple[int, bool], int]:
+def sizes(codec: Codec, latents: Values, level: int) -> dict[tuple[int, bool], int]:
     """Return the bytes of latents [rows, columns, C] by the side of a slice and whether layers are apart."""
     height, width = 16 * latents.shape[0], 16 * latents.shape[1]
     return {

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from heliograph.codec.levels import LEVEL_0, LEVELS, PER_QUALITY, from_quality, row_of, steps_at
 from heliograph.codec.passes import gather, walk
-from heliograph.codec.values import HIGHEST, UNIT
+from heliograph.codec.values import HIGHEST, Values
 from heliograph.codec.values import LOWEST as LOWEST_VALUE
 from heliograph.train.data import Supply
 
-Latents = npt.NDArray[np.int8]
+Latents = Values
 Pair = tuple[Latents, Latents]  # an earlier picture and a later one of the same place, of one shape
 ANCHORS = np.array([0, 60, 110, 150, 190, *range(LEVEL_0, LEVELS, 10 * PER_QUALITY)])
 LOWEST = 30  # levels below are used for budgets of a few hundred bytes only
@@ -28,7 +28,7 @@ def channel_order(maps: Sequence[Latents], steps: npt.NDArray[np.uint16]) -> npt
     a channel out would cost.
     """
     step = steps_at(steps, from_quality(50)).astype(np.float64)
-    energy = sum(np.square(m.reshape(-1, len(step)) * (UNIT / step)).mean(axis=0) for m in maps)
+    energy = sum(np.square(m.reshape(-1, len(step)) / step).mean(axis=0) for m in maps)
     return np.argsort(-np.asarray(energy), kind="stable").astype(np.uint16)
 
 
@@ -51,7 +51,7 @@ class Quantiser:
     ) -> npt.NDArray[np.float64]:
         """Return values float64 [h, w, C] in 1/16 unit on a grid of steps that is moved by `grid` steps."""
         step = steps_at(self.steps, level)
-        part = latents * (UNIT / step) - grid
+        part = latents / step - grid
         whole = np.sign(part) * np.floor(np.abs(part) + self.rounding_at(level) / ROUND_UNIT)
         return np.asarray(np.clip((whole + grid) * step, LOWEST_VALUE, HIGHEST))
 
@@ -66,7 +66,7 @@ def fit_prediction(
     for latents in maps:
         rows, columns, _ = latents.shape
         values = part(latents[..., :predicted], int(rng.integers(LOWEST, LEVELS))).reshape(-1, predicted)
-        exact = latents[..., :predicted].reshape(-1, predicted) * float(UNIT)
+        exact = latents[..., :predicted].reshape(-1, predicted).astype(np.float64)
         for number, positions, taps in walk(0, rows, columns):
             if number == 0:
                 continue
@@ -121,7 +121,7 @@ class LatentCrops(Supply):
             y, x = (int(rng.integers(n - self.size + 1)) for n in now.shape[:2])
             cut = slice(y, y + self.size), slice(x, x + self.size)
             row: dict[str, Any] = {
-                "latent": now[cut].astype(np.float32) * UNIT,
+                "latent": now[cut].astype(np.float32),
                 "step": steps_at(self.quantise.steps, level),
                 "rounding": [self.quantise.rounding_at(level) / ROUND_UNIT],
                 "level": [level],

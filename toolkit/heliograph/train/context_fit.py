@@ -68,7 +68,7 @@ def fit_contexts(
     """Fit and return the entropy model file of a codec.
 
     Args:
-        latents: maps int8 [h, w, C] of whole training pictures, in the encoder's channel order; all are kept.
+        latents: maps int16 [h, w, C] of whole training pictures, in the encoder's channel order; all are kept.
         pairs: maps of an earlier and a later picture of one place; without any the model codes pictures alone.
         steps: uint16 [26, C], in sixteenths of a latent unit.
         rounding: uint8 [26], dead zones in 1/256 of a step.

@@ -14,7 +14,7 @@ from heliograph.codec.coder import Coder
 from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.numpy_coder import ROUND_UNIT
 from heliograph.codec.tiles import STRIDE
-from heliograph.codec.values import UNIT
+from heliograph.codec.values import UNIT, Values
 from heliograph.device.encoder import LatentEncoder
 from heliograph.train.data import Batch, Crops, Supply
 from heliograph.train.run import File, Run
@@ -44,10 +44,10 @@ class LatentCrops(Supply):
         super().__init__(steps=photos.steps, seed=photos.seed, workers=workers)
         self.photos, self.encoder, self.size = photos, encoder, size
         self.coder = coder
-        self._kept: dict[int, tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8], int]] = {}
+        self._kept: dict[int, tuple[npt.NDArray[np.uint8], Values, int]] = {}
         self._lock = threading.Lock()  # the TFLite interpreter holds one state
 
-    def _encoded(self, index: int, step: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8]]:
+    def _encoded(self, index: int, step: int) -> tuple[npt.NDArray[np.uint8], Values]:
         """A picture and its latents; how it is flipped and scaled depends on the step alone, not on threads."""
         rounds = REUSE * len(self.photos.files) / self.photos.batch  # steps that an encoding lasts on average
         generation = int(step / rounds + index / len(self.photos.files))

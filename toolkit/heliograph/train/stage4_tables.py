@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from heliograph.codec.levels import STEP_ROWS
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.values import Values
 from heliograph.files import write_whole
 from heliograph.train import loop, pairs
 from heliograph.train.context_data import Pair
@@ -24,8 +24,8 @@ ROUNDING = np.full(STEP_ROWS, 110, np.uint8)
 PAIR_SIDE = 544  # pixels on a side of a made pair, at most
 
 
-def latent_maps(run: Run, count: int) -> Iterator[npt.NDArray[np.int8]]:
-    """Yield latent maps int8 [h, w, C] of whole training pictures, balanced, flipped and scaled as in training."""
+def latent_maps(run: Run, count: int) -> Iterator[Values]:
+    """Yield latent maps int16 [h, w, C] of whole training pictures, balanced, flipped and scaled as in training."""
     encoder, photos = frozen_encoder(run), run.crops("tables")
     for number in range(count):
         rng = np.random.default_rng((photos.seed, number))

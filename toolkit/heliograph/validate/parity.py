@@ -16,16 +16,16 @@ import numpy.typing as npt
 from heliograph.codec.levels import from_quality
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream
+from heliograph.codec.values import from_units
 from heliograph.measure import metrics
 from heliograph.measure.cache import Cache, picture_hash
 from heliograph.measure.curves import Point, bd_rate
 from heliograph.measure.rate_distortion import EQUAL_DB
-from heliograph.measure.runner import Layers, Runner
+from heliograph.measure.runner import Layers, Runner, Units
 from heliograph.validate.subject import Subject
 
 QUALITIES = (10, 30, 50, 70, 90)
 Picture = npt.NDArray[np.uint8]
-Latents = npt.NDArray[np.int8]
 Advance = Callable[[], object]
 
 
@@ -77,14 +77,14 @@ class Comparison:
 
     def __init__(self, subject: Subject, pictures: Sequence[Picture], cache: Cache) -> None:
         self.subject, self.pictures, self.cache = subject, pictures, cache
-        self._latents: dict[tuple[str, int], Latents] = {}
+        self._units: dict[tuple[str, int], Units] = {}
 
-    def latents(self, runner: Runner, number: int) -> Latents:
-        """Return a runner's latents of a picture, computed once."""
+    def units(self, runner: Runner, number: int) -> Units:
+        """Return what a runner's network gives of a picture, computed once."""
         place = runner.name, number
-        if place not in self._latents:
-            self._latents[place] = runner.latents(self.pictures[number])
-        return self._latents[place]
+        if place not in self._units:
+            self._units[place] = runner.units(self.pictures[number])
+        return self._units[place]
 
     def agreement(self, first: Runner, second: Runner) -> dict[str, float]:
         """Return how far two runners agree over all pictures."""
@@ -94,7 +94,7 @@ class Comparison:
             key = self.cache.key("agreement", {**facts, "codec": self.subject.codec.id.hex()})
             known = self.cache.get(key)
             if known is None:
-                known = apart(self.latents(first, number), self.latents(second, number))
+                known = apart(self.units(first, number), self.units(second, number))
                 self.cache.put(key, known)
             counts.append(known)
         return shares(counts)
@@ -109,14 +109,15 @@ class Comparison:
                 key = self.cache.key("parity", {**facts, **subject.facts()})
                 row = self.cache.get(key)
                 if row is None:
-                    row = self._point(self.latents(runner, number), picture, quality)
+                    row = self._point(self.units(runner, number), picture, quality)
                     self.cache.put(key, row)
                 rows.append(row)
             points.append(Point(*np.mean(rows, axis=0).tolist()))
         return points
 
-    def _point(self, latents: Latents, picture: Picture, quality: int) -> list[float]:
+    def _point(self, units: Units, picture: Picture, quality: int) -> list[float]:
         height, width = picture.shape[:2]
+        latents = from_units(units, self.subject.codec.copies)
         data = Packer(self.subject.codec, latents, width, height).at(from_quality(quality))
         shown = self.subject.decode(decode_stream(data, self.subject.codec))
         return [8 * len(data) / (width * height), min(EQUAL_DB, metrics.psnr(picture, shown))]

@@ -20,7 +20,7 @@ from heliograph.device.encoder import Encoder
 from heliograph.errors import HeliographError, RuntimeUnavailableError
 from heliograph.extras import install
 from heliograph.measure.environment import version
-from heliograph.measure.runner import Latents, Layers, Picture, Runner, Tile, tiled
+from heliograph.measure.runner import Layers, Picture, Runner, Tile, Units, tiled
 
 ARENA_PER_TILE_BYTE = 40  # of TFLM's arena, generous: it holds the few largest tensors
 # Run by another environment's Python, which has the device's part of the package and no more.
@@ -31,7 +31,7 @@ from heliograph.device.encoder import Encoder
 codec, pictures, out = sys.argv[1:]
 encoder = Encoder(registry.open_codec(codec))
 with np.load(pictures) as stored:
-    np.savez(out, name=encoder.runtime, **{k: encoder.latents(stored[k]) for k in stored.files})
+    np.savez(out, name=encoder.runtime, **{k: encoder.units(stored[k]) for k in stored.files})
 """
 
 
@@ -68,13 +68,13 @@ class Interpreted:
         return interpreter
 
     @staticmethod
-    def _run(interpreter: Any, tile: Tile) -> Latents:
+    def _run(interpreter: Any, tile: Tile) -> Units:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], tile[None])
         interpreter.invoke()
         return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0])
 
-    def latents(self, picture: Picture) -> Latents:
-        """Return the latents of a picture."""
+    def units(self, picture: Picture) -> Units:
+        """Return what the network gives of a picture."""
         return tiled(self._codec, lambda tile: self._run(self._interpreter, tile), picture)
 
     def layers(self, picture: Picture) -> Layers:
@@ -106,10 +106,10 @@ def _tensorflow() -> tuple[Callable[..., Any], dict[str, Any]]:
     return tensorflow.lite.Interpreter, {}
 
 
-def _micro_latents(codec: Codec) -> Callable[[Picture], Latents]:
+def _micro_units(codec: Codec) -> Callable[[Picture], Units]:
     kept: list[Any] = []
 
-    def latents(picture: Picture) -> Latents:
+    def units(picture: Picture) -> Units:
         if not kept:
             from tflite_micro.python.tflite_micro import runtime
 
@@ -117,26 +117,24 @@ def _micro_latents(codec: Codec) -> Callable[[Picture], Latents]:
             kept.append(runtime.Interpreter.from_bytes(codec.encoder, arena_size=arena))
         (interpreter,) = kept
 
-        def run(tile: Tile) -> Latents:
+        def run(tile: Tile) -> Units:
             interpreter.set_input(tile[None], 0)
             interpreter.invoke()
             return np.array(interpreter.get_output(0)[0])
 
         return tiled(codec, run, picture)
 
-    return latents
+    return units
 
 
-def other_latents(
-    python: str, codec: Codec, pictures: list[Picture]
-) -> tuple[str, list[npt.NDArray[np.int8]]]:
-    """Return the name of the first runtime of another environment's Python, and its latents of pictures.
+def other_units(python: str, codec: Codec, pictures: list[Picture]) -> tuple[str, list[npt.NDArray[np.int8]]]:
+    """Return the name of the first runtime of another environment's Python, and what its network gives of pictures.
 
     Raises:
         RuntimeUnavailableError: it cannot be run, or has no heliograph or no runtime.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source, out = Path(folder) / "pictures.npz", Path(folder) / "latents.npz"
+        source, out = Path(folder) / "pictures.npz", Path(folder) / "units.npz"
         np.savez(source, *pictures)
         # Elsewhere than in the repository, so that the installed package is imported; the path to Python stays
         # unresolved, since it is its place that makes an environment of it.
@@ -158,7 +156,7 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
 
     def interpreted(name: str, note: str, package: str, load: Callable[[], Any]) -> Runner:
         network = Interpreted(codec, load)
-        return Runner(name, f"{name} {version(package)}", note, network.latents, network.layers)
+        return Runner(name, f"{name} {version(package)}", note, network.units, network.layers)
 
     runners = []
     if importlib.util.find_spec("ai_edge_litert"):
@@ -171,7 +169,7 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
     if version("tflite-runtime") and int(np.__version__.split(".")[0]) < 2:
         encoder = Encoder(codec, runtime="tflite-runtime")
         identity = f"tflite-runtime {version('tflite-runtime')}"
-        runners.append(Runner("tflite-runtime", identity, "what older devices run", encoder.latents))
+        runners.append(Runner("tflite-runtime", identity, "what older devices run", encoder.units))
     if importlib.util.find_spec("tensorflow"):
         runners.append(interpreted("TensorFlow Lite", "XNNPACK", "tensorflow", _tensorflow))
     if importlib.util.find_spec("tflite_micro"):
@@ -182,7 +180,7 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
                 "TFLM",
                 identity,
                 note,
-                _micro_latents(codec),
+                _micro_units(codec),
                 errors=(HeliographError, ImportError, RuntimeError),
             )
         )
@@ -192,7 +190,7 @@ def installed(codec: Codec, *, python: str | None = None) -> list[Runner]:
                 "another environment",
                 f"{Path(python).absolute()} {Path(python).stat().st_mtime if Path(python).exists() else 0}",
                 "the first runtime of --python",
-                lambda picture: other_latents(python, codec, [picture])[1][0],
+                lambda picture: other_units(python, codec, [picture])[1][0],
             )
         )
     if not runners:

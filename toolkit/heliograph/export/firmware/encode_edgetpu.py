@@ -49,7 +49,7 @@ def main() -> int:
             codec.encoder if arguments.cpu else COMPILED.read_bytes(),
             delegate=None if arguments.cpu else arguments.delegate,
         )
-        encoder = LatentEncoder(network, tile=codec.tile, channels=codec.channels)
+        encoder = LatentEncoder(network, tile=codec.tile, channels=codec.channels, copies=codec.copies)
         picture = load_srgb(arguments.picture)
         height, width = picture.shape[:2]
         packer = Packer(codec, encoder.latents(picture), width, height)

@@ -11,7 +11,7 @@ extern "C" {
 /* Load the network; 0 when it is ready. */
 int encoder_open(void);
 
-/* A tile int8 [TILE][TILE][3], sRGB minus 128, to latents int8 [SIDE][SIDE][CHANNELS]; 0 when done. */
+/* A tile int8 [TILE][TILE][3], sRGB minus 128, to latents int8 [SIDE][SIDE][OUTPUTS]; 0 when done. */
 int encoder_run(const int8_t *tile, int8_t *latents);
 
 #ifdef __cplusplus

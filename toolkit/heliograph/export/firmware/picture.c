@@ -5,7 +5,7 @@
 
 enum { POSITIONS = HELIOGRAPH_SIDE * HELIOGRAPH_SIDE, SEGMENTS = HELIOGRAPH_LAYERS * HELIOGRAPH_MAX_TILES };
 
-static int8_t latents[POSITIONS * HELIOGRAPH_CHANNELS];
+static int8_t latents[POSITIONS * HELIOGRAPH_OUTPUTS];
 static uint64_t workspace[(HELIOGRAPH_WORKSPACE + 7) / 8];
 static uint32_t segment_length[SEGMENTS]; /* layer by layer, in each tile by tile */
 static uint8_t header_bytes[64 + 4 * SEGMENTS];
@@ -15,8 +15,8 @@ static hg_model model;
 static void keep_inside(uint32_t rows, uint32_t columns) {
     uint32_t y;
     for (y = 0; y < rows; y++)
-        memmove(latents + (size_t)y * columns * HELIOGRAPH_CHANNELS,
-                latents + (size_t)y * HELIOGRAPH_SIDE * HELIOGRAPH_CHANNELS, (size_t)columns * HELIOGRAPH_CHANNELS);
+        memmove(latents + (size_t)y * columns * HELIOGRAPH_OUTPUTS,
+                latents + (size_t)y * HELIOGRAPH_SIDE * HELIOGRAPH_OUTPUTS, (size_t)columns * HELIOGRAPH_OUTPUTS);
 }
 
 static uint32_t inside(uint32_t total, uint32_t tile) {
@@ -29,9 +29,10 @@ static hg_picture_status encode_tile(hg_header *h, uint32_t tile, uint32_t rows,
                                      size_t capacity, size_t *used) {
     uint32_t layer, alone = h->across * h->down == 1;
     hg_coded coded;
+    const hg_latents given = {NULL, latents, heliograph_copies};
     keep_inside(rows, columns);
     memset(workspace, 0, sizeof workspace);
-    if (hg_encode(&model, latents, rows, columns, h->level, HELIOGRAPH_ROUNDING, HELIOGRAPH_STRENGTH,
+    if (hg_encode(&model, &given, rows, columns, h->level, HELIOGRAPH_ROUNDING, HELIOGRAPH_STRENGTH,
                   alone ? HELIOGRAPH_MERGE_BELOW : 0, 0, NULL, workspace, sizeof workspace, NULL, out, capacity,
                   &coded) != HG_OK)
         return HG_PICTURE_NO_SPACE;

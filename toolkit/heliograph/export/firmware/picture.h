@@ -13,7 +13,7 @@ extern "C" {
 #define HELIOGRAPH_MAX_TILES 64 /* of a picture; costs 4 bytes of RAM for each of its layers */
 #endif
 
-/* Give the latents int8 [SIDE][SIDE][CHANNELS] of the tile at a row and column, counted in tiles. What a tile covers
+/* Give what the network makes, int8 [SIDE][SIDE][OUTPUTS], of the tile at a row and column, counted in tiles. What a tile covers
  * beyond the picture repeats the picture's last row and column. Anything but 0 gives up. */
 typedef int (*hg_tile_source)(void *context, uint32_t row, uint32_t column, int8_t *latents);
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec import tiles
+from heliograph.codec.values import UNIT
 from heliograph.device.encoder import LatentEncoder
 from heliograph.device.runtime import Model
 from heliograph.measure import metrics
@@ -65,7 +66,7 @@ def int8_encode(model: Joint, spec: EncoderSpec) -> Encode:
         checkpoint.save(weights, model.encoder)
         convert("encoder", spec, weights, out)
         encoder = LatentEncoder(Model(out.read_bytes()), tile=spec.tile, channels=spec.latent)
-    return lambda picture: encoder.latents(picture).astype(np.float32) / np.float32(128) * unit
+    return lambda picture: encoder.latents(picture).astype(np.float32) / np.float32(128 * UNIT) * unit
 
 
 def measure(model: Joint, encode: Encode, pictures: Sequence[Picture], quality: int) -> Point:

@@ -9,7 +9,7 @@ from pathlib import Path
 from heliograph.codec.codec import Codec, sha256
 from heliograph.device.encoder import LatentEncoder
 from heliograph.errors import TrainingError
-from heliograph.measure.runner import Latents, Picture, Runner
+from heliograph.measure.runner import Picture, Runner, Units
 from heliograph.train.existing import encoder_spec
 from heliograph.train.networks import EncoderSpec
 from heliograph.train.run import File
@@ -33,12 +33,12 @@ def runners(codec: Codec, folder: Path) -> list[Runner]:
         @cache
         def encoder() -> LatentEncoder:
             network = build(encoder_spec(codec), checkpoint)
-            return LatentEncoder(network, tile=codec.tile, channels=codec.channels)
+            return LatentEncoder(network, tile=codec.tile, channels=codec.channels, copies=codec.copies)
 
-        def latents(picture: Picture) -> Latents:
-            return encoder().latents(picture)
+        def units(picture: Picture) -> Units:
+            return encoder().units(picture)
 
-        return Runner(name, f"{name} {digest}", note, latents)
+        return Runner(name, f"{name} {digest}", note, units)
 
     quantised = "the trained network as its training saw int8"
     plain = "the same weights in float32; only the latents are rounded"

@@ -16,7 +16,7 @@ static size_t stream_size;
 
 /* The tiles' latents, one after the other, from memory: reading a file would count and use stack. */
 static int recorded(void *context, uint32_t row, uint32_t column, int8_t *out) {
-    size_t *at = (size_t *)context, size = (size_t)HELIOGRAPH_SIDE * HELIOGRAPH_SIDE * HELIOGRAPH_CHANNELS;
+    size_t *at = (size_t *)context, size = (size_t)HELIOGRAPH_SIDE * HELIOGRAPH_SIDE * HELIOGRAPH_OUTPUTS;
     (void)row;
     (void)column;
     if (size > sizeof latents - *at) return 1;

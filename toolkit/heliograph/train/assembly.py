@@ -22,6 +22,7 @@ from heliograph.train.networks import build_encoder, encoder_macs_per_pixel
 from heliograph.train.objective import LAMBDAS
 from heliograph.train.preview_network import preview_macs_per_pixel
 from heliograph.train.run import KEPT, TRAINING, File, Run, effort
+from heliograph.train.stage3_freeze import latent_copies
 from heliograph.train.stage5_decoder import fitted_decoder
 
 
@@ -71,6 +72,7 @@ def assemble(run: Run) -> Path:
         "files": {name: sha256(data) for name, data in files.items()},
         "encoder": {name: n for name, n in asdict(spec).items() if name not in {"latent", "tile"}}
         | {
+            "latent_copies": list(latent_copies(run)),
             "parameters": int(build_encoder(spec).count_params()),
             "kmac_per_pixel": round(encoder_macs_per_pixel(spec) / 1000, 2),
         },

@@ -37,14 +37,16 @@ def encoder_spec(codec: Codec) -> EncoderSpec:
     entry = codec.manifest.get("encoder", {})
     try:
         counts = {name: int(entry[name]) for name in ("middle", "pooled", "squeezed", "mixed")}
-        half, quarter, eighth = (int(n) for n in entry["copies"])
+        half, quarter, eighth = (int(n) for n in entry["copies"][:3])  # how many of latents, the list says
     except (KeyError, TypeError, ValueError):
         raise TrainingError(
             f"the encoder of codec {codec.name} has the form of an earlier way of training, which this version does "
             "not build: train a new codec without --start, or with the version of Heliograph that made it; its decoder "
             "and tables can be improved as ever (--stage decoder, calibrate)"
         ) from None
-    return EncoderSpec(latent=codec.channels, tile=codec.tile, copies=(half, quarter, eighth), **counts)
+    return EncoderSpec(
+        latent=codec.channels, tile=codec.tile, copies=(half, quarter, eighth, len(codec.copies)), **counts
+    )
 
 
 def steps_of(codec: Codec) -> npt.NDArray[np.uint16]:
@@ -63,7 +65,7 @@ def unpack(codec: Codec, run: Run) -> None:
     run.folder.mkdir(parents=True, exist_ok=True)
     write_whole(run.path(File.ENCODER), codec.encoder)
     write_whole(run.path(File.ENTROPY), codec.read(ENTROPY))
-    write_steps(run, steps_of(codec))
+    write_steps(run, steps_of(codec), codec.copies)
     spec = decoder_spec(codec)
     known = build_decoder(spec, codec.channels)
     load_weights(codec.read(SERVER), known)

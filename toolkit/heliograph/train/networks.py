@@ -2,8 +2,8 @@
 
 A linear chain of 2x2 steps, and beside it convolutions with ReLU and max-pooling that see beyond a block. The same
 layer names carry the same weights in every form: the normalised one trains in float, the plain one is what a device
-runs, and `quantised=True` puts fake quantisation where the int8 model will round. Those two have copies of some of the
-chain's channels, see `copies`.
+runs, and `quantised=True` puts fake quantisation where the int8 model will round. Those two have copies of some
+channels of the chain and of some latents, see `copies`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
-import numpy.typing as npt
 from keras import layers, ops
 
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
@@ -28,30 +27,32 @@ class EncoderSpec:
     squeezed: int  # that the branch reads of the chain at 1/8
     mixed: int  # of both at 1/8
     tile: int
-    copies: tuple[int, int, int] = (
-        0,
-        0,
-        0,
-    )  # further channels at 1/2, 1/4 and 1/8 of the chain, see `copies`
+    # Further channels at 1/2, 1/4 and 1/8 of the chain, and of the latent, see `copies`
+    copies: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def chain(self) -> dict[str, int]:
         """Channels of the chain's layers before the latent, copies included."""
-        half, quarter, eighth = self.copies
+        half, quarter, eighth, _ = self.copies
         return {"chain2": HALF + half, "chain4": QUARTER + quarter, "chain8": self.middle + eighth}
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's output: the latents, and further copies of some."""
+        return self.latent + self.copies[3]
 
     def without_copies(self) -> EncoderSpec:
         """Return the shape that trains in float."""
-        return replace(self, copies=(0, 0, 0))
+        return replace(self, copies=(0, 0, 0, 0))
 
 
 HALF, QUARTER = 12, 48  # channels that hold all of a picture at 1/2 and 1/4
 ENCODERS = {
     "accelerator": EncoderSpec(
-        middle=128, latent=384, pooled=16, squeezed=16, mixed=32, tile=256, copies=(12, 32, 48)
+        middle=128, latent=384, pooled=16, squeezed=16, mixed=32, tile=256, copies=(12, 32, 48, 0)
     ),
     "microcontroller": EncoderSpec(
-        middle=96, latent=128, pooled=8, squeezed=16, mixed=16, tile=96, copies=(4, 0, 0)
+        middle=96, latent=128, pooled=8, squeezed=16, mixed=16, tile=96, copies=(4, 0, 0, 0)
     ),
 }
 UNITS = ("branch4", "mix8a", "mix8b")  # convolutions before a ReLU
@@ -71,7 +72,7 @@ class ZeroSum(keras.constraints.Constraint):  # type: ignore[misc]
 def build_encoder(
     spec: EncoderSpec, *, normalised: bool = False, quantised: bool = False, tile: int | None = None
 ) -> keras.Model:
-    """Return the encoder: float32 [B, H, W, 3] in [0, 1] to latents [B, H/16, W/16, C].
+    """Return the encoder: float32 [B, H, W, 3] in [0, 1] to latents [B, H/16, W/16, C], then copies.
 
     It computes in float32 under any precision policy: bfloat16 has too few digits for its latents.
 
@@ -118,7 +119,7 @@ def build_encoder(
         return keras.Model(image, latent, name="encoder")
     # Both parts in one convolution: the latent is rounded once. A sum of two rounded tensors doubled its error.
     x = layers.Concatenate(dtype="float32", name="all8")([x, m])
-    latent = rounded(conv("latent", spec.latent, 2, 2)(x), "latent")  # [B, H/16, W/16, C]
+    latent = rounded(conv("latent", spec.outputs, 2, 2)(x), "latent")  # [B, H/16, W/16, C or more]
     return keras.Model(image, latent, name="encoder")
 
 
@@ -139,20 +140,18 @@ def fold_normalisation(normalised: keras.Model, spec: EncoderSpec) -> keras.Mode
     return plain
 
 
-def without_rounding(quantised: keras.Model, spec: EncoderSpec, unit: npt.NDArray[np.float32]) -> keras.Model:
-    """Return the plain encoder with a fake-quantised one's weights, its latents multiplied by `unit`, float32 [C]."""
+def without_rounding(quantised: keras.Model, spec: EncoderSpec) -> keras.Model:
+    """Return the plain encoder with a fake-quantised one's weights."""
     plain = build_encoder(spec)
     for layer in plain.layers:
         if layer.weights:
             layer.set_weights(quantised.get_layer(layer.name).get_weights())
-    last = plain.get_layer("latent")
-    last.set_weights([np.asarray(w) * unit for w in last.get_weights()])
     return plain
 
 
 def encoder_macs_per_pixel(spec: EncoderSpec) -> float:
     """Multiply-accumulates of the plain encoder per picture pixel, counted from the layer shapes."""
-    c, p, s, w = spec.latent, spec.pooled, spec.squeezed, spec.mixed
+    c, p, s, w = spec.outputs, spec.pooled, spec.squeezed, spec.mixed
     half, quarter, m = spec.chain.values()
     chain = 4 * 3 * half / 4 + 4 * half * quarter / 16 + 4 * quarter * m / 64
     branch = 9 * quarter * p / 16 + m * s / 64 + 9 * (s + p) * w / 64 + 9 * w * w / 64

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from keras import ops
 
 from heliograph.train.context_rate import FAST, MIXTURE, ContextRate
+from heliograph.train.copies import mean_of_copies
 from heliograph.train.perception import distortion
 from heliograph.train.tensors import Tensor
 
@@ -75,21 +76,33 @@ class Joint(Objective):
     Args:
         encoder, decoder: of `build_encoder` and `build_decoder`.
         seed: of the noise.
-        has_unit: whether there is a constant `unit`, float [C], that multiplies the encoder's output.
+        has_unit: whether there is a constant `unit`, float [C], that multiplies the encoder's latents.
+        copies: how many of the encoder's outputs are further copies of latents; a constant `copies` says of which.
     """
 
     def __init__(
-        self, encoder: keras.Model, decoder: keras.Model, *, seed: int, has_unit: bool = False
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        *,
+        seed: int,
+        has_unit: bool = False,
+        copies: int = 0,
     ) -> None:
         super().__init__("joint")
         self.encoder, self.decoder = encoder, decoder
-        channels = encoder.output.shape[-1]
+        channels = encoder.output.shape[-1] - copies
         self.log_step = self.add_weight(shape=(ANCHORS, channels), initializer="zeros", name="log_step")
         self.contexts = ContextRate(channels, name="contexts")
         self.seeds = keras.random.SeedGenerator(seed, name="noise")
         self.unit: Tensor = (
             self.add_weight(shape=(channels,), initializer="ones", trainable=False, name="unit")
             if has_unit
+            else None
+        )
+        self.copies: Tensor = (
+            self.add_weight(shape=(copies,), initializer="zeros", trainable=False, name="copies")
+            if copies
             else None
         )
 
@@ -107,7 +120,7 @@ class Joint(Objective):
 
     def latents(self, image: Tensor, *, training: bool = False) -> Tensor:
         """Return latents float32 [B, H/16, W/16, C] in the steps' units of pictures float32 [B, H, W, 3] in [0, 1]."""
-        y = self.encoder(image, training=training)
+        y = mean_of_copies(self.encoder(image, training=training), self.copies)
         return y if self.unit is None else y * self.unit
 
     def call(self, inputs: dict[str, Tensor], training: bool = False) -> Tensor:
@@ -129,6 +142,11 @@ class Joint(Objective):
         loss = (lam * distortion(picture, image) + bpp) / ops.sqrt(lam / LAMBDAS[0])
         mse = ops.mean(ops.square(picture - image), axis=(1, 2, 3))
         return ops.stack([loss, bpp, mse], axis=-1)
+
+
+def copies_of(model: Joint) -> tuple[int, ...]:
+    """Return of which latent each output after the latents is a further copy, rising."""
+    return () if model.copies is None else tuple(int(one) for one in np.asarray(model.copies.value))
 
 
 def make_variables(model: Joint) -> None:

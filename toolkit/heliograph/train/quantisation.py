@@ -37,6 +37,7 @@ _INNER = [name for name in READERS if name != "latent"]
 SHARPER = 1.2  # how much larger than in the calibration pictures a range expects values to be
 FINE_ENOUGH = 8  # int8 units in the finest step, whose rounding then adds 1/64 to the step's error
 
+NO_COPIES = np.zeros(0, np.int64)
 NARROWEST = 1 / 64  # upper end of a range of activations that are not fixed
 
 
@@ -190,11 +191,18 @@ def equalise(
     return unit
 
 
-def make_room(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def make_room(
+    encoder: keras.Model, images: npt.NDArray[np.float32], copies: npt.NDArray[np.int64] = NO_COPIES
+) -> npt.NDArray[np.float32]:
     """Rescale those channels of an equalised encoder in place that pictures would take beyond [-1, 127/128].
 
     Training moves weights under ranges that it holds, and no photograph shows what only pure colours reach: a
     channel of theirs had grown to 1.4, and greens were clipped to 195 of 255.
+
+    Args:
+        encoder: equalised, of `build_encoder`.
+        images: float32 [N, H, W, 3] in [0, 1].
+        copies: of which latent each output after the latents is a further copy; all of one are divided alike.
 
     Returns:
         float32 [C]: what the latents were divided by, at least 1 (the caller multiplies its unit by it).
@@ -203,9 +211,12 @@ def make_room(encoder: keras.Model, images: npt.NDArray[np.float32]) -> npt.NDAr
     factors: dict[str, npt.NDArray[np.float32]] = {
         n: np.maximum(np.abs(x).max(axis=(0, 1, 2)) * np.float32(128 / 127), 1) for n, x in seen.items()
     }
+    one, more = np.split(factors["latent"], [len(factors["latent"]) - len(copies)])
+    np.maximum.at(one, copies, more)
+    factors["latent"] = np.r_[one, one[copies]]
     for name, by in factors.items():
         _divide(encoder, name, by)
-    return factors["latent"]
+    return one
 
 
 def calibrate_ranges(network: keras.Model, quantised: keras.Model, inputs: npt.NDArray[np.float32]) -> None:

@@ -40,9 +40,12 @@ def quantise(model: Joint, encoder: keras.Model, run: Run) -> Joint:
     unit = equalise(encoder, images, finest)
     inverse = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]
     quantised = build_encoder(run.spec, quantised=True)
-    calibrate_ranges(with_copies(encoder, run.spec, unit[:, None] * inverse), quantised, images)
-    twin = Joint(quantised, model.decoder, seed=run.seed, has_unit=True)
+    copied, copies = with_copies(encoder, run.spec, unit[:, None] * inverse)
+    calibrate_ranges(copied, quantised, images)
+    twin = Joint(quantised, model.decoder, seed=run.seed, has_unit=True, copies=len(copies))
     make_variables(twin)
+    if len(copies):
+        twin.copies.assign(copies)
     twin.log_step.assign(model.log_step)
     twin.unit.assign(unit)
     for own, known in zip(twin.contexts.variables, model.contexts.variables, strict=True):
@@ -55,7 +58,7 @@ def _stored_model(run: Run, file: File) -> Joint:
     weights = run.need(file)
     encoder = build_encoder(run.spec, quantised=True)
     decoder = build_decoder(run.joint_decoder, run.spec.latent)
-    model = Joint(encoder, decoder, seed=run.seed, has_unit=True)
+    model = Joint(encoder, decoder, seed=run.seed, has_unit=True, copies=run.spec.copies[3])
     make_variables(model)
     checkpoint.load(weights, model)
     return model

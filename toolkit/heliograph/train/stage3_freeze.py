@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from heliograph.train import checkpoint
 from heliograph.train.convert import convert_where_possible
 from heliograph.train.growth import grown
 from heliograph.train.networks import without_rounding
+from heliograph.train.objective import copies_of
 from heliograph.train.quantisation import make_room
 from heliograph.train.run import File, Run
 from heliograph.train.simulated import KerasNetwork
@@ -33,8 +35,10 @@ def integer_steps(steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64])
 def freeze(run: Run) -> None:
     """Freeze what stage `qat` trained; leave encoder, steps and the decoder's start."""
     model = trained_model(run)
-    plain = without_rounding(model.encoder, run.spec, np.ones(run.spec.latent, np.float32))
-    model.unit.assign(np.asarray(model.unit) * make_room(plain, pure_colours(64)))
+    plain = without_rounding(model.encoder, run.spec)
+    copies = copies_of(model)
+    room = make_room(plain, pure_colours(64), np.array(copies, np.int64))
+    model.unit.assign(np.asarray(model.unit) * room)
     for layer in plain.layers:
         if layer.weights:
             model.encoder.get_layer(layer.name).set_weights(layer.get_weights())
@@ -42,7 +46,8 @@ def freeze(run: Run) -> None:
     checkpoint.save(run.path(File.FROZEN), model)
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, levels.STEP_ROWS, dtype=np.float32)[:, None]
-    write_steps(run, integer_steps(np.asarray(model.steps(quality), np.float64), unit), unit=unit)
+    steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit)
+    write_steps(run, steps, copies, unit=unit)
     decoder = model.decoder
     inverse = decoder.get_layer("inverse")
     inverse.kernel.assign(np.asarray(inverse.kernel) * unit[:, None])
@@ -54,9 +59,13 @@ def freeze(run: Run) -> None:
     convert_where_possible("encoder", run.spec, run.path(File.ENCODER_WEIGHTS), run.path(File.ENCODER))
 
 
-def write_steps(run: Run, steps: npt.NDArray[np.uint16], **more: npt.NDArray[np.float64]) -> None:
-    """Write integer steps uint16 [26, C], and what else belongs to them, to File.STEPS."""
+def write_steps(
+    run: Run, steps: npt.NDArray[np.uint16], copies: Sequence[int], **more: npt.NDArray[np.float64]
+) -> None:
+    """Write integer steps uint16 [26, C], the latents' copies, and what else belongs to them, to File.STEPS."""
     buffer = io.BytesIO()
+    if copies:
+        more["copies"] = np.array(copies, np.float64)
     np.savez(buffer, steps=steps, **more)  # type: ignore[arg-type]
     write_whole(run.path(File.STEPS), buffer.getvalue())
 
@@ -73,6 +82,12 @@ def latent_unit(run: Run) -> npt.NDArray[np.float64]:
         return np.asarray(stored["unit"])
 
 
+def latent_copies(run: Run) -> tuple[int, ...]:
+    """Return of which latent each of the encoder's outputs after the latents is a further copy, rising."""
+    with np.load(run.need(File.STEPS)) as stored:
+        return tuple(int(one) for one in stored.get("copies", ()))
+
+
 def frozen_encoder(run: Run) -> LatentEncoder:
     """Return the frozen int8 encoder on the first TFLite runtime, or computed by Keras where there is none."""
     network: runtime.Model | KerasNetwork
@@ -80,4 +95,4 @@ def frozen_encoder(run: Run) -> LatentEncoder:
         network = runtime.Model(run.need(File.ENCODER).read_bytes(), threads=2)
     else:
         network = KerasNetwork.quantised(run.spec, run.need(File.ENCODER_WEIGHTS))
-    return LatentEncoder(network, tile=run.tile, channels=run.channels)
+    return LatentEncoder(network, tile=run.tile, channels=run.channels, copies=latent_copies(run))

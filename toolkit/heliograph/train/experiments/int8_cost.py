@@ -33,11 +33,13 @@ from heliograph.pictures import load_folder
 from heliograph.server.decoder import to_pixels
 from heliograph.train import checkpoint
 from heliograph.train.convert import convert
+from heliograph.train.copies import mean_of_copies
 from heliograph.train.networks import ENCODERS, EncoderSpec, fold_normalisation, without_rounding
-from heliograph.train.objective import Joint
+from heliograph.train.objective import Joint, copies_of
 from heliograph.train.run import File, Run
 from heliograph.train.stage1_float import trained_float_model
 from heliograph.train.stage2_qat import quantised_model, trained_model
+from heliograph.train.tensors import Tensor
 
 QUALITIES = (5, 20, 35, 50, 65, 80, 95)
 Picture = npt.NDArray[np.uint8]
@@ -45,13 +47,16 @@ Latents = npt.NDArray[np.float32]
 Encode = Callable[[Picture], Latents]  # uint8 [H, W, 3] to float32 [h, w, C] in the joint training's units
 
 
-def float_encode(encoder: keras.Model, tile: int, channels: int) -> Encode:
-    """Return a float encoder run on the device's tiles."""
+def float_encode(
+    encoder: keras.Model, tile: int, unit: npt.NDArray[np.float32], copies: Tensor = None
+) -> Encode:
+    """Return a float encoder run on the device's tiles, its latents multiplied by `unit`, float32 [C]."""
 
     def encode(picture: Picture) -> Latents:
-        out = np.empty((*tiles.latent_shape(picture.shape[1], picture.shape[0]), channels), np.float32)
+        out = np.empty((*tiles.latent_shape(picture.shape[1], picture.shape[0]), len(unit)), np.float32)
         for (rows, columns), part in tiles.cut(picture, tile):
-            latents = np.asarray(encoder(part[None].astype(np.float32) / np.float32(255)))[0]
+            given = encoder(part[None].astype(np.float32) / np.float32(255))
+            latents = np.asarray(mean_of_copies(given, copies))[0] * unit
             out[rows, columns] = latents[: rows.stop - rows.start, : columns.stop - columns.start]
         return out
 
@@ -65,7 +70,9 @@ def int8_encode(model: Joint, spec: EncoderSpec) -> Encode:
         weights, out = (Path(folder) / f.filename for f in (File.ENCODER_WEIGHTS, File.ENCODER))
         checkpoint.save(weights, model.encoder)
         convert("encoder", spec, weights, out)
-        encoder = LatentEncoder(Model(out.read_bytes()), tile=spec.tile, channels=spec.latent)
+        encoder = LatentEncoder(
+            Model(out.read_bytes()), tile=spec.tile, channels=spec.latent, copies=copies_of(model)
+        )
     return lambda picture: encoder.latents(picture).astype(np.float32) / np.float32(128 * UNIT) * unit
 
 
@@ -89,13 +96,13 @@ def encoders(run: Run) -> dict[str, tuple[Joint, Encode]]:
     spec, aware = run.spec, trained_model(run)
     last = {"int8, trained for it": (aware, int8_encode(aware, spec))}
     if run.begins_at_codec:
-        plain = without_rounding(aware.encoder, spec, np.asarray(aware.unit.value))
-        return {"float": (aware, float_encode(plain, spec.tile, spec.latent))} | last
+        plain, unit = without_rounding(aware.encoder, spec), np.asarray(aware.unit.value)
+        return {"float": (aware, float_encode(plain, spec.tile, unit, aware.copies))} | last
     model = trained_float_model(run)
     plain = fold_normalisation(model.encoder, spec)
     after = quantised_model(run)
     return {
-        "float": (model, float_encode(plain, spec.tile, spec.latent)),
+        "float": (model, float_encode(plain, spec.tile, np.ones(spec.latent, np.float32))),
         "int8, after training": (after, int8_encode(after, spec)),
     } | last
 

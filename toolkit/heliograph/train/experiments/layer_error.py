@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from heliograph.codec.tiles import STRIDE
 from heliograph.pictures import load_folder
+from heliograph.train.copies import mean_of_copies
 from heliograph.train.networks import ENCODERS
 from heliograph.train.objective import Joint
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
@@ -88,7 +89,12 @@ def layer_errors(model: Joint, images: npt.NDArray[np.float32]) -> tuple[list[La
 
     def latents(on: Sequence[keras.Layer]) -> Latents:
         with only(encoder, on):
-            return np.concatenate([np.asarray(encoder(images[i : i + 4])) for i in range(0, len(images), 4)])
+            return np.concatenate(
+                [
+                    np.asarray(mean_of_copies(encoder(images[i : i + 4]), model.copies))
+                    for i in range(0, len(images), 4)
+                ]
+            )
 
     exact = latents([])
     alone = [

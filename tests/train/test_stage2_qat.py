@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from heliograph.codec import registry
 from heliograph.errors import TrainingError
+from heliograph.train import checkpoint
+from heliograph.train.objective import copies_of
 from heliograph.train.run import File, Run
 from heliograph.train.stage2_qat import extremes, pure_colours, quantised_model, trained_model
 
@@ -49,3 +52,23 @@ def test_the_checkpoint_in_the_repository_is_a_start(tmp_path: Path) -> None:
     latents = np.asarray(model.encoder(colour)) * np.asarray(model.unit)
     shown = np.asarray(model.decoder([latents, np.ones((1, 1), np.float32)]))
     assert np.abs(shown.mean(axis=(1, 2)) - colour[:, 0, 0]).max() < 2 / 255
+
+
+def test_a_start_without_copies_of_latents_gets_them(tmp_path: Path) -> None:
+    kept = registry.open_codec("accelerator").folder / "training/next.npz"
+    bare = Run("accelerator", tmp_path, tmp_path)
+    bare.path(File.START).write_bytes(kept.read_bytes())
+    shape = replace(bare.spec, copies=(*bare.spec.copies[:3], 32))
+    run = replace(bare, shape=shape)
+    before, after = quantised_model(replace(bare, shape=shape.without_latent_copies())), quantised_model(run)
+    assert after.encoder.output.shape[-1] == shape.outputs == shape.latent + 32
+    picture = np.random.default_rng(1).random((1, 64, 64, 3)).astype(np.float32)
+    found = [np.asarray(model.latents(picture) / model.unit) * 128 for model in (before, after)]
+    copied = np.unique(copies_of(after))
+    assert np.array_equal(np.delete(found[0], copied, -1), np.delete(found[1], copied, -1))
+    apart = np.abs(found[0] - found[1])[..., copied]
+    assert 0.1 < apart.mean() < apart.max() <= 1  # rounded to units, and to halves or quarters of them
+    checkpoint.save(run.path(File.START), after)
+    assert np.array_equal(
+        np.asarray(quantised_model(run).latents(picture)), np.asarray(after.latents(picture))
+    )

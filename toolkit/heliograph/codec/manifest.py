@@ -94,7 +94,9 @@ def _check(manifest: dict[str, Any]) -> None:
                 raise ValueError(f"{count!r} of {entry!r} is no number from 0")
 
     copies = manifest.get("encoder", {}).get("latent_copies", [])
-    if not isinstance(copies, list) or not all(type(one) is int and 0 <= one < channels for one in copies):
+    if not isinstance(copies, list) or not all(
+        type(one) is int and one in range(manifest["channels"]) for one in copies
+    ):
         raise ValueError(f"'latent_copies' are not a list of latents, each from 0 and below {channels}")
     if copies != sorted(copies) or not {copies.count(one) for one in copies} <= {1, 3}:
         raise ValueError("'latent_copies' does not rise, or has a latent neither once nor three times")

@@ -86,6 +86,11 @@ def load(path: Path, *models: keras.Model) -> dict[str, float]:
     return {k: float(v) for k, v in arrays.items() if v.ndim == 0}
 
 
+def holds(path: Path, name: str) -> bool:
+    """Return whether the first model of a checkpoint has a variable of a name."""
+    return f"0:{name}" in _read(path)
+
+
 def resume(path: Path, model: keras.Model, optimiser: keras.optimizers.Optimizer) -> dict[str, float]:
     """Read a checkpoint to train on from; the optimiser's state as well, unless the file was made by `to_keep`."""
     has_state = any(key.startswith("1:") for key in _read(path))

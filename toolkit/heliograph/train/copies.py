@@ -99,6 +99,14 @@ def with_copies(
     return _copied(encoder, spec, sources), latents
 
 
+def with_latent_copies(
+    encoder: keras.Model, spec: EncoderSpec, inverse: Array
+) -> tuple[keras.Model, npt.NDArray[np.int64]]:
+    """Return the plain encoder, whose chain has a spec's copies, with its copies of latents too; see `with_copies`."""
+    latents = choose_latents(np.square(inverse).sum(axis=1), spec.copies[3])
+    return _copied(encoder, spec, {"latent": np.r_[: spec.latent, latents]}), latents
+
+
 def _copied(
     encoder: keras.Model, spec: EncoderSpec, sources: Mapping[str, npt.NDArray[np.int64]]
 ) -> keras.Model:

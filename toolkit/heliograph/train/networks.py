@@ -41,6 +41,10 @@ class EncoderSpec:
         """Channels of the network's output: the latents, and further copies of some."""
         return self.latent + self.copies[3]
 
+    def without_latent_copies(self) -> EncoderSpec:
+        """Return the shape with copies in the chain alone."""
+        return replace(self, copies=(*self.copies[:3], 0))
+
     def without_copies(self) -> EncoderSpec:
         """Return the shape that trains in float."""
         return replace(self, copies=(0, 0, 0, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -10,10 +11,10 @@ import numpy.typing as npt
 
 from heliograph.server.network import build_decoder
 from heliograph.train import checkpoint, loop
-from heliograph.train.copies import with_copies
-from heliograph.train.networks import build_encoder, fold_normalisation
+from heliograph.train.copies import with_copies, with_latent_copies
+from heliograph.train.networks import build_encoder, fold_normalisation, without_rounding
 from heliograph.train.objective import Joint, make_variables
-from heliograph.train.quantisation import SHARPER, calibrate_ranges, equalise
+from heliograph.train.quantisation import SHARPER, ActivationRange, calibrate_ranges, equalise
 from heliograph.train.run import File, Run
 from heliograph.train.stage1_float import train_joint, trained_float_model
 
@@ -42,7 +43,18 @@ def quantise(model: Joint, encoder: keras.Model, run: Run) -> Joint:
     quantised = build_encoder(run.spec, quantised=True)
     copied, copies = with_copies(encoder, run.spec, unit[:, None] * inverse)
     calibrate_ranges(copied, quantised, images)
-    twin = Joint(quantised, model.decoder, seed=run.seed, has_unit=True, copies=len(copies))
+    return _twin(model, quantised, unit, copies, run)
+
+
+def _twin(
+    model: Joint,
+    encoder: keras.Model,
+    unit: npt.NDArray[np.float32],
+    copies: npt.NDArray[np.int64],
+    run: Run,
+) -> Joint:
+    """Return a model with another encoder and its unit, and the rest of a known one."""
+    twin = Joint(encoder, model.decoder, seed=run.seed, has_unit=True, copies=len(copies))
     make_variables(twin)
     if len(copies):
         twin.copies.assign(copies)
@@ -64,6 +76,23 @@ def _stored_model(run: Run, file: File) -> Joint:
     return model
 
 
+def _started_model(run: Run) -> Joint:
+    """Return the model of a run's start. Latents that have no copies there get those of the run's shape."""
+    if not run.spec.copies[3] or checkpoint.holds(run.need(File.START), "joint/copies"):
+        return _stored_model(run, File.START)
+    model = _stored_model(replace(run, shape=run.spec.without_latent_copies()), File.START)
+    unit = np.asarray(model.unit.value)
+    inverse = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]
+    plain = without_rounding(model.encoder, run.spec.without_latent_copies())
+    copied, copies = with_latent_copies(plain, run.spec, unit[:, None] * inverse)
+    quantised = build_encoder(run.spec, quantised=True)
+    for layer in quantised.layers:
+        known = model.encoder if isinstance(layer, ActivationRange) else copied
+        if layer.weights:
+            layer.set_weights(known.get_layer(layer.name).get_weights())
+    return _twin(model, quantised, unit, copies, run)
+
+
 def quantised_model(run: Run) -> Joint:
     """Return the stage's model at its start: the float checkpoint, equalised, with calibrated ranges.
 
@@ -71,7 +100,7 @@ def quantised_model(run: Run) -> Joint:
     that start instead.
     """
     if run.begins_at_codec:
-        return _stored_model(run, File.START)
+        return _started_model(run)
     model = trained_float_model(run)
     return quantise(model, fold_normalisation(model.encoder, run.spec), run)
 

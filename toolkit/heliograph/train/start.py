@@ -20,7 +20,7 @@ def write_start(codec: Codec, run: Run) -> None:
         TrainingError: the codec keeps no checkpoint, or its encoder has another shape than the run's.
     """
     spec, wanted = encoder_spec(codec), run.spec
-    if spec != wanted:
+    if spec not in (wanted, wanted.without_latent_copies()):  # stage qat adds copies of latents
         raise TrainingError(
             f"the encoder of codec {codec.name} has the shape {asdict(spec)}, that of {run.codec} {asdict(wanted)}: "
             "a start must have the same; leave --start out to begin at the DCT"

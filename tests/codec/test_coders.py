@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 from heliograph.codec import rans
 from heliograph.codec.coder import Coded, Coder, DecodedSlice, Reference
+from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.levels import steps_at
+from heliograph.codec.native_coder import NativeCoder, load_core
+from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.values import Values
 from heliograph.errors import StreamError
 
@@ -214,7 +217,7 @@ def test_latents_beyond_their_range_or_of_another_type_are_refused(coders: Coder
             with pytest.raises(ValueError, match="out of range"):
                 coder.encode(wrong, 500, rounding=128, strength=0)
         with pytest.raises(ValueError, match="out of range"):
-            coder.encode(np.zeros((1, 1, 24), np.int8), 500, rounding=128, strength=0)  # type: ignore[arg-type]
+            coder.encode(np.zeros((1, 1, 24), np.int8), 500, rounding=128, strength=0)
 
 
 def test_rounding_to_nearest_leaves_half_a_step(coders: Coders, latents: Latents) -> None:
@@ -355,6 +358,22 @@ def test_a_model_of_one_set_takes_no_reference(coders: Coders, latents: Latents)
             coder.encode(picture, 500, rounding=128, strength=0, reference=reference)
         with pytest.raises(ValueError, match="reference is out of range"):
             coder.decode(coded.segments, 4, 4, 500, merged=False, reference=reference)
+
+
+def test_the_finest_step_has_the_largest_residuals(models: Callable[..., EntropyModel]) -> None:
+    data = replace(models(2), steps=np.full((26, 24), 4, np.uint16)).to_bytes()
+    core = load_core()
+    assert core is not None
+    picture = np.random.default_rng(0).choice([-2048, -4, 0, 8, 2044], (5, 5, 24)).astype(np.int16)
+    opposite = Reference(np.where(picture < 0, 2044, -2048).astype(np.int16), 1023)  # up to 1023 steps away
+    slow, fast = NumpyCoder(data), NativeCoder(data, core)
+    for reference in (None, opposite):
+        a, b = (c.encode(picture, 1023, rounding=128, strength=0, reference=reference) for c in (slow, fast))
+        assert same(a, b)
+        for coder in (slow, fast):
+            found = coder.decode(a.segments, 5, 5, 1023, merged=False, reference=reference)
+            assert np.array_equal(found.values, a.values)
+            assert np.abs(exact(coder, picture) - found.values).max() <= 2
 
 
 def test_the_largest_residuals_survive(coders: Coders) -> None:

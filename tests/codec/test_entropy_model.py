@@ -131,7 +131,7 @@ def test_the_layout_of_a_small_file_is_as_specified() -> None:
     [
         ({"order": np.zeros(24, np.uint16)}, "order is no permutation"),
         ({"order": np.arange(1, 25, dtype=np.uint16)}, "order is no permutation"),
-        ({"steps": np.full((26, 24), 15, np.uint16)}, "a step is below 16"),
+        ({"steps": np.full((26, 24), 3, np.uint16)}, "a step is below 4"),
         ({"rounding": np.full(26, 129, np.uint8)}, "a rounding is above 128"),
         ({"anchors": np.array([0, 500, 200, 1023], np.uint16)}, "anchors do not rise from 0 to 1023"),
         ({"anchors": np.array([0, 200, 500, 1022], np.uint16)}, "anchors do not rise from 0 to 1023"),

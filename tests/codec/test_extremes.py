@@ -79,7 +79,7 @@ def extreme_model(signs: tuple[int, ...]) -> EntropyModel:
         order=r.permutation(MAX_CHANNELS).astype(np.uint16),
         logarithm=np.where(np.arange(64) > 0, 127, 0).astype(np.uint8),
         anchors=np.append(np.arange(MAX_ANCHORS - 1), 1023).astype(np.uint16),
-        steps=r.choice([16, 16, 65_535], (26, MAX_CHANNELS)).astype(np.uint16),
+        steps=r.choice([4, 4, 65_535], (26, MAX_CHANNELS)).astype(np.uint16),
         rounding=np.full(26, 128, np.uint8),
         predict=(1024 * r.choice(signs, (4, 4, MAX_PREDICTED, MAX_PREDICTED))).astype(np.int16),
         sets=(contexts(0), contexts(1)),

@@ -40,6 +40,11 @@ def test_steps_stay_in_range() -> None:
     assert integer_steps(np.array([[1e-6, 1e6]]), np.ones(2)).tolist() == [[16, 65535]]
 
 
+def test_steps_of_copies_are_parts_of_a_unit() -> None:
+    steps = integer_steps(np.full((1, 3), 1e-6), np.ones(3), (1, 2, 2, 2))
+    assert steps.tolist() == [[16, 8, 4]]
+
+
 @pytest.mark.slow
 def test_copies_of_latents_reach_the_codec(finished_copy: Run) -> None:
     """Quantised anew with copies, frozen and converted: the codec's latents are nearer to the float network's."""

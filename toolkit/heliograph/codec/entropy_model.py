@@ -20,6 +20,7 @@ TOTAL = 1 << PRECISION
 _HEAD = struct.Struct("<4sH12B")
 Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
+LEAST_STEP = 4  # sixteenths: finer than the mean of four copies is no latent
 Int8 = npt.NDArray[np.int8]
 Uint16 = npt.NDArray[np.uint16]
 Uint8 = npt.NDArray[np.uint8]
@@ -319,7 +320,7 @@ class EntropyModel:
             "anchors do not rise from 0 to 1023": self.anchors[0] == 0
             and self.anchors[-1] == LEVELS - 1
             and bool(np.all(np.diff(self.anchors.astype(int)) > 0)),
-            "a step is below 16": self.steps.min() >= 16,
+            f"a step is below {LEAST_STEP}": self.steps.min() >= LEAST_STEP,
             "a rounding is above 128": self.rounding.max() <= 128,
             "prediction weights are too large": not weight.size or weight.max() <= 1 << 17,
             "a table has one token": self.counts.min() >= 2,

@@ -17,6 +17,8 @@
 #define PRECISION 14u
 #define TOTAL (1u << PRECISION)
 #define LOWER (1u << 16)
+#define LEAST_STEP 4u
+#define MOST_ESCAPE 11u /* bits that a residual has beyond its table: values are 4095 apart at most */
 #define MAX_LANES 64u
 #define LOG_SIZE 64u
 #define COARSE_SHIFT 8u
@@ -228,7 +230,7 @@ hg_status hg_open(hg_model *m, const uint8_t *data, size_t size) {
     for (i = 1; i < m->anchors; i++)
         if (rd16(m->anchor + 2 * i) <= rd16(m->anchor + 2 * (i - 1))) return HG_BAD_MODEL;
     for (i = 0; i < HG_STEP_ROWS * (uint32_t)m->channels; i++)
-        if (rd16(m->steps + 2 * i) < 16) return HG_BAD_MODEL;
+        if (rd16(m->steps + 2 * i) < LEAST_STEP) return HG_BAD_MODEL;
     for (i = 0; i < HG_STEP_ROWS; i++)
         if (m->rounding[i] > 128) return HG_BAD_MODEL;
     if (!predict_fits(m)) return HG_BAD_MODEL;
@@ -1631,7 +1633,7 @@ static int32_t get_residual(const context *c, word_reader *r, uint32_t lane, uin
     if (token + 1 == count) {
         uint32_t bits = r->status == HG_OK ? get_bits(r, lane, 4) : 0;
         if (r->status != HG_OK) return 0;
-        if (bits > 9) {
+        if (bits > MOST_ESCAPE) {
             r->status = HG_CORRUPT;
             return 0;
         }

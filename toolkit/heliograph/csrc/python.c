@@ -133,7 +133,7 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     count = (size_t)rows * columns * m->channels;
     if (!is_slice(rows, columns) || (size_t)size != 2 * count) return fail(HG_BAD_ARGUMENT);
     if (!read_reference(object, reference_level, 2 * count, &reference, &referring)) return NULL;
-    capacity = only_estimate ? 0 : 6 * count + 4096; /* a residual takes 27 bits at most, a flag 14 */
+    capacity = only_estimate ? 0 : 6 * count + 4096; /* a residual takes 29 bits at most, a flag 14 */
     memory = prepare(m, rows, columns, HG_ENCODE, referring, capacity, &need, &values);
     if (memory == NULL) return NULL;
     at = (uint8_t *)values + 2 * count;

@@ -46,8 +46,10 @@ class Probe:
         """Return its upper left corner of at most side x side pixels, a multiple of 16."""
         if max(self.width, self.height) <= side:
             return self
+        cut = slice(side // 16)
         units, latents = (
-            np.ascontiguousarray(x[: side // 16, : side // 16]) for x in (self.units, self.latents)
+            np.ascontiguousarray(self.units[cut, cut]),
+            np.ascontiguousarray(self.latents[cut, cut]),
         )
         return Probe(
             self.picture[:side, :side], units, latents, f"a corner of {self.description}", self.runtime

@@ -23,13 +23,17 @@ from heliograph.train.simulated import KerasNetwork
 from heliograph.train.stage2_qat import pure_colours, trained_model
 
 
-def integer_steps(steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
+def integer_steps(
+    steps: npt.NDArray[np.float64], unit: npt.NDArray[np.float64], copies: Sequence[int] = ()
+) -> npt.NDArray[np.uint16]:
     """Return trained steps [26, C] in the float encoder's units as sixteenths of an int8 latent unit.
 
-    `unit` [C] is what one int8 latent unit times 128 is worth.
+    `unit` [C] is what one int8 latent unit times 128 is worth. No step is finer than a latent: that is a unit, or a
+    part of it where there are copies.
     """
+    least = values.UNIT // (1 + np.bincount(np.array(copies, np.int64), minlength=len(unit)))
     sixteenths = np.round(steps / unit * 128 * values.UNIT)
-    return np.clip(sixteenths, values.UNIT, 65535).astype(np.uint16)
+    return np.clip(sixteenths, least, 65535).astype(np.uint16)
 
 
 def freeze(run: Run) -> None:
@@ -46,7 +50,7 @@ def freeze(run: Run) -> None:
     checkpoint.save(run.path(File.FROZEN), model)
     unit = np.asarray(model.unit.value, np.float64)
     quality = np.linspace(0, 1, levels.STEP_ROWS, dtype=np.float32)[:, None]
-    steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit)
+    steps = integer_steps(np.asarray(model.steps(quality), np.float64), unit, copies)
     write_steps(run, steps, copies, unit=unit)
     decoder = model.decoder
     inverse = decoder.get_layer("inverse")

@@ -1229,26 +1229,25 @@ typedef struct {
     uint32_t rounding, strength, narrow; /* narrow: up to where a number times 1024 * strength fits 32 bits */
 } choice;
 
-/* A latent in sixteenths, of what a network gave of a position. */
-static int16_t mean_of(const hg_latents *latents, const int8_t *unit, uint32_t channels, uint32_t channel) {
-    const uint16_t *copies = latents->copies + channel;
-    int32_t sum = unit[channel], i;
-    for (i = copies[0]; i < copies[1]; i++) sum += unit[channels + (uint32_t)i];
-    return (int16_t)(16 / (1 + copies[1] - copies[0]) * sum);
-}
-
 /* Fetch the latents of a group at a position to `target`, `order` says which. */
 static void fetch(const choice *how, size_t position, uint32_t channels, const uint8_t *order, size_t count,
                   int16_t *target) {
-    const hg_latents *latents = how->latents;
+    const uint16_t *copies = how->latents->copies;
     const size_t at = position * how->width;
+    const int8_t *unit;
     size_t k;
-    if (latents->exact)
-        for (k = 0; k < count; k++) target[k] = latents->exact[at + rd16(order + 2 * k)];
-    else if (latents->copies)
-        for (k = 0; k < count; k++) target[k] = mean_of(latents, latents->units + at, channels, rd16(order + 2 * k));
-    else
-        for (k = 0; k < count; k++) target[k] = (int16_t)(16 * latents->units[at + rd16(order + 2 * k)]);
+    if (how->latents->exact) {
+        for (k = 0; k < count; k++) target[k] = how->latents->exact[at + rd16(order + 2 * k)];
+        return;
+    }
+    unit = how->latents->units + at;
+    for (k = 0; k < count; k++) {
+        const uint32_t channel = rd16(order + 2 * k);
+        int32_t sum = unit[channel], number = 1;
+        uint32_t i;
+        for (i = copies ? copies[channel] : 0; copies && i < copies[channel + 1]; i++, number++) sum += unit[channels + i];
+        target[k] = (int16_t)(number == 1 ? 16 * sum : number == 2 ? 8 * sum : 4 * sum);
+    }
 }
 
 /* Whether any of some latents is `least` or more away from its guess. */
@@ -1494,13 +1493,10 @@ hg_status hg_encode(const hg_model *m, const hg_latents *latents, uint32_t rows,
     choice how;
     uint64_t total = 0;
     uint32_t layer, first = 0, last = 0, ch;
-    size_t at;
     hg_status status;
     if (rounding > 128 || strength > HG_MAX_STRENGTH || short_below > HG_MAX_SHORT / 2) return HG_BAD_ARGUMENT;
     status = begin(&c, m, rows, columns, level, reference, HG_ENCODE, workspace, workspace_size);
     if (status != HG_OK) return status;
-    for (at = 0; latents->exact && at < (size_t)rows * columns * m->channels; at++)
-        if (latents->exact[at] < -2048 || latents->exact[at] > 2047) return HG_BAD_ARGUMENT;
     how.latents = latents;
     how.width = m->channels + (!latents->exact && latents->copies ? latents->copies[m->channels] : 0u);
     how.rounding = rounding;

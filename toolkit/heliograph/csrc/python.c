@@ -119,7 +119,7 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     Py_ssize_t size;
     unsigned int rows, columns, level, rounding, strength, merge_below, short_below, reference_level, i;
     int only_estimate, referring;
-    size_t need, count, capacity;
+    size_t need, count, capacity, k;
     uint8_t *memory, *at;
     int16_t *values;
     hg_reference reference;
@@ -132,6 +132,10 @@ static PyObject *core_encode(PyObject *self, PyObject *args) {
     if ((m = model_of(capsule)) == NULL) return NULL;
     count = (size_t)rows * columns * m->channels;
     if (!is_slice(rows, columns) || (size_t)size != 2 * count) return fail(HG_BAD_ARGUMENT);
+    for (k = 0; k < count; k++) {
+        const int16_t latent = ((const int16_t *)(const void *)given)[k];
+        if (latent < -2048 || latent > 2047) return fail(HG_BAD_ARGUMENT);
+    }
     if (!read_reference(object, reference_level, 2 * count, &reference, &referring)) return NULL;
     capacity = only_estimate ? 0 : 6 * count + 4096; /* a residual takes 29 bits at most, a flag 14 */
     memory = prepare(m, rows, columns, HG_ENCODE, referring, capacity, &need, &values);

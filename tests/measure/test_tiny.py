@@ -67,8 +67,9 @@ def test_means_by_hand() -> None:
         {OURS: None, "avif": (50.0, None), "jpeg": None},
     ]
     found = summarise(rows)
-    assert found[OURS] == {"fit": 2, "psnr": 25.0, "ssimulacra2": 50.0}
+    assert found[OURS] == {"of": 3, "fit": 2, "psnr": 25.0, "ssimulacra2": 50.0}
     assert found["avif"] == {
+        "of": 3,
         "fit": 3,
         "psnr": 33.0,
         "ssimulacra2": None,  # one has none

@@ -75,13 +75,13 @@ def summarise(rows: Sequence[Mapping[str, Scores | None]]) -> dict[str, dict[str
         rows: of each picture its scores by codec, OURS among them.
 
     Returns:
-        "fit", "psnr" and "ssimulacra2", and for others "both", "psnr_above" and "ssimulacra2_above"; means of nothing
-        are None, and so is SSIMULACRA2 where a picture has none.
+        "of", "fit", "psnr" and "ssimulacra2", and for others "both", "psnr_above" and "ssimulacra2_above"; means of
+        nothing are None, and so is SSIMULACRA2 where a picture has none.
     """
     out: dict[str, dict[str, Any]] = {}
     for name in rows[0]:
         fitting = [one for row in rows if (one := row[name]) is not None]
-        out[name] = {"fit": len(fitting), **_means(fitting)}
+        out[name] = {"of": len(rows), "fit": len(fitting), **_means(fitting)}
         if name == OURS:
             continue
         pairs = [(a, b) for row in rows if (a := row[OURS]) is not None and (b := row[name]) is not None]

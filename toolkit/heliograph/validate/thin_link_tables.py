@@ -75,7 +75,7 @@ def _lost(part: dict[str, Any]) -> Iterator[str]:
             "below its mean. A JPEG of as many bytes is shown up to the first packet that is lost.</p>"
         )
         rows = [
-            [escape(said), *(f"{of[name]['psnr']:.2f} ({of[name]['below']:.1f})" for of in shares.values())]
+            [escape(said), *(_left(of[name]) for of in shares.values())]
             for name, said, shares in _curves(part)
         ]
         shares = next(iter(part["bursts"].values()))
@@ -96,6 +96,10 @@ def _lost(part: dict[str, Any]) -> Iterator[str]:
         yield f'<figure class="chart" data-thin="lost">{drawn}</figure>'
     for name, why in part["left_out"].items():
         yield f'<p class="note">{escape(name)} was not sent in packets: {escape(why)}</p>'
+
+
+def _left(one: dict[str, float]) -> str:
+    return f"{one['psnr']:.2f} ({round(one['below'], 1) + 0.0:.1f})"  # "-0.0" says nothing
 
 
 def _curves(part: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
 from heliograph.measure.baselines import BASELINES, decode, encode
 from heliograph.measure.metrics import psnr, ssimulacra2
-from heliograph.measure.tiny import OURS, coded, finest, scores, small, summarise
+from heliograph.measure.tiny import OURS, Scores, coded, finest, scores, small, summarise
 from heliograph.server.decoders import open_decoder
 
 Picture = npt.NDArray[np.uint8]
@@ -61,7 +61,7 @@ def test_scores(paint: Paint) -> None:
 
 
 def test_means_by_hand() -> None:
-    rows = [
+    rows: list[dict[str, Scores | None]] = [
         {OURS: (30.0, 60.0), "avif": (28.0, 61.0), "jpeg": None},
         {OURS: (20.0, 40.0), "avif": (21.0, 30.0), "jpeg": None},
         {OURS: None, "avif": (50.0, None), "jpeg": None},

@@ -167,7 +167,7 @@ def test_one_that_fails_leaves_the_others(
 
         return shown
 
-    monkeypatch.setattr(thin_links.tiny, "finest", finest)
+    monkeypatch.setattr(tiny, "finest", finest)
     found, shown = thin_links.measure(subject, ["a"], [paint(64, 48)], Cache(None), against=("avif", "jpeg"))
     assert found["small"]["left_out"] == {"avif": "OSError: encoder error"}
     assert list(found["small"]["labels"]) == ["heliograph", "jpeg"]

@@ -7,8 +7,9 @@ from html import escape
 from typing import Any
 
 from heliograph.measure import charts
+from heliograph.measure.tiny import OURS
 from heliograph.validate.tables import number, table
-from heliograph.validate.thin_links import JPEG, OURS
+from heliograph.validate.thin_links import JPEG
 
 SCORES = (("psnr", "PSNR over RGB, dB", ".2f"), ("ssimulacra2", "SSIMULACRA2", ".1f"))
 

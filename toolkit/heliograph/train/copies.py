@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.train.networks import EncoderSpec, build_encoder
-from heliograph.train.quantisation import READERS, first_input
+from heliograph.train.quantisation import FIXED_RANGES, READERS, first_input
 
 Array = npt.NDArray[np.float64]
-STEP = 1 / 128  # of the chain's activations, which cover [-1, 127/128]
+_LOW, _HIGH = FIXED_RANGES["chain2"]
+STEP = (_HIGH - _LOW) / 255  # of all the chain's activations
 
 
 def rounding_errors(encoder: keras.Model, inverse: Array) -> dict[str, Array]:

@@ -36,7 +36,7 @@ def page(
         Image.fromarray(paint(width, 180)).save(folder / "pictures" / f"{name}.png")
     command = ["validate", "--codec", str(codec_folder), "--images", str(folder / "pictures"), "--no-cache"]
     command += ["--decoder", "preview", "--qualities", "0", "30", "60", "95", "--jobs", "1", "--shown", "2"]
-    command += ["--parts", "rate-distortion", "maps", "--report", str(folder / "report")]
+    command += ["--parts", "rate-distortion", "thin-links", "maps", "--report", str(folder / "report")]
     assert main(command) == 0
     with chromium() as started:
         context = started.new_context(offline=True)
@@ -105,7 +105,7 @@ def test_the_slider_moves_the_border(page: tuple[Any, dict[str, Any]]) -> None:
 
 def test_every_codec_can_be_shown_on_either_side(page: tuple[Any, dict[str, Any]]) -> None:
     opened, _ = page
-    assert opened.locator("#sheet option").count() == 4  # two pictures at two qualities
+    assert opened.locator("#sheet option").count() == 6  # two pictures at two qualities, and thin links' two
     for sheet in range(4):
         opened.select_option("#sheet", str(sheet))
         labels = opened.locator("#left option").all_inner_texts()
@@ -118,6 +118,25 @@ def test_every_codec_can_be_shown_on_either_side(page: tuple[Any, dict[str, Any]
     captions = " ".join(opened.locator("#maps figcaption").all_inner_texts())
     assert "where the bits went" in captions
     assert "layer 4" in captions
+
+
+def test_what_is_shown_is_kept_where_the_next_picture_has_it(page: tuple[Any, dict[str, Any]]) -> None:
+    opened, _ = page
+    opened.select_option("#sheet", "0")
+    opened.select_option("#left", label="original")
+    opened.select_option("#right", label="AVIF, speed 6")
+    opened.select_option("#sheet", "4")
+    assert "in 1000 bytes" in opened.locator("#sheet option:checked").inner_text()
+    assert opened.locator("#left-caption").inner_text().startswith("original: ")
+    assert opened.locator("#right-caption").inner_text().startswith("AVIF, speed 6: ")
+    assert loaded(opened, "#slider img") == [True, True]
+    assert not opened.locator("#why").is_visible()  # no maps of it
+    opened.select_option("#sheet", "5")  # of lost packets: JPEG alone is beside ours
+    assert opened.locator("#left-caption").inner_text().startswith("original: ")
+    assert opened.locator("#right-caption").inner_text().startswith("Heliograph, preview decoder: ")
+    assert loaded(opened, "#slider img") == [True, True]
+    opened.select_option("#sheet", "0")
+    assert opened.locator("#why").is_visible()
 
 
 def test_it_fits_a_phone(page: tuple[Any, dict[str, Any]]) -> None:

@@ -12,29 +12,34 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from heliograph.codec import container, registry, resize
 from heliograph.codec.pack import Packer
 from heliograph.codec.rate import Rate
-from heliograph.codec.stream import decode_stream
 from heliograph.device.encoder import Encoder
-from heliograph.errors import HeliographError, PictureError
-from heliograph.measure import baselines, metrics
+from heliograph.errors import HeliographError
+from heliograph.measure import metrics
+from heliograph.measure.tiny import (
+    OTHERS,
+    OURS,
+    SIDE,
+    Picture,
+    Shown,
+    coded,
+    finest,
+    scores,
+    small,
+    summarise,
+)
 from heliograph.pictures import load_srgb
 from heliograph.server.decoder import ServerDecoder
 
-SIDE = 256
 SMALL, WHOLE = (48, 100, 300, 500, 1000, 2000, 3000), (100, 150, 300, 600, 1200, 2400, 4800)
-OTHERS = ("avif", "webp", "jpeg")
 SCALES = range(9)
-Picture = npt.NDArray[np.uint8]
-Shown = Callable[[Picture, int], Picture | None]  # of a picture and a budget
 
 
 class Bench:
@@ -45,33 +50,25 @@ class Bench:
         self.encoder, self._decoder = Encoder(self.codec), ServerDecoder(self.codec, padded=True)
         self.scales: list[int] = []
         self.seconds: list[float] = []
+        self.chosen: Shown = coded(self._encode, self.codec, self._decoder.decode)
 
-    def chosen(self, picture: Picture, budget: int) -> Picture | None:
-        """Return a picture after our codec at the scale that the encoder chose; None if it does not fit."""
+    def _encode(self, picture: Picture, budget: int) -> bytes:
+        """Return the stream at the scale that the encoder chooses, and keep that and its time."""
         began = time.thread_time()
-        try:
-            data = self.encoder.pack(picture, Rate(max_bytes=budget)).data
-        except PictureError:
-            return None
+        data = self.encoder.pack(picture, Rate(max_bytes=budget)).data
         self.seconds.append(time.thread_time() - began)
         self.scales.append(container.open(data).header.scale)
-        return self._decoder.decode(decode_stream(data, self.codec))
+        return data
 
     def at(self, scale: int) -> Shown:
-        """Return the same at a scale."""
+        """Return what is shown of a picture at a scale."""
 
-        def shown(picture: Picture, budget: int) -> Picture | None:
+        def encode(picture: Picture, budget: int) -> bytes:
             height, width = picture.shape[:2]
             latents = self.encoder.latents(resize.at_scale(picture, scale))
-            try:
-                data = (
-                    Packer(self.codec, latents, width, height, scale=scale).pack(Rate(max_bytes=budget)).data
-                )
-            except PictureError:
-                return None
-            return self._decoder.decode(decode_stream(data, self.codec))
+            return Packer(self.codec, latents, width, height, scale=scale).pack(Rate(max_bytes=budget)).data
 
-        return shown
+        return coded(encode, self.codec, self._decoder.decode)
 
     def encoding_seconds(self, pictures: Sequence[Picture]) -> list[float]:
         """Return the time of one encoding of each picture at its own size and quality 20."""
@@ -81,14 +78,6 @@ class Bench:
             self.encoder.pack(picture, Rate(quality=20))
             out.append(time.thread_time() - began)
         return out
-
-
-def _other(name: str) -> Shown:
-    def shown(picture: Picture, budget: int) -> Picture | None:
-        found = baselines.at_bytes(name, picture, budget)
-        return found[1] if found else None
-
-    return shown
 
 
 def _mean_psnr(pictures: Sequence[Picture], shown: Shown, budget: int) -> str:
@@ -102,26 +91,22 @@ def table(bench: Bench, pictures: Sequence[Picture], budgets: Sequence[int], tit
     """Print PSNR and SSIMULACRA2 by budget, and by how much they are above those of others' files that fit."""
     print(f"\n{title}: mean PSNR in dB and SSIMULACRA2; above others, of so many pictures that fit")
     print(f"{'bytes':>7}  {'heliograph':>13}  " + "  ".join(f"{name:>18}" for name in OTHERS))
+    shown = {OURS: bench.chosen, **{name: finest(name) for name in OTHERS}}
     for budget in budgets:
-        ours = [_scores(p, bench.chosen(p, budget)) for p in pictures]
-        fitting = [one for one in ours if one is not None]
-        entries = ["{:6.2f} {:6.1f}".format(*np.mean(fitting, axis=0)) if fitting else f"{'-':>13}"]
-        for name in OTHERS:
-            theirs = [_scores(p, _other(name)(p, budget)) for p in pictures]
-            apart = [np.subtract(a, b) for a, b in zip(ours, theirs, strict=True) if a and b]
-            text = "{:+6.2f} {:+6.1f}".format(*np.mean(apart, axis=0)) if apart else f"{'-':>13}"
-            entries.append(f"{text} ({len(apart)})")
-        missing = len(pictures) - len(fitting)
+        found = summarise([{n: scores(p, of(p, budget)) for n, of in shown.items()} for p in pictures])
+        ours, theirs = found[OURS], [found[name] for name in OTHERS]
+        entries = [_both("{:6.2f} {:6.1f}", ours["psnr"], ours["ssimulacra2"])]
+        for one in theirs:
+            text = _both("{:+6.2f} {:+6.1f}", one["psnr_above"], one["ssimulacra2_above"])
+            entries.append(f"{text} ({one['both']})")
+        missing = len(pictures) - ours["fit"]
         print(
             f"{budget:7}  " + "  ".join(entries) + (f"  {missing} do not fit" if missing else ""), flush=True
         )
 
 
-def _scores(picture: Picture, shown: Picture | None) -> tuple[float, float] | None:
-    """Return PSNR and SSIMULACRA2."""
-    if shown is None:
-        return None
-    return metrics.psnr(picture, shown), metrics.ssimulacra2(picture, shown)
+def _both(form: str, psnr: float | None, ssimulacra2: float | None) -> str:
+    return f"{'-':>13}" if psnr is None or ssimulacra2 is None else form.format(psnr, ssimulacra2)
 
 
 def scale_table(bench: Bench, pictures: Sequence[Picture], budgets: Sequence[int]) -> None:
@@ -139,12 +124,6 @@ def scale_table(bench: Bench, pictures: Sequence[Picture], budgets: Sequence[int
         print(f"{budget:7}  " + " ".join(entries) + f"  {chosen}  {bench.scales} {times:.1f}x", flush=True)
 
 
-def _small(picture: Picture) -> Picture:
-    image = Image.fromarray(picture)
-    image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return np.asarray(image)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables; return the exit code."""
     parser = argparse.ArgumentParser(description="Report small pictures and thin budgets.")
@@ -158,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         bench = Bench(options.codec)
         pictures = [load_srgb(path) for path in options.pictures]
         if options.small:
-            table(bench, [_small(p) for p in pictures], options.small, f"{SIDE} pixels")
+            table(bench, [small(p) for p in pictures], options.small, f"{SIDE} pixels")
         if options.whole and not options.scales:
             table(bench, pictures, options.whole, "as they are")
         if options.whole and options.scales:

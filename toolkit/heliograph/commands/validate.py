@@ -28,7 +28,7 @@ from heliograph.server.decoders import open_decoder
 
 NAME = "validate"
 HELP = "whether a codec may ship: a report with curves, parity, robustness, pictures"
-PARTS = ("rate-distortion", "parity", "robustness", "maps")
+PARTS = ("rate-distortion", "parity", "robustness", "thin-links", "maps")
 BASELINES = ("jpeg", "webp", "jpeg2000", "avif", "avif-psnr")
 VIDEOS = ("x265", "x265-causal", "x265-intra", "svt-av1")  # through ffmpeg, of sites
 # The small, fast set: the middle of three sample pictures that differ, five qualities, JPEG alone.
@@ -280,6 +280,8 @@ def lines(figures: dict[str, Any]) -> list[str]:
                 text = "  ".join("     -" if g is None else f"{g:+6.2f}" for g in gains)
                 why = "; ".join(entry[decoder]["shocks"])
                 out.append(f"{entry['label']:<20} {decoder:<8} {text}" + (f"   SHOCKS: {why}" if why else ""))
+    if "thin_links" in figures:
+        out += importlib.import_module("heliograph.validate.thin_link_tables").lines(figures["thin_links"])
     if "sites" in figures:
         out += importlib.import_module("heliograph.validate.site_tables").lines(figures["sites"])
     if "streams" in figures:

@@ -19,11 +19,14 @@ from heliograph.errors import OutputError
 _SOURCES = (
     "codec",
     "device",
+    "packets",
     "server",
     "measure/baselines.py",
+    "measure/loss.py",
     "measure/metrics.py",
     "measure/rate_distortion.py",
     "measure/runner.py",
+    "measure/tiny.py",
     "measure/video.py",
     "train/experiments/trained.py",
     "validate/codec_rows.py",
@@ -34,6 +37,7 @@ _SOURCES = (
     "validate/robustness.py",
     "validate/runners.py",
     "validate/sites.py",
+    "validate/thin_links.py",
 )
 
 

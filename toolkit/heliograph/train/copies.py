@@ -16,11 +16,12 @@ import numpy.typing as npt
 from keras import ops
 
 from heliograph.train.networks import EncoderSpec, build_encoder
-from heliograph.train.quantisation import READERS, first_input
+from heliograph.train.quantisation import FIXED_RANGES, READERS, first_input
 from heliograph.train.tensors import Tensor
 
 Array = npt.NDArray[np.float64]
-STEP = 1 / 128  # of the chain's activations, which cover [-1, 127/128]
+_LOW, _HIGH = FIXED_RANGES["chain2"]
+STEP = (_HIGH - _LOW) / 255  # of all the chain's activations
 
 
 def rounding_errors(encoder: keras.Model, inverse: Array) -> dict[str, Array]:

@@ -62,6 +62,17 @@ class Sheet:
     panels: list[Panel]
     maps: list[Panel] = field(default_factory=list)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        parts = {"panels": [p.as_dict() for p in self.panels], "maps": [p.as_dict() for p in self.maps]}
+        return {"title": self.title, "width": self.width, "height": self.height, **parts}
+
+    @classmethod
+    def from_dict(cls, stored: dict[str, Any]) -> Sheet:
+        """Return the sheet that `as_dict` wrote down."""
+        panels, drawn = ([Panel.from_dict(p) for p in stored[part]] for part in ("panels", "maps"))
+        return cls(stored["title"], stored["width"], stored["height"], panels, drawn)
+
 
 def png(picture: Picture) -> bytes:
     """Return a picture as the bytes of a PNG file."""
@@ -103,13 +114,20 @@ def sheet(subject: Subject, name: str, picture: Picture, quality: int) -> Sheet:
         caption = f"{len(data)} bytes, {metrics.psnr(picture, shown):.2f} dB"
         label = f"Heliograph, {decoder} decoder"
         panels.append(Panel(decoder, label, "image/webp", webp(shown), caption))
-    for baseline in COMPARED:
-        if BASELINES[baseline].installed:
-            with contextlib.suppress(Exception):  # one that fails on this picture; the curves say which
-                panels.append(_baseline(baseline, picture, len(data)))
+    panels += baseline_panels(COMPARED, picture, len(data))
     assert first is not None
     title = f"{name}, quality {quality}, {bpp:.2f} bits per pixel"
     return Sheet(title, width, height, panels, map_panels(subject, data, decoded, picture, first))
+
+
+def baseline_panels(names: Sequence[str], picture: Picture, budget: int) -> list[Panel]:
+    """Return the finest file of at most so many bytes of each baseline that is installed, or its smallest."""
+    panels = []
+    for name in names:
+        if BASELINES[name].installed:
+            with contextlib.suppress(Exception):  # one that fails on this picture; the curves say which
+                panels.append(_baseline(name, picture, budget))
+    return panels
 
 
 def _baseline(name: str, picture: Picture, budget: int) -> Panel:
@@ -202,19 +220,9 @@ def sheets(
             known = cache.get(key)
             if known is None:
                 entry = sheet(subject, names[number], picture, quality)
-                cache.put(key, _stored(entry))
+                cache.put(key, entry.as_dict())
             else:
-                entry = _restored(known)
+                entry = Sheet.from_dict(known)
             out.append(entry)
             advance()
     return out
-
-
-def _stored(entry: Sheet) -> dict[str, Any]:
-    parts = {"panels": [p.as_dict() for p in entry.panels], "maps": [p.as_dict() for p in entry.maps]}
-    return {"title": entry.title, "width": entry.width, "height": entry.height, **parts}
-
-
-def _restored(known: dict[str, Any]) -> Sheet:
-    panels, drawn = ([Panel.from_dict(p) for p in known[part]] for part in ("panels", "maps"))
-    return Sheet(known["title"], known["width"], known["height"], panels, drawn)

@@ -31,12 +31,13 @@ from heliograph.validate import (
     robustness,
     runners,
     sites,
+    thin_links,
 )
 from heliograph.validate.contents import CONTENTS
 from heliograph.validate.gallery import Sheet
 from heliograph.validate.subject import Subject
 
-PARTS = ("rate-distortion", "parity", "robustness", "maps")
+PARTS = ("rate-distortion", "parity", "robustness", "thin-links", "maps")
 PARITY_PICTURES = 4  # plain kernels take seconds a picture
 ROBUSTNESS_PICTURES = 3
 Picture = npt.NDArray[np.uint8]
@@ -243,6 +244,10 @@ def validate(
         finally:
             seconds[name] = round(time.perf_counter() - start, 2)
 
+    def thin() -> tuple[dict[str, Any], list[Sheet]]:
+        against, perceptual = settings.against, settings.perceptual
+        return thin_links.measure(subject, names, pictures, cache, against=against, perceptual=perceptual)
+
     with closing(Cache(cache_path)) as cache:
         if streams is not None:
             figures["streams"] = timed("streams", lambda: check_streams(streams, subject))
@@ -255,8 +260,12 @@ def validate(
                 figures["parity"] = timed("parity", lambda: _parity(subject, pictures, settings, cache))
             if "robustness" in settings.parts:
                 figures["robustness"] = timed("robustness", lambda: _robustness(subject, pictures, cache))
+            if "thin-links" in settings.parts:
+                figures["thin_links"], sheets = timed("thin-links", thin) or (None, [])
             if "maps" in settings.parts:
-                sheets = timed("maps", lambda: _sheets(subject, names, pictures, settings, cache)) or []
+                sheets = (
+                    timed("maps", lambda: _sheets(subject, names, pictures, settings, cache)) or []
+                ) + sheets
         if settings.sites is not None:
             of = settings.sites
             figures["sites"] = timed("sites", lambda: sites.measure(subject, found, of, cache))
@@ -288,6 +297,8 @@ def summary(figures: dict[str, Any]) -> dict[str, Any]:
         kept["parity"] = figures["parity"] | {"runtimes": short}
     if "robustness" in figures:
         kept["robustness"] = figures["robustness"]
+    if "thin_links" in figures:
+        kept["thin_links"] = thin_links.without_rows(figures["thin_links"])
     if "sites" in figures:
         short = {
             name: {k: v for k, v in part.items() if k != "rows"}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heliograph.measure import charts
-from heliograph.validate import page_checks, picture_by_picture, site_tables
+from heliograph.validate import page_checks, picture_by_picture, site_tables, thin_link_tables
 from heliograph.validate.gallery import Panel, Sheet
 from heliograph.validate.harness import Report
 from heliograph.validate.tables import number, table
@@ -183,6 +183,7 @@ def _environment(figures: dict[str, Any]) -> Iterator[str]:
     rows += [[escape(k), escape(v)] for k, v in figures["environment"].items()]
     libraries = figures.get("rate_distortion", {}).get("libraries", {})
     libraries = libraries | figures.get("sites", {}).get("libraries", {})
+    libraries = libraries | figures.get("thin_links", {}).get("small", {}).get("libraries", {})
     rows += [[escape(k), escape(v)] for k, v in libraries.items()]
     rows += [[f"seconds, {escape(k)}", number(v, ".1f")] for k, v in figures["seconds"].items()]
     cache = figures["cache"]
@@ -198,6 +199,7 @@ def render(report: Report) -> str:
         *page_checks.verdict(figures),
         *_curves(figures),
         *site_tables.section(figures),
+        *thin_link_tables.section(figures),
         *_gallery(report.sheets),
         *page_checks.robustness(figures),
         *page_checks.parity(figures),

@@ -53,7 +53,7 @@ class EncoderSpec:
 HALF, QUARTER = 12, 48  # channels that hold all of a picture at 1/2 and 1/4
 ENCODERS = {
     "accelerator": EncoderSpec(
-        middle=128, latent=384, pooled=16, squeezed=16, mixed=32, tile=256, copies=(12, 32, 48, 0)
+        middle=128, latent=384, pooled=16, squeezed=16, mixed=32, tile=256, copies=(12, 32, 48, 32)
     ),
     "microcontroller": EncoderSpec(
         middle=96, latent=128, pooled=8, squeezed=16, mixed=16, tile=96, copies=(4, 0, 0, 0)

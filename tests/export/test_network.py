@@ -91,20 +91,20 @@ def latents_by_reference(model: bytes, picture: np.ndarray, tile: int, channels:
 @pytest.mark.parametrize("name", sorted(registry.shipped()))
 def test_latents_of_photographs_are_the_reference_kernels(name: str, core: ctypes.CDLL) -> None:
     codec = registry.open_codec(name)
-    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)
     for path in sample_pictures(colour_only=True)[:4]:
         picture = load_srgb(path)[:384, :400]  # whole tiles, and parts of tiles at the edges
         picture = picture[: picture.shape[0] // 16 * 16, : picture.shape[1] // 16 * 16]
-        expected = latents_by_reference(codec.encoder, picture, codec.tile, codec.channels)
-        assert np.array_equal(latents_in_c(core, network, picture, codec.channels), expected), path.name
+        expected = latents_by_reference(codec.encoder, picture, codec.tile, codec.outputs)
+        assert np.array_equal(latents_in_c(core, network, picture, codec.outputs), expected), path.name
 
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
 def test_latents_are_those_of_every_runtimes_reference_kernels(core: ctypes.CDLL) -> None:
     codec = registry.open_codec("microcontroller")
-    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)
     picture = load_srgb(sample_pictures(colour_only=True)[1])[: codec.tile, : codec.tile]
-    ours = latents_in_c(core, network, picture, codec.channels)
+    ours = latents_in_c(core, network, picture, codec.outputs)
     assert {"litert", "tf.lite"} <= set(available())
     for runtime in available():
         model = Model(codec.encoder, runtime=runtime, reference=True)
@@ -114,10 +114,10 @@ def test_latents_are_those_of_every_runtimes_reference_kernels(core: ctypes.CDLL
 @pytest.mark.parametrize("name", sorted(registry.shipped()))
 def test_latents_are_those_of_tflite_micro(name: str, core: ctypes.CDLL) -> None:
     codec = registry.open_codec(name)
-    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)
     picture = load_srgb(sample_pictures(colour_only=True)[0])[: codec.tile, : codec.tile]
     found, _ = tflm.run(codec.encoder, (picture ^ 0x80).view(np.int8)[None], 1 << 20)
-    assert np.array_equal(latents_in_c(core, network, picture, codec.channels), found[0])
+    assert np.array_equal(latents_in_c(core, network, picture, codec.outputs), found[0])
 
 
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
@@ -198,7 +198,7 @@ def sealed(body: bytes) -> bytes:
 
 def test_files_that_break_a_rule_are_refused(core: ctypes.CDLL) -> None:
     codec = registry.open_codec("microcontroller")
-    good = network_file(read_graph(codec.encoder), codec.tile, codec.channels)[:-4]
+    good = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)[:-4]
     sizes = (ctypes.c_uint32 * 96)()
 
     def opens(data: bytes) -> bool:
@@ -256,11 +256,11 @@ def test_what_is_counted_without_a_compiler_is_what_c_asks_for(
 def test_little_is_kept_between_bands(core: ctypes.CDLL) -> None:
     """Of the microcontroller's: two rows at 1/4 and one each of the branch and of what the last layer reads."""
     codec = registry.open_codec("microcontroller")
-    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)
     sizes = (ctypes.c_uint32 * 96)()
     assert core.network_sizes(network, ctypes.c_size_t(len(network)), 40, sizes) == 8
     assert sizes[1] == 2 * 48 * 161 + 16 * 160 + 112 * 80
     assert [core.network_rests(network, ctypes.c_size_t(len(network)), n) for n in (1, 3, 6)] == [0, 0, 1]
     codec = registry.open_codec("accelerator")
-    network = network_file(read_graph(codec.encoder), codec.tile, codec.channels)
+    network = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)
     assert core.network_rests(network, ctypes.c_size_t(len(network)), 1) == 1  # it looks beyond no block

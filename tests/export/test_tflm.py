@@ -31,7 +31,7 @@ def test_the_reserved_arena_is_enough_and_little_more(name: str) -> None:
     outputs, again = tflm.run(codec.encoder, picture, tflm.arena_for_device(arena))
     assert again.head == arena.head
     assert abs(again.tail - arena.tail) < 16  # what stands at the arena's end is aligned from its address
-    assert outputs.shape == (1, codec.tile // 16, codec.tile // 16, codec.channels)
+    assert outputs.shape == (1, codec.tile // 16, codec.tile // 16, codec.outputs)
     with pytest.raises(ExportError, match=r"TFLM cannot run the encoder in an arena of \d+ bytes: "):
         tflm.run(codec.encoder, picture, arena.total - 1024)
 

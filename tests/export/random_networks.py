@@ -193,7 +193,8 @@ def random_network(seed: int, side: int, channels: int | None = None) -> tuple[b
                 x = w.convolution(x, some(), 1)
             elif kind == 2:
                 a, units = w.convolution(x, some(), int(draw.choice([1, 3]))), w.some_units()
-                a, b = w.convolution(a, some(), 3, units), w.convolution(x, some(), 1, units)
+                a = w.convolution(a, some(), 3, units)
+                b = w.convolution(a if draw.random() < 0.5 else x, some(), 1, units)  # a may be read by both
                 x = w.concatenation(a, b) if draw.random() < 0.5 else w.concatenation(b, a)
             else:
                 count = some()

@@ -19,9 +19,9 @@ def test_the_shipped_encoder_is_read(shipped: Codec) -> None:
     assert (first.options["stride_h"], first.options["dilation_wfactor"]) == (2, 1)
     weights = first.inputs[1]
     assert weights is not None
-    assert weights.shape == (12, 2, 2, 3)
+    assert weights.shape == (24, 2, 2, 3)
     assert weights.values.dtype == np.int8
-    assert weights.size == weights.stored == 144
+    assert weights.size == weights.stored == 288
     assert graph.inputs[0].scales == pytest.approx((1 / 255,))
     assert graph.inputs[0].zero_points == (-128,)
     assert graph.outputs[0].zero_points == (0,)

@@ -41,7 +41,7 @@ def test_its_latents_are_the_runtimes_within_a_unit(shipped: Codec) -> None:
     found, _ = tflm.run(shipped.encoder, (picture ^ 0x80).view(np.int8)[None], 1 << 20)
     other = Encoder(shipped).units(picture)
     apart = np.abs(found[0].astype(int) - other.astype(int))
-    assert apart.max() <= 3
+    assert apart.max() <= 6  # a unit of one layer is several of the next
     assert (apart == 0).mean() > 0.85
 
 

@@ -63,7 +63,7 @@ def test_installed_runtimes_agree_within_the_encoders_last_bits(
         micro, reference = report["runtimes"]["TFLM"], report["runtimes"]["LiteRT, reference kernels"]
         assert micro["equal"] == reference["equal"]
     layers = report["runtimes"]["LiteRT, reference kernels"]["layers"]
-    assert layers[-1]["shape"] == [16, 16, codec.channels]
+    assert layers[-1]["shape"] == [16, 16, codec.outputs]
     assert layers[0]["equal"] >= layers[-1]["equal"]
 
 

@@ -55,7 +55,7 @@ static void find_need(const hg_network *n, uint32_t latents, int unbounded, rows
     }
 }
 
-/* Rows of every tensor that can be there when so many rows of pixels are. Parts of a concatenation wait for each other. */
+/* Rows of every tensor that can be there when so many rows of pixels are. What lies in a concatenation's waits for all of it. */
 static void count_rows(const hg_network *n, const rows_of *need, uint32_t pixels, rows_of *rows) {
     uint32_t t;
     rows->of[0] = (uint16_t)(pixels < need->of[0] ? pixels : need->of[0]);
@@ -77,11 +77,13 @@ static void find_oldest(const hg_network *n, const rows_of *need, const rows_of 
     for (t = 1; t < n->tensors; t++) {
         const hg_tensor *layer = &n->tensor[t];
         uint32_t first = rows->of[t];
-        if (layer->kind == CONCATENATION || rows->of[t] == need->of[t]) continue;
+        if (rows->of[t] == need->of[t]) continue;
         if (layer->window == 2) first *= 2;
         if (layer->window == 3 && first > 0) first--;
-        for (i = 0; i < inputs_of(layer); i++)
-            if (first < oldest->of[layer->from[i]]) oldest->of[layer->from[i]] = (uint16_t)first;
+        for (i = 0; i < inputs_of(layer); i++) {
+            const uint32_t from = layer->from[i];
+            if (n->tensor[from].whole == from && first < oldest->of[from]) oldest->of[from] = (uint16_t)first;
+        }
     }
 }
 
@@ -203,21 +205,12 @@ static int open_addition(const hg_network *n, hg_tensor *t, network_reader *r) {
     return t->low <= t->high && scales_fit(t->multiplier, t->shift, 3);
 }
 
-/* The parts of a concatenation lie in its rows, so nothing else may read them, and they are no concatenations. */
-static int open_concatenation(hg_network *n, hg_tensor *t, uint32_t number) {
-    uint32_t i, total = 0;
-    if (t->window != 0 || t->from[0] == t->from[1]) return 0;
-    for (i = 0; i < 2; i++) {
-        hg_tensor *part = &n->tensor[t->from[i]];
-        if (part->kind == 0 || part->kind == CONCATENATION || part->whole != t->from[i]) return 0;
-        if (i && part->scale != n->tensor[t->from[0]].scale) return 0;
-        part->whole = (uint8_t)number;
-        part->offset = (uint16_t)total;
-        total += part->channels;
-    }
-    t->scale = n->tensor[t->from[0]].scale;
-    t->channels = (uint16_t)total;
-    return total <= HG_MAX_CHANNELS;
+static int open_concatenation(const hg_network *n, hg_tensor *t) {
+    const hg_tensor *a = &n->tensor[t->from[0]], *b = &n->tensor[t->from[1]];
+    if (t->window != 0 || a->scale != b->scale || (uint32_t)a->channels + b->channels > HG_MAX_CHANNELS) return 0;
+    t->scale = a->scale;
+    t->channels = (uint16_t)(a->channels + b->channels);
+    return 1;
 }
 
 static int open_layer(hg_network *n, uint32_t number, network_reader *r) {
@@ -246,18 +239,30 @@ static int open_layer(hg_network *n, uint32_t number, network_reader *r) {
         if (!open_addition(n, t, r)) return 0;
         break;
     default:
-        if (!open_concatenation(n, t, number)) return 0;
+        if (!open_concatenation(n, t)) return 0;
     }
     return t->scale <= LATENT_SCALE;
 }
 
-/* Every tensor but the last is read, and a part of a concatenation by that alone. */
-static int are_read(const hg_network *n) {
+/* What a concatenation alone reads is computed into its rows, the rest is copied there. Every tensor but the last is read. */
+static int place_parts(hg_network *n) {
     uint32_t t, i, read[HG_MAX_NETWORK_LAYERS + 1] = {0};
     for (t = 1; t < n->tensors; t++)
         for (i = 0; i < inputs_of(&n->tensor[t]); i++) read[n->tensor[t].from[i]]++;
+    for (t = 1; t < n->tensors; t++) {
+        const hg_tensor *whole = &n->tensor[t];
+        uint32_t offset = 0;
+        for (i = 0; whole->kind == CONCATENATION && i < 2; i++) {
+            hg_tensor *part = &n->tensor[whole->from[i]];
+            if (read[whole->from[i]] == 1 && part->kind != 0 && part->kind != CONCATENATION) {
+                part->whole = (uint8_t)t;
+                part->offset = (uint16_t)offset;
+            }
+            offset += part->channels;
+        }
+    }
     for (t = 0; t + 1u < n->tensors; t++)
-        if (read[t] == 0 || (n->tensor[t].whole != t && read[t] != 1)) return 0;
+        if (read[t] == 0) return 0;
     return 1;
 }
 
@@ -303,7 +308,7 @@ hg_status hg_network_open(hg_network *n, const uint8_t *data, size_t size) {
     for (t = 1; t < n->tensors; t++)
         if (!open_layer(n, t, &r)) return HG_BAD_MODEL;
     if (r.at != r.size || n->tensor[layers].scale != LATENT_SCALE || n->tensor[layers].channels != n->channels ||
-        !are_read(n))
+        !place_parts(n))
         return HG_BAD_MODEL;
     plan(n);
     return HG_OK;
@@ -610,6 +615,20 @@ static void add_row(const hg_tensor *t, const int8_t *a, const int8_t *b, int8_t
         }
 }
 
+/* What of a concatenation's row does not lie in it from the beginning. */
+static void copy_parts(const band_state *s, const hg_tensor *t, uint32_t number, uint32_t y, int8_t *out, uint32_t width) {
+    uint32_t i, x;
+    for (i = 0; i < 2; i++) {
+        const hg_tensor *part = &s->n->tensor[t->from[i]];
+        if (part->whole != number) {
+            const int8_t *in = row_at(s, t->from[i], y);
+            for (x = 0; x < width; x++)
+                memcpy(out + (size_t)x * t->channels, in + (size_t)x * part->channels, part->channels);
+        }
+        out += part->channels;
+    }
+}
+
 static void compute_row(const band_state *s, uint32_t number, uint32_t y) {
     const hg_tensor *t = &s->n->tensor[number];
     const uint32_t width = s->columns.of[number];
@@ -621,6 +640,8 @@ static void compute_row(const band_state *s, uint32_t number, uint32_t y) {
         pool_row(t, row_at(s, t->from[0], 2 * y), row_at(s, t->from[0], 2 * y + 1), out, width, stride);
     else if (t->kind == ADDITION)
         add_row(t, row_at(s, t->from[0], y), row_at(s, t->from[1], y), out, width, stride);
+    else
+        copy_parts(s, t, number, y, out, width);
 }
 
 size_t hg_network_kept(const hg_network *n, uint32_t across) {

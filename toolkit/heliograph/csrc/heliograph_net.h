@@ -19,13 +19,13 @@ enum {
     HG_MAX_NETWORK_TILE = 1024 /* pixels on a side */
 };
 
-/* A tensor: the picture, or what a layer gives. A part of a concatenation lies in the rows of that. */
+/* A tensor: the picture, or what a layer gives. What a concatenation alone reads lies in the rows of that. */
 typedef struct {
     uint8_t kind, window, from[2]; /* of the layer: what it does, window side, tensors it reads */
     int8_t zero[2], zero_out, low, high;
     uint8_t shift[3];              /* of an addition */
     uint8_t scale;                 /* a row or column is 2^scale of the picture's */
-    uint8_t whole;                 /* the concatenation that it is a part of, else itself */
+    uint8_t whole;                 /* the concatenation whose rows it lies in, else itself */
     uint16_t channels, offset;     /* offset: in the rows of `whole` */
     uint16_t halo;                 /* columns and rows of it that latents need beyond their own pixels */
     uint16_t kept, fresh;          /* rows: at most so many stay from band to band, so many are new in a band */

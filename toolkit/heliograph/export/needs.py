@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -78,10 +79,13 @@ class Rows:
             tensors.append(
                 _Tensor(window, sources, joins, scale, result.shape[3], vector + -vector % 4, len(tensors))
             )
-            if joins:
-                for source in sources:
-                    tensors[source] = replace(tensors[source], whole=len(tensors) - 1)
         tensors[0] = replace(tensors[0], whole=0)
+        read = Counter(source for t in tensors for source in t.sources)
+        for number, t in enumerate(tensors):
+            for source in t.sources if t.joins else ():
+                # What a concatenation alone reads is computed into its rows.
+                if read[source] == 1 and source and not tensors[source].joins:
+                    tensors[source] = replace(tensors[source], whole=number)
         self._tensors = tensors
 
     def _need(self, latents: int, *, bounded: bool = True) -> list[int]:
@@ -109,11 +113,12 @@ class Rows:
     def _oldest(self, need: list[int], rows: list[int]) -> list[int]:
         oldest = list(rows)
         for number, layer in enumerate(self._tensors):
-            if layer.joins or rows[number] == need[number]:
+            if rows[number] == need[number]:
                 continue
             first = {2: 2 * rows[number], 3: max(rows[number] - 1, 0)}.get(layer.window, rows[number])
             for source in layer.sources:
-                oldest[source] = min(oldest[source], first)
+                if self._tensors[source].whole == source:
+                    oldest[source] = min(oldest[source], first)
         return oldest
 
     def _bands(self, latents: int) -> Iterator[tuple[list[int], list[int]]]:

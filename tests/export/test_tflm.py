@@ -36,13 +36,13 @@ def test_the_reserved_arena_is_enough_and_little_more(name: str) -> None:
         tflm.run(codec.encoder, picture, arena.total - 1024)
 
 
-def test_its_latents_are_the_runtimes_within_a_unit(shipped: Codec) -> None:
+def test_its_latents_are_near_the_runtimes(shipped: Codec) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (shipped.tile, shipped.tile, 3)).astype(np.uint8)
     found, _ = tflm.run(shipped.encoder, (picture ^ 0x80).view(np.int8)[None], 1 << 20)
     other = Encoder(shipped).units(picture)
     apart = np.abs(found[0].astype(int) - other.astype(int))
     assert apart.max() <= 6  # a unit of one layer is several of the next
-    assert (apart == 0).mean() > 0.85
+    assert (apart == 0).mean() > 0.75
 
 
 def test_only_the_operations_there_are_get_linked(shipped: Codec) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
 from heliograph.pictures import load_srgb
 from heliograph.server.network import DecoderSpec
-from heliograph.train.experiments import ablations, context_curve, int8_cost, layer_error, trained
+from heliograph.train.experiments import ablations, context_curve, int8_cost, layer_error, past, trained
 from heliograph.train.loop import Budget
 from heliograph.train.networks import EncoderSpec
 from heliograph.train.run import File, Run
@@ -108,3 +110,26 @@ def test_a_runs_own_encoders_are_near_the_devices(
 def test_a_run_without_a_frozen_encoder_is_named(codec: Codec, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=rf"{File.ENCODER_WEIGHTS.filename} is missing: give the folder"):
         trained.runners(codec, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_past_is_worth_something_where_only_noise_is_new(
+    codec: Codec, paint: Callable[[int, int], npt.NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    (tmp_path / "still").mkdir()
+    scene = paint(128, 96)
+    for number in range(4):
+        grain = np.random.default_rng(number).normal(0, 8, scene.shape)
+        picture = np.asarray(np.clip(scene + grain, 0, 255), np.uint8)
+        Image.fromarray(picture).save(tmp_path / "still" / f"{number}.png")
+    shown = list(past.coded(codec, [scene, scene], 50))
+    assert len(shown) == 1
+    assert np.array_equal(shown[0].taken, scene)
+    assert np.array_equal(
+        past.corrected(past.correction(), shown[0], True), shown[0].decoded
+    )  # begins at nothing
+    ((name, plain, alone, seen),) = past.gains(codec, tmp_path, 50, 30)
+    assert name == "still"
+    assert 15 < plain < 40
+    assert -1 < alone < 5
+    assert -1 < seen < 5

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static uint8_t store[1 << 18], stream[1 << 18];
-static int8_t latents[1 << 20];
+static uint8_t store[3 << 16], stream[3 << 16];
+static int8_t latents[1 << 19];
 static uint64_t memory[1 << 17];
-static int16_t values[1 << 17], there[1 << 17], picture[1 << 18];
+static int16_t values[1 << 17], there[1 << 17], picture[1 << 19];
 static size_t stream_size;
 
 /* The tiles' latents, one after the other, from memory: reading a file would count and use stack. */

@@ -70,7 +70,7 @@ def test_the_bytes_and_the_memory_of_the_microcontroller(board: str) -> None:
 def test_the_bytes_of_the_accelerator_and_a_budget() -> None:
     codec = registry.open_codec("accelerator")
     picture = np.ascontiguousarray(PICTURE[:100, :150])
-    run = encode_on_board(codec, picture, "cortex-m55", quality=95, budget=1200)
+    run = encode_on_board(codec, picture, "cortex-m7", quality=95, budget=1200)
     check(run, codec, picture)
     assert 900 < len(run.stream) <= 1200
     assert run.level < 223 + 8 * 95

@@ -182,9 +182,7 @@ def test_a_store_that_is_too_small_is_an_error_not_a_stream(
     shutil.copy(HERE / "encoder_recorded.c", tmp_path)
     names = ("main.c", "picture.c", "heliograph.c", "codec.c", "board_file.c", "encoder_recorded.c")
     run(tmp_path, compiler, *FLAGS, "-DHELIOGRAPH_STORE=600", *names, "-o", "example")
-    noise = np.random.default_rng(0).integers(
-        -90, 90, (1, codec.tile // 16, codec.tile // 16, codec.outputs)
-    )
+    noise = np.random.default_rng(0).integers(-90, 90, (1, codec.tile // 16, codec.tile // 16, codec.outputs))
     (tmp_path / "latents.bin").write_bytes(noise.astype(np.int8).tobytes())
     Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(tmp_path / "picture.ppm")
     done = subprocess.run(["./example"], cwd=tmp_path, capture_output=True, timeout=60)

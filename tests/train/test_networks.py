@@ -58,7 +58,7 @@ def test_what_inputs_have_in_common_does_not_pass_a_zero_sum_kernel() -> None:
 
 @pytest.mark.parametrize("name", ["accelerator", "microcontroller"])
 def test_channels_that_pictures_would_clip_get_room_and_mean_the_same(name: str) -> None:
-    spec, pictures = ENCODERS[name], photographs()
+    spec, pictures = ENCODERS[name].without_latent_copies(), photographs()
     duller = (0.5 + 0.1 * (pictures - 0.5)).astype(np.float32)
     encoder = build_encoder(spec)
     finest = np.full(spec.latent, 0.05, np.float32)
@@ -102,7 +102,7 @@ def test_multiply_adds_are_counted_from_the_layers(name: str) -> None:
 
 def test_both_codecs_keep_their_budgets() -> None:
     accelerator, microcontroller = ENCODERS["accelerator"], ENCODERS["microcontroller"]
-    assert encoder_macs_per_pixel(accelerator) == 3732  # of 4000
+    assert encoder_macs_per_pixel(accelerator) == 3836  # of 4000
     assert encoder_macs_per_pixel(microcontroller) == 1082  # of 1100
     assert build_encoder(accelerator).count_params() <= 800_000
     assert build_encoder(microcontroller).count_params() <= 192 << 10  # a byte each

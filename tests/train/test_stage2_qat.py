@@ -14,6 +14,7 @@ from heliograph.train import checkpoint
 from heliograph.train.objective import copies_of
 from heliograph.train.run import File, Run
 from heliograph.train.stage2_qat import extremes, pure_colours, quantised_model, trained_model
+from heliograph.train.start import write_start
 
 
 def test_extremes_lie_nearer_to_grey_by_what_ranges_leave() -> None:
@@ -25,8 +26,8 @@ def test_extremes_lie_nearer_to_grey_by_what_ranges_leave() -> None:
 def test_pure_colours_fit_the_ranges(finished: Run) -> None:
     model = quantised_model(finished)
     colours = np.array([[0, 1, 0], [1, 0, 1], [1, 0, 0], [0, 0, 1]], np.float32)
-    latents = np.asarray(model.encoder(np.tile(colours[:, None, None], (1, 64, 64, 1))))
-    shown = np.asarray(model.decoder([latents * np.asarray(model.unit), np.ones((4, 1), np.float32)]))
+    latents = np.asarray(model.latents(np.tile(colours[:, None, None], (1, 64, 64, 1))))
+    shown = np.asarray(model.decoder([latents, np.ones((4, 1), np.float32)]))
     assert np.abs(shown.mean(axis=(1, 2)) - colours).max() < 0.05  # without room for them, 0.25
 
 
@@ -39,28 +40,26 @@ def test_the_stage_before_is_named(finished_copy: Run) -> None:
         trained_model(finished_copy)
 
 
-def test_the_checkpoint_in_the_repository_is_a_start(tmp_path: Path) -> None:
-    kept = registry.open_codec("accelerator").folder / "training/next.npz"
+def test_the_codec_in_the_repository_is_a_start(tmp_path: Path) -> None:
+    codec = registry.open_codec("accelerator")
+    kept = codec.folder / "training/qat.npz"
     run = Run("accelerator", tmp_path, tmp_path)
-    run.path(File.START).write_bytes(kept.read_bytes())
+    write_start(codec, run)
     assert next(iter(run.shares())) == "qat"
     model = quantised_model(run)
     with np.load(kept) as stored:
         kernel = stored["0:chain8/kernel"].astype(np.float32)
     assert np.array_equal(np.asarray(model.encoder.get_layer("chain8").kernel), kernel)
     colour = np.broadcast_to(np.array([0.2, 0.5, 0.4], np.float32), (1, 64, 64, 3))
-    latents = np.asarray(model.encoder(colour)) * np.asarray(model.unit)
-    shown = np.asarray(model.decoder([latents, np.ones((1, 1), np.float32)]))
+    shown = np.asarray(model.decoder([np.asarray(model.latents(colour)), np.ones((1, 1), np.float32)]))
     assert np.abs(shown.mean(axis=(1, 2)) - colour[:, 0, 0]).max() < 2 / 255
 
 
-def test_a_start_without_copies_of_latents_gets_them(tmp_path: Path) -> None:
-    kept = registry.open_codec("accelerator").folder / "training/next.npz"
-    bare = Run("accelerator", tmp_path, tmp_path)
-    bare.path(File.START).write_bytes(kept.read_bytes())
-    shape = replace(bare.spec, copies=(*bare.spec.copies[:3], 32))
-    run = replace(bare, shape=shape)
-    before, after = quantised_model(replace(bare, shape=shape.without_latent_copies())), quantised_model(run)
+def test_a_start_without_copies_of_latents_gets_them(finished: Run, tmp_path: Path) -> None:
+    shape, run = finished.spec, replace(finished, folder=tmp_path)
+    before = quantised_model(replace(finished, shape=shape.without_latent_copies()))
+    checkpoint.save(run.path(File.START), before)
+    after = quantised_model(run)
     assert after.encoder.output.shape[-1] == shape.outputs == shape.latent + 32
     picture = np.random.default_rng(1).random((1, 64, 64, 3)).astype(np.float32)
     found = [np.asarray(model.latents(picture) / model.unit) * 128 for model in (before, after)]

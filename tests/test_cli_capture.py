@@ -15,6 +15,7 @@ from PIL import Image
 
 from heliograph.cli import build_parser, main
 from heliograph.codec import container
+from heliograph.codec.codec import Codec
 from heliograph.codec.thin import thin
 from heliograph.commands import quantities
 from heliograph.device.spool import Spool
@@ -48,11 +49,9 @@ def test_pictures_are_captured_within_a_budget(
 
 
 @pytest.mark.parametrize("options", [[], ["--base"]])
-def test_a_stream_begins_with_a_base_if_it_shall(
-    options: list[str], tmp_path: Path, codec_folder: Path
-) -> None:
+def test_a_stream_begins_with_a_base_if_it_shall(options: list[str], tmp_path: Path, shipped: Codec) -> None:
     command = ["capture", "--source", "synthetic:320x200", "--every", "0", "--count", "1", *options]
-    assert main([*command, "--spool", str(tmp_path), "--codec", str(codec_folder), "--no-memory"]) == 0
+    assert main([*command, "--spool", str(tmp_path), "--codec", str(shipped.folder), "--no-memory"]) == 0
     (name,) = Spool(tmp_path).names()
     header = container.open(Spool(tmp_path).read(name)).header
     assert (header.level, header.base_level) == (623, 182 if options else None)

@@ -15,6 +15,7 @@ from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
 from heliograph.pictures import load_srgb
+from heliograph.server.decoder import ServerDecoder
 from heliograph.server.network import DecoderSpec
 from heliograph.train.experiments import ablations, context_curve, int8_cost, layer_error, past, trained
 from heliograph.train.loop import Budget
@@ -122,7 +123,7 @@ def test_the_past_is_worth_something_where_only_noise_is_new(
         grain = np.random.default_rng(number).normal(0, 8, scene.shape)
         picture = np.asarray(np.clip(scene + grain, 0, 255), np.uint8)
         Image.fromarray(picture).save(tmp_path / "still" / f"{number}.png")
-    shown = list(past.coded(codec, [scene, scene], 50))
+    shown = list(past.coded(Encoder(codec), ServerDecoder(codec), [scene, scene], 50))
     assert len(shown) == 1
     assert np.array_equal(shown[0].taken, scene)
     assert np.array_equal(

@@ -252,7 +252,8 @@ static int place_parts(hg_network *n) {
     for (t = 1; t < n->tensors; t++) {
         const hg_tensor *whole = &n->tensor[t];
         uint32_t offset = 0;
-        for (i = 0; whole->kind == CONCATENATION && i < 2; i++) {
+        if (whole->kind != CONCATENATION) continue;
+        for (i = 0; i < 2; i++) {
             hg_tensor *part = &n->tensor[whole->from[i]];
             if (read[whole->from[i]] == 1 && part->kind != 0 && part->kind != CONCATENATION) {
                 part->whole = (uint8_t)t;

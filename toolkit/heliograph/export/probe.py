@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +22,20 @@ class Probe:
     """A picture uint8 [height, width, 3], and what a runtime of this computer gives of it.
 
     Attributes:
-        units: int8 [rows, columns, C + copies], the network's; latents: int16 [rows, columns, C].
+        units: int8 [rows, columns, C + copies], the network's.
+        copies: which latents it computes several times, see `from_units`.
     """
 
     picture: npt.NDArray[np.uint8]
     units: npt.NDArray[np.int8]
-    latents: Values
+    copies: Sequence[int]
     description: str
     runtime: str
+
+    @property
+    def latents(self) -> Values:
+        """Latents int16 [rows, columns, C] in sixteenths."""
+        return from_units(self.units, self.copies)
 
     @property
     def width(self) -> int:
@@ -46,14 +53,9 @@ class Probe:
         """Return its upper left corner of at most side x side pixels, a multiple of 16."""
         if max(self.width, self.height) <= side:
             return self
-        cut = slice(side // 16)
-        units, latents = (
-            np.ascontiguousarray(self.units[cut, cut]),
-            np.ascontiguousarray(self.latents[cut, cut]),
-        )
-        return Probe(
-            self.picture[:side, :side], units, latents, f"a corner of {self.description}", self.runtime
-        )
+        units = np.ascontiguousarray(self.units[: side // 16, : side // 16])
+        described = f"a corner of {self.description}"
+        return Probe(self.picture[:side, :side], units, self.copies, described, self.runtime)
 
 
 def synthetic_picture(side: int) -> npt.NDArray[np.uint8]:
@@ -82,5 +84,4 @@ def probe_latents(codec: Codec, path: Path | None) -> Probe:
     picture = load_srgb(path) if path is not None else synthetic_picture(TILES * codec.tile)
     encoder = Encoder(codec)
     name = path.name if path is not None else "synthetic picture"
-    units = encoder.units(picture)
-    return Probe(picture, units, from_units(units, codec.copies), name, encoder.runtime)
+    return Probe(picture, encoder.units(picture), codec.copies, name, encoder.runtime)

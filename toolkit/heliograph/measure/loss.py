@@ -52,6 +52,11 @@ def patterns(count: int, share: float, burst: float, number: int, seeds: int) ->
     return [arriving(count, share, burst, 1000 * number + seed) for seed in range(seeds if share else 1)]
 
 
+def before_loss(arrives: Sequence[bool]) -> int:
+    """Return how many packets arrive before the first that is lost."""
+    return arrives.index(False) if False in arrives else len(arrives)
+
+
 def cut_jpeg(data: bytes) -> Picture | None:
     """Return what Pillow shows of a JPEG that is cut, grey where nothing is; None without its header."""
     before = ImageFile.LOAD_TRUNCATED_IMAGES
@@ -119,8 +124,7 @@ class Sent:
         return len(found[0].stream) if found else 0
 
     def _jpeg_arrived(self, arrives: Sequence[bool]) -> int:
-        first = arrives.index(False) if False in arrives else len(arrives)
-        return first * self.carried
+        return before_loss(arrives) * self.carried
 
     def _of_stream(self, size: int) -> Picture:
         try:

@@ -149,6 +149,11 @@ def copies_of(model: Joint) -> tuple[int, ...]:
     return () if model.copies is None else tuple(int(one) for one in np.asarray(model.copies.value))
 
 
+def linear_path(model: Joint) -> npt.NDArray[np.float64]:
+    """Return the decoder's linear path from latents to the pixels of a block, float64 [C, 768]."""
+    return np.asarray(model.decoder.get_layer("inverse").kernel[0, 0], np.float64)
+
+
 def make_variables(model: Joint) -> None:
     """Make a model's variables by calling it once."""
     model({"image": np.zeros((1, 96, 96, 3), np.uint8), "quality": np.zeros((1, 1), np.float32)})

@@ -13,7 +13,7 @@ from heliograph.server.network import build_decoder
 from heliograph.train import checkpoint, loop
 from heliograph.train.copies import with_copies, with_latent_copies
 from heliograph.train.networks import build_encoder, fold_normalisation, without_rounding
-from heliograph.train.objective import Joint, make_variables
+from heliograph.train.objective import Joint, linear_path, make_variables
 from heliograph.train.quantisation import SHARPER, ActivationRange, calibrate_ranges, equalise
 from heliograph.train.run import File, Run
 from heliograph.train.stage1_float import train_joint, trained_float_model
@@ -39,9 +39,8 @@ def quantise(model: Joint, encoder: keras.Model, run: Run) -> Joint:
     images = np.concatenate([run.calibration(), extremes()])
     finest = np.asarray(model.steps(np.ones((1, 1), np.float32)))[0]
     unit = equalise(encoder, images, finest)
-    inverse = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]
     quantised = build_encoder(run.spec, quantised=True)
-    copied, copies = with_copies(encoder, run.spec, unit[:, None] * inverse)
+    copied, copies = with_copies(encoder, run.spec, unit[:, None] * linear_path(model))
     calibrate_ranges(copied, quantised, images)
     return _twin(model, quantised, unit, copies, run)
 
@@ -82,9 +81,8 @@ def _started_model(run: Run) -> Joint:
         return _stored_model(run, File.START)
     model = _stored_model(replace(run, shape=run.spec.without_latent_copies()), File.START)
     unit = np.asarray(model.unit.value)
-    inverse = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]
     plain = without_rounding(model.encoder, run.spec.without_latent_copies())
-    copied, copies = with_latent_copies(plain, run.spec, unit[:, None] * inverse)
+    copied, copies = with_latent_copies(plain, run.spec, unit[:, None] * linear_path(model))
     quantised = build_encoder(run.spec, quantised=True)
     for layer in quantised.layers:
         known = model.encoder if isinstance(layer, ActivationRange) else copied

@@ -242,8 +242,8 @@ def _lost_sheet(subject: Subject, name: str, sent: loss.Sent, number: int) -> Sh
     drawn = loss.patterns(len(sent.packets), SHOWN_SHARE, 1.0, number, SEEDS)
     arrives = sorted(drawn, key=sent.ours)[len(drawn) // 2]
     height, width = sent.picture.shape[:2]
+    first = loss.before_loss(arrives)
     there = f"{sum(arrives)} of {len(arrives)} packets"
-    first = arrives.index(False) if False in arrives else len(arrives)
     panels = [
         Panel("original", "original", "image/webp", webp(sent.picture), f"{width}x{height}"),
         Panel(

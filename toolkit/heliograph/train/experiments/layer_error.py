@@ -24,7 +24,7 @@ from heliograph.codec.tiles import STRIDE
 from heliograph.pictures import load_folder
 from heliograph.train.copies import mean_of_copies
 from heliograph.train.networks import ENCODERS
-from heliograph.train.objective import Joint
+from heliograph.train.objective import Joint, linear_path
 from heliograph.train.quantisation import ActivationRange, QuantisedConv2D
 from heliograph.train.run import Run
 from heliograph.train.stage2_qat import quantised_model, trained_model
@@ -62,7 +62,7 @@ def only(encoder: keras.Model, on: Sequence[keras.Layer]) -> Iterator[None]:
 
 def picture_error(difference: Latents, model: Joint) -> float:
     """Return the picture's MSE (8-bit units) that a difference of latents [..., C] makes in the linear path."""
-    kernel = np.asarray(model.decoder.get_layer("inverse").kernel, np.float64)[0, 0]  # [C, 768]
+    kernel = linear_path(model)  # [C, 768]
     flat = difference.reshape(-1, difference.shape[-1]).astype(np.float64) * np.asarray(model.unit.value)
     gram = flat.T @ flat / len(flat)  # [C, C], second moments
     return float(np.sum((gram @ kernel) * kernel) / kernel.shape[1] * 255**2)

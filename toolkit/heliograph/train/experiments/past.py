@@ -31,7 +31,7 @@ from heliograph.device.encoder import Encoder
 from heliograph.errors import HeliographError
 from heliograph.measure.metrics import psnr
 from heliograph.measure.sites import find
-from heliograph.server.decoder import ServerDecoder
+from heliograph.server.decoder import ServerDecoder, to_pixels
 from heliograph.server.network import DepthToSpace
 
 Picture = npt.NDArray[np.uint8]
@@ -51,9 +51,11 @@ class Shown:
     before: Picture
 
 
-def coded(codec: Codec, pictures: Sequence[Picture], quality: float) -> Iterator[Shown]:
+def coded(
+    encoder: Encoder, decoder: ServerDecoder, pictures: Sequence[Picture], quality: float
+) -> Iterator[Shown]:
     """Yield the pictures of a sequence as they are decoded, each but the first referring to the one before."""
-    encoder, decoder = Encoder(codec), ServerDecoder(codec)
+    codec = encoder.codec
     last: tuple[ReferencePicture, Picture] | None = None
     for picture in pictures:
         height, width = picture.shape[:2]
@@ -101,8 +103,7 @@ def corrected(network: keras.Model, one: Shown, past: bool) -> Picture:
     height, width = one.taken.shape[:2]
     beyond = ((0, -height % PLACES), (0, -width % PLACES), (0, 0))
     seen = [np.pad(p, beyond, mode="edge")[None].astype(np.float32) / 255 for p in _inputs(one, past)]
-    out = np.asarray(network(seen))[0, :height, :width]
-    return np.asarray(np.clip(out * 255 + 0.5, 0, 255), np.uint8)
+    return to_pixels(network(seen))[0, :height, :width]
 
 
 def fitted(pictures: Sequence[Shown], steps: int, past: bool) -> keras.Model:
@@ -119,7 +120,8 @@ def gains(
     codec: Codec, folder: Path, quality: float, steps: int
 ) -> Iterator[tuple[str, float, float, float]]:
     """Yield of each sequence: its name, the mean dB over RGB, and what each network adds, alone and with the past."""
-    sites = {site.name: list(coded(codec, site.pictures(), quality)) for site in find(folder)}
+    encoder, decoder = Encoder(codec), ServerDecoder(codec)
+    sites = {site.name: list(coded(encoder, decoder, site.pictures(), quality)) for site in find(folder)}
     learnt = [one for shown in sites.values() for one in shown[: len(shown) // 2]]
     networks = {past: fitted(learnt, steps, past) for past in (False, True)}
     for name, shown in sites.items():

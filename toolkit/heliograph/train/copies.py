@@ -16,7 +16,7 @@ import numpy.typing as npt
 from keras import ops
 
 from heliograph.train.networks import EncoderSpec, build_encoder
-from heliograph.train.quantisation import FIXED_RANGES, READERS, first_input
+from heliograph.train.quantisation import FIXED_RANGES, first_input, readers
 from heliograph.train.tensors import Tensor
 
 Array = npt.NDArray[np.float64]
@@ -122,7 +122,7 @@ def _copied(
         number = np.array([np.sum(source[:place] == one) for place, one in enumerate(source)])
         apart = (number - (count[source] - 1) / 2) / count[source] * STEP
         weights[name] = [kernel[..., source], bias[source] + apart]
-        for reader, behind in READERS[name]:
+        for reader, behind in readers(encoder, name):
             kernel, bias = weights[reader]
             first = first_input(encoder, behind)
             read = kernel[:, :, first : first + len(count)] / count[:, None]

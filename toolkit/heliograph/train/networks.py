@@ -1,9 +1,9 @@
 """The device's encoder network, on any Keras 3 backend.
 
-A linear chain of 2x2 steps, and beside it convolutions with ReLU and max-pooling that see beyond a block. The same
-layer names carry the same weights in every form: the normalised one trains in float, the plain one is what a device
-runs, and `quantised=True` puts fake quantisation where the int8 model will round. Those two have copies of some
-channels of the chain and of some latents, see `copies`.
+A linear chain of 2x2 steps, and in some shapes a branch beside it: convolutions with ReLU and max-pooling that see
+beyond a block. The same layer names carry the same weights in every form: the normalised one trains in float, the plain
+one is what a device runs, and `quantised=True` puts fake quantisation where the int8 model will round. Those two have
+copies of some channels of the chain and of some latents, see `copies`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class EncoderSpec:
 
     middle: int  # of the chain at 1/8
     latent: int  # at 1/16
-    pooled: int  # of the branch: convolved at 1/4, pooled to 1/8
-    squeezed: int  # that the branch reads of the chain at 1/8
-    mixed: int  # of both at 1/8
     tile: int
+    pooled: int = 0  # of the branch: convolved at 1/4, pooled to 1/8; without a branch all three are 0
+    squeezed: int = 0  # that the branch reads of the chain at 1/8
+    mixed: int = 0  # of both at 1/8
     # Further channels at 1/2, 1/4 and 1/8 of the chain, and of the latent, see `copies`
     copies: tuple[int, int, int, int] = (0, 0, 0, 0)
 
@@ -35,6 +35,11 @@ class EncoderSpec:
         """Channels of the chain's layers before the latent, copies included."""
         half, quarter, eighth, _ = self.copies
         return {"chain2": HALF + half, "chain4": QUARTER + quarter, "chain8": self.middle + eighth}
+
+    @property
+    def has_branch(self) -> bool:
+        """Whether there is more than the chain."""
+        return self.mixed > 0
 
     @property
     def outputs(self) -> int:
@@ -56,7 +61,7 @@ ENCODERS = {
         middle=128, latent=384, pooled=16, squeezed=16, mixed=32, tile=256, copies=(12, 32, 48, 32)
     ),
     "microcontroller": EncoderSpec(
-        middle=96, latent=128, pooled=8, squeezed=16, mixed=16, tile=96, copies=(4, 0, 0, 0)
+        middle=128, latent=192, tile=96, copies=(4, 0, 0, 32)
     ),
 }
 UNITS = ("branch4", "mix8a", "mix8b")  # convolutions before a ReLU
@@ -113,6 +118,9 @@ def build_encoder(
     x = rounded(conv("chain2", chain["chain2"], 2, 2)(x), "chain2")  # [B, H/2, W/2, 12 or more]
     u = rounded(conv("chain4", chain["chain4"], 2, 2)(x), "chain4")  # [B, H/4, W/4, 48 or more]
     x = rounded(conv("chain8", chain["chain8"], 2, 2)(u), "chain8")  # [B, H/8, W/8, middle or more]
+    if not spec.has_branch:
+        latent = rounded(conv("latent", spec.latent if normalised else spec.outputs, 2, 2)(x), "latent")
+        return keras.Model(image, latent, name="encoder")
     b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(unit(u, "branch4", spec.pooled))
     s = rounded(conv("squeeze8", spec.squeezed, 1)(x), "squeeze8")
     m = unit(layers.Concatenate(dtype="float32", name="both8")([s, b]), "mix8a", spec.mixed)
@@ -130,6 +138,9 @@ def build_encoder(
 def fold_normalisation(normalised: keras.Model, spec: EncoderSpec) -> keras.Model:
     """Return the plain encoder without copies that computes what a normalised one does by its running statistics."""
     plain = build_encoder(spec.without_copies())
+    if not spec.has_branch:
+        plain.set_weights(normalised.get_weights())
+        return plain
     for name in ("chain2", "chain4", "chain8", "squeeze8"):
         plain.get_layer(name).set_weights(normalised.get_layer(name).get_weights())
     for name in UNITS:

@@ -33,7 +33,6 @@ READERS: dict[str, tuple[tuple[str, str | None], ...]] = {
     "mix8b": (("latent", "chain8"),),
     "latent": (),
 }
-_INNER = [name for name in READERS if name != "latent"]
 SHARPER = 1.2  # how much larger than in the calibration pictures a range expects values to be
 FINE_ENOUGH = 8  # int8 units in the finest step, whose rounding then adds 1/64 to the step's error
 
@@ -153,12 +152,24 @@ def first_input(encoder: keras.Model, behind: str | None) -> int:
     return int(encoder.get_layer(behind).filters) if behind else 0
 
 
+def inner_layers(encoder: keras.Model) -> list[str]:
+    """Return the keys of READERS before the latent that an encoder has."""
+    names = {layer.name for layer in encoder.layers}
+    return [name for name in READERS if name in names and name != "latent"]
+
+
+def readers(encoder: keras.Model, name: str) -> list[tuple[str, str | None]]:
+    """Return the entry of READERS for a layer, as far as an encoder has the readers."""
+    names = {layer.name for layer in encoder.layers}
+    return [(reader, behind) for reader, behind in READERS[name] if reader in names]
+
+
 def _divide(encoder: keras.Model, name: str, by: npt.NDArray[np.float32]) -> None:
     """Divide a layer's channels and multiply the weights that read them, which changes nothing in float."""
     layer = encoder.get_layer(name)
     layer.kernel.assign(np.asarray(layer.kernel) / by)
     layer.bias.assign(np.asarray(layer.bias) / by)
-    for reader, behind in READERS[name]:
+    for reader, behind in readers(encoder, name):
         first = first_input(encoder, behind)
         layer = encoder.get_layer(reader)
         kernel = np.asarray(layer.kernel).copy()
@@ -182,8 +193,9 @@ def equalise(
     Returns:
         float32 [C]: the latent's unit, old value per new value (the caller multiplies by it).
     """
-    seen = _activations(encoder, [*_INNER, "latent"], images)
-    for name in _INNER:
+    inner = inner_layers(encoder)
+    seen = _activations(encoder, [*inner, "latent"], images)
+    for name in inner:
         _divide(encoder, name, best_peaks(seen[name]))
     # Channels whose int8 grid is far finer than their finest step trade that for headroom.
     unit = best_peaks(seen["latent"], widest=np.float32(128 / FINE_ENOUGH) * finest)
@@ -207,7 +219,7 @@ def make_room(
     Returns:
         float32 [C]: what the latents were divided by, at least 1 (the caller multiplies its unit by it).
     """
-    seen = _activations(encoder, [*_INNER, "latent"], images)
+    seen = _activations(encoder, [*inner_layers(encoder), "latent"], images)
     factors: dict[str, npt.NDArray[np.float32]] = {
         n: np.maximum(np.abs(x).max(axis=(0, 1, 2)) * np.float32(128 / 127), 1) for n, x in seen.items()
     }

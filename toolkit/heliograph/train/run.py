@@ -51,6 +51,7 @@ class File(Enum):
 
     START = "start.npz", "qat"  # stage `qat`'s starting point, where the run began at a finished codec
     ORIGIN = "start.json", "qat"  # which codec that was, and its recipe
+    REDUCED = "reduced.npz", "float"  # stage `float`'s, where the run began at a part of one
     FLOAT = "float.npz", "float"
     QAT = "qat.npz", "qat"
     ENCODER_WEIGHTS = "encoder.npz", "freeze"
@@ -153,8 +154,13 @@ class Run:
 
     @property
     def begins_at_codec(self) -> bool:
-        """Whether the run began at a finished codec and has no stage `float`."""
+        """Whether the run began at a whole finished codec and has no stage `float`."""
         return self.has(File.START)
+
+    @property
+    def has_start(self) -> bool:
+        """Whether the run began at a finished codec or a part of one."""
+        return self.has(File.START) or self.has(File.REDUCED)
 
     def shares(self) -> dict[str, float]:
         """Return the run's stages in order, each with its share of the minutes."""

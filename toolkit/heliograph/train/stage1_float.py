@@ -25,7 +25,7 @@ LAYER_SCALES = {
 }
 
 
-def _model(run: Run) -> Joint:
+def new_model(run: Run) -> Joint:
     """Return a run's model, freshly initialised."""
     keras.utils.set_random_seed(run.seed)
     encoder = build_encoder(run.spec, normalised=True)
@@ -35,8 +35,12 @@ def _model(run: Run) -> Joint:
 
 
 def float_model(run: Run) -> Joint:
-    """Return a run's model at its starting point: a truncated DCT and its inverse."""
-    model, images = _model(run), run.calibration()
+    """Return a run's model at its starting point: a truncated DCT and its inverse, or the part of a finished codec."""
+    model = new_model(run)
+    if run.has(File.REDUCED):
+        checkpoint.load(run.path(File.REDUCED), model)
+        return model
+    images = run.calibration()
     forward = transform.start_encoder(model.encoder, run.spec, images)
     latents = np.concatenate([np.asarray(model.encoder(images[i : i + 8])) for i in range(0, len(images), 8)])
     deviation = latents.reshape(-1, run.spec.latent).std(axis=0).astype(np.float32)
@@ -48,7 +52,7 @@ def float_model(run: Run) -> Joint:
 def trained_float_model(run: Run) -> Joint:
     """Return the model as the stage left it."""
     weights = run.need(File.FLOAT)
-    model = _model(run)
+    model = new_model(run)
     checkpoint.load(weights, model)
     return model
 
@@ -72,6 +76,6 @@ def train_joint(model: Joint, run: Run, file: File, budget: loop.Budget, *, peak
 
 def train_float(run: Run, budget: loop.Budget) -> Joint:
     """Train a run's model in float; leave File.FLOAT."""
-    model = _model(run) if run.resume and run.has(File.FLOAT) else float_model(run)
+    model = new_model(run) if run.resume and run.has(File.FLOAT) else float_model(run)
     train_joint(model, run, File.FLOAT, budget, peak=run.learning_rate)
     return model

@@ -64,7 +64,7 @@ def train(
     set_precision()
     began = time.monotonic()
     deadline = began + stop_after * 60
-    if begin is not None and not run.begins_at_codec:
+    if begin is not None and not run.has_start:
         write_start(begin, run)
     if steps is None and minutes < LEAST_MINUTES and stage is None:
         say(

@@ -55,15 +55,13 @@ def _haar(channels: int) -> Array:
 def start_encoder(encoder: keras.Model, spec: EncoderSpec, images: npt.NDArray[np.float32]) -> Array:
     """Set the chain to a truncated DCT, a normalised branch to unit input and no output; see `start_chain`."""
     composite = start_chain(encoder, spec)
-    start_branch(encoder, images)
+    if spec.has_branch:
+        start_branch(encoder, images)
     return composite
 
 
 def start_chain(encoder: keras.Model, spec: EncoderSpec) -> Array:
     """Set the chain to a truncated DCT.
-
-    Three 2x2 stages reach 1/8; where they carry fewer than 192 channels the best subspace (weighted by
-    the spectrum) is kept and the last stage is the least-squares fit of the DCT on it.
 
     Args:
         encoder: float encoder of `build_encoder`, freshly initialised.
@@ -73,17 +71,39 @@ def start_chain(encoder: keras.Model, spec: EncoderSpec) -> Array:
         float64 [C, 768]: the linear map from a 16x16x3 block (y, x, rgb) to the latent that was set.
     """
     basis, std = truncated_dct(spec.latent)
+    return set_chain(encoder, spec, basis, std, np.eye(192))
+
+
+def set_chain(encoder: keras.Model, spec: EncoderSpec, wanted: Array, weight: Array, spread: Array) -> Array:
+    """Set the chain to a linear map of blocks that are centred at mid-grey, as near as its channels allow.
+
+    Three 2x2 stages reach 1/8; where they carry fewer than 192 channels the subspace is kept in which the map, weighted
+    and of inputs that are spread so, loses least of its squares, and the last stage is the map on it.
+
+    Args:
+        encoder: float encoder of `build_encoder`.
+        spec: its shape.
+        wanted: float64 [C, 16, 16, 3] (y, x, rgb).
+        weight: float64 [C], what an error of each latent weighs.
+        spread: float64 [192, 192], symmetric: square root of the covariance of `quadrants`.
+
+    Returns:
+        float64 [C, 768]: the map that was set.
+    """
     first = np.einsum("yxck,cr->yxrk", _haar(3), OPPONENT)  # [2, 2, 3, 12]
     second = _haar(12)  # [2, 2, 12, 48]
     four = np.einsum("yxrk,YXkm->YyXxrm", first, second).reshape(4, 4, 3, 48)  # orthonormal over 4x4x3
-    # The DCT functions seen from each 8x8 quadrant, in the coordinates of the four 4x4 cells in it.
-    cells = basis.reshape(-1, 2, 2, 4, 2, 2, 4, 3)  # [n, qy, cy, 4, qx, cx, 4, rgb]
+    # The map's rows seen from each 8x8 quadrant, in the coordinates of the four 4x4 cells in it.
+    cells = wanted.reshape(-1, 2, 2, 4, 2, 2, 4, 3)  # [n, qy, cy, 4, qx, cx, 4, rgb]
     quad = np.einsum("nqayQAxr,yxrm->nqQaAm", cells, four)  # [n, qy, qx, cy, cx, 48]
-    stack = (quad * std[:, None, None, None, None, None]).reshape(-1, 4 * 48)
+    stack = (quad * weight[:, None, None, None, None, None]).reshape(-1, 4 * 48) @ spread
     _, _, right = np.linalg.svd(stack, full_matrices=True)
-    keep = right[: spec.middle]  # [middle, 192]
+    keep = right[: spec.middle] @ np.linalg.inv(spread)  # [middle, 192]
+    back = spread @ right[: spec.middle].T  # [192, middle]
+    size = np.linalg.norm(keep, axis=1)
+    keep, back = keep / size[:, None], back * size
     third = keep.reshape(spec.middle, 2, 2, 48).transpose(1, 2, 3, 0)
-    last = np.einsum("nqQk,mk->qQmn", quad.reshape(-1, 2, 2, 192), keep)  # [2, 2, middle, C]
+    last = np.einsum("nqQk,km->qQmn", quad.reshape(-1, 2, 2, 192), back)  # [2, 2, middle, C]
     for name, kernel in (("chain2", first), ("chain4", second), ("chain8", third), ("latent", last)):
         layer = encoder.get_layer(name)
         layer.kernel.assign(kernel.astype(np.float32))
@@ -93,6 +113,23 @@ def start_chain(encoder: keras.Model, spec: EncoderSpec) -> Array:
     encoder.get_layer("chain2").bias.assign((-0.5 * first.sum(axis=(0, 1, 2))).astype(np.float32))
     composite = np.einsum("qQmn,aAkm,yxrk->nqayQAxr", last, third, four).reshape(spec.latent, 768)
     return np.asarray(composite)
+
+
+def quadrants(encoder: keras.Model, images: npt.NDArray[np.float32]) -> Array:
+    """Return the 8x8 quadrants of pictures in the coordinates in which the chain's third layer reads them.
+
+    Args:
+        encoder: as `set_chain` left it.
+        images: float32 [N, H, W, 3] in [0, 1].
+
+    Returns:
+        float64 [quadrants, 192].
+    """
+    probe = keras.Model(encoder.input, encoder.get_layer("chain4").output)
+    cells = np.concatenate([np.asarray(probe(images[i : i + 8])) for i in range(0, len(images), 8)])
+    count, rows, columns, _ = cells.shape
+    split = cells.reshape(count, rows // 2, 2, columns // 2, 2, 48).transpose(0, 1, 3, 2, 4, 5)
+    return np.asarray(split.reshape(-1, 192), np.float64)
 
 
 def start_branch(encoder: keras.Model, images: npt.NDArray[np.float32]) -> None:

@@ -1,0 +1,106 @@
+"""A smaller codec's start: the latents of a finished one that matter most, on a chain of fewer channels."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from heliograph.codec.codec import Codec
+from heliograph.server.network import build_decoder
+from heliograph.train import checkpoint, transform
+from heliograph.train.copies import mean_of_copies
+from heliograph.train.existing import encoder_spec
+from heliograph.train.networks import build_encoder, without_rounding
+from heliograph.train.objective import Joint, linear_path, make_variables
+from heliograph.train.run import File, Run, kept_checkpoint
+
+Array = npt.NDArray[np.float64]
+MIDDLE = 0.5  # quality at which an error of one step weighs alike in all latents
+LEAST_SPREAD = 1e-3  # of the mean variance, for directions in which calibration pictures hardly differ
+NUDGE = 0.25  # of a pixel, both ways, to see what it does to the latents
+
+
+def linear_map(encoder: keras.Model, copies: object, unit: Array) -> tuple[Array, Array]:
+    """Return what an encoder does to a block about mid-grey: float64 [C, 768] (y, x, rgb), and latents [C] of mid-grey.
+
+    Args:
+        encoder: plain.
+        copies: of `mean_of_copies`.
+        unit: float64 [C] that multiplies the latents.
+    """
+
+    def latents(blocks: npt.NDArray[np.float32]) -> Array:
+        seen = np.asarray(mean_of_copies(encoder(blocks), copies), np.float64)
+        return seen.reshape(-1, len(unit)) * unit
+
+    pixels = np.eye(768, dtype=np.float32).reshape(768, 16, 16, 3) * np.float32(NUDGE)
+    grey = np.full((1, 16, 16, 3), 0.5, np.float32)
+    apart = (latents(grey + pixels) - latents(grey - pixels)) / (2 * NUDGE)
+    return apart.T, latents(grey)[0]
+
+
+def kept_model(codec: Codec, run: Run) -> Joint:
+    """Return the joint model that a finished codec keeps, with a run's joint decoder."""
+    spec = encoder_spec(codec)
+    encoder = build_encoder(spec, quantised=True)
+    decoder = build_decoder(run.joint_decoder, spec.latent)
+    model = Joint(encoder, decoder, seed=run.seed, has_unit=True, copies=spec.copies[3])
+    make_variables(model)
+    checkpoint.load(kept_checkpoint(codec, File.QAT), model)
+    return model
+
+
+def _kept(weights: list[npt.NDArray[np.float32]], like: list[npt.NDArray[np.float32]], kept: object) -> list[object]:
+    """Return weights of which those at `kept` are taken along each axis that is longer than in `like`."""
+    taken: list[object] = []
+    for weight, other in zip(weights, like, strict=True):
+        for axis, (old, new) in enumerate(zip(weight.shape, other.shape, strict=True)):
+            weight = np.take(weight, kept, axis=axis) if old != new else weight
+        taken.append(weight)
+    return taken
+
+
+def reduce(codec: Codec, small: Joint, run: Run) -> None:
+    """Set a model of fewer latents, without a branch, to the part of a finished codec's that matters most.
+
+    Args:
+        codec: keeps its checkpoint.
+        small: in float, of the run's shape. Its contexts keep their first weights, but for the densities.
+        run: whose calibration crops say what pictures are like.
+
+    Raises:
+        TrainingError: the checkpoint does not fit the codec.
+    """
+    large = kept_model(codec, run)
+    kept = np.sort(codec.coder.model.order[: run.spec.latent].astype(np.int64))
+    plain = without_rounding(large.encoder, encoder_spec(codec))
+    forward, at_grey = linear_map(plain, large.copies, np.asarray(large.unit.value, np.float64))
+    steps = np.asarray(large.steps(np.full((1, 1), MIDDLE, np.float32)))[0].astype(np.float64)
+    images = run.calibration()
+    _set_encoder(small.encoder, run, forward[kept], 1 / steps[kept], images)
+    small.encoder.get_layer("latent").bias.assign(at_grey[kept].astype(np.float32))
+    for layer in small.decoder.layers:
+        if layer.weights:
+            known = large.decoder.get_layer(layer.name).get_weights()
+            layer.set_weights(_kept(known, layer.get_weights(), kept))
+    # What is left out counts as its mean.
+    blocks = images.reshape(len(images), images.shape[1] // 16, 16, images.shape[2] // 16, 16, 3)
+    usual = at_grey + forward @ (blocks.mean(axis=(0, 1, 3), dtype=np.float64).reshape(768) - 0.5)
+    left_out = np.setdiff1d(np.arange(len(steps)), kept)
+    bias = small.decoder.get_layer("inverse").bias
+    bias.assign(np.asarray(bias) + (usual[left_out] @ linear_path(large)[left_out]).astype(np.float32))
+    small.log_step.assign(np.asarray(large.log_step)[:, kept])
+    for name in ("density_mean", "density_scale", "density_logit"):
+        getattr(small.contexts, name).assign(np.asarray(getattr(large.contexts, name))[kept])
+
+
+def _set_encoder(
+    encoder: keras.Model, run: Run, forward: Array, weight: Array, images: npt.NDArray[np.float32]
+) -> None:
+    """Set a chain to a map float64 [C, 768] of blocks such as those of pictures, errors weighted by latent."""
+    wanted = forward.reshape(-1, 16, 16, 3)
+    transform.set_chain(encoder, run.spec, wanted, weight, np.eye(192))
+    value, vector = np.linalg.eigh(np.cov(transform.quadrants(encoder, images).T))
+    spread = vector * np.sqrt(np.maximum(value, LEAST_SPREAD * value.mean())) @ vector.T
+    transform.set_chain(encoder, run.spec, wanted, weight, spread)

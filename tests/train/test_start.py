@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from heliograph.cli import main
-from heliograph.codec import registry
 from heliograph.codec.codec import Codec
 from heliograph.device.encoder import Encoder
 from heliograph.errors import TrainingError
 from heliograph.pictures import load_srgb
 from heliograph.train import checkpoint, start
+from heliograph.train.networks import ENCODERS
 from heliograph.train.run import File, Run
+from heliograph.train.stage1_float import float_model
 from heliograph.train.stage2_qat import quantised_model
 
 
@@ -56,12 +57,36 @@ def train(codec: Path, photos: Path, out: Path, *options: str) -> int:
     return main([*command, "--steps", "1", *options])
 
 
-def test_a_codec_of_an_earlier_way_is_refused_with_what_still_works(photos: Path, tmp_path: Path) -> None:
-    name = "microcontroller"
+def test_a_smaller_codec_starts_at_the_latents_that_matter_most(
+    codec_folder: Path, run: Run, photos: Path, tmp_path: Path
+) -> None:
+    codec, part = Codec(codec_folder), replace(run, codec="microcontroller", folder=tmp_path)
+    start.write_start(codec, run)
+    start.write_start(codec, part)
+    assert part.has_start
+    assert not part.begins_at_codec  # it has a stage float
+    large, small = quantised_model(run), float_model(part)
+    picture = load_srgb(photos / "astronaut.png")[None, :256, :256].astype(np.float32) / 255
+    kept = np.sort(codec.coder.model.order[:192].astype(int))
+    middle = np.full((1, 1), 0.5, np.float32)
+    step = np.asarray(large.steps(middle))[0, kept]
+    assert np.array_equal(np.asarray(small.steps(middle))[0], step)
+    apart = (np.asarray(small.latents(picture)) - np.asarray(large.latents(picture))[..., kept]) / step
+    assert np.sqrt(np.square(apart).mean()) < 0.25  # roundings to int8 are in it
+    for model, least in ((large, 28), (small, 26)):
+        shown = np.asarray(model.decoder([np.asarray(model.latents(picture)), middle]))
+        assert -10 * np.log10(np.square(shown - picture).mean()) > least
+
+
+def test_a_codec_of_an_earlier_way_is_refused_with_what_still_works(
+    codec_folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    codec = Codec(codec_folder)
+    del codec.manifest["encoder"]["mixed"]
     with pytest.raises(
         TrainingError, match=r"has the form of an earlier way of training.*--stage decoder, calibrate"
     ):
-        start.write_start(registry.open_codec(name), Run(codec=name, photos=photos, folder=tmp_path))
+        start.write_start(codec, Run(codec="accelerator", photos=photos, folder=tmp_path / "run"))
     assert not list(tmp_path.iterdir())
 
 
@@ -69,8 +94,12 @@ def test_what_does_not_fit_is_refused_with_what_would(
     codec_folder: Path, run: Run, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codec = Codec(codec_folder)
-    with pytest.raises(TrainingError, match="a start must have the same"):
-        start.write_start(codec, replace(run, codec="microcontroller"))
+    for other in (
+        replace(ENCODERS["accelerator"], mixed=16),
+        replace(ENCODERS["microcontroller"], latent=384),
+    ):
+        with pytest.raises(TrainingError, match="a start must have the same, or more latents"):
+            start.write_start(codec, replace(run, shape=other))
     bare = shutil.copytree(codec_folder, tmp_path / "bare", ignore=shutil.ignore_patterns("training"))
     assert train(bare, photos, tmp_path / "run") == 2
     assert "has no training/qat.npz to start from" in capsys.readouterr().err

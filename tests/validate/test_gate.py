@@ -16,6 +16,7 @@ REPORT: dict[str, Any] = {
     "codec": {"name": "tried", "id": "00", "decoders": ["server"]},
     "rate_distortion": {
         "differences": {"server": {"psnr": {"bd_rate": -0.4}}},
+        "by_picture": {"avif": {"ssimulacra2": {"rates": [0.1, 0], "mean": 0.05, "classes": {"dark": 0.1}}}},
         "curves": {"server": {"10": {"bpp": 0.1, "psnr": 28.0}, "50": {"bpp": 0.4, "psnr": 32.0}}},
         "rows": [{"bpp": 0.1}],
     },
@@ -81,7 +82,11 @@ def test_paths_lead_through_lists_and_end_at_numbers() -> None:
 
 def test_suggested_thresholds_are_met_and_close(tmp_path: Path) -> None:
     found = gate.load(write(tmp_path / "require.toml", gate.suggest(REPORT)))
-    assert len(found) == 5
+    assert [(rule.figure, rule.at_most) for rule in found[:2]] == [
+        ("rate_distortion.by_picture.avif.ssimulacra2.mean", 0.06),
+        ("rate_distortion.by_picture.avif.ssimulacra2.classes.dark", 0.11),
+    ]
+    assert len(found) == 7
     assert gate.check(REPORT, found) == []
     worse = json.loads(json.dumps(REPORT))
     worse["rate_distortion"]["curves"]["server"]["50"]["psnr"] -= 0.1

@@ -31,7 +31,11 @@ def content(label: str, gain: float, *shocks: str) -> dict[str, Any]:
 FIGURES: dict[str, Any] = {
     "codec": {"decoders": ["server"]},
     "pictures": [{"name": "a.png"}, {"name": "b.png"}, {"name": "c.png"}],
-    "rate_distortion": {"differences": {"server": {"psnr_by_picture": [-0.4, 0.25, None]}}, "left_out": {}},
+    "rate_distortion": {
+        "labels": {"avif": "AVIF"},
+        "by_picture": {"avif": {"ssimulacra2": {"rates": [-0.4, 0.25, None]}}},
+        "left_out": {},
+    },
     "robustness": {
         "classes": {
             "text": content("text", -8.8, "8.8 dB below JPEG"),
@@ -48,7 +52,7 @@ def test_without_requirements() -> None:
         "2 of 3 kinds of content are far worse than JPEG or poor",
         "  worst: gratings, server decoder: 15.6 dB below JPEG; 18 dB at the finest",
         "  worst: text, server decoder: 8.8 dB below JPEG",
-        "  worst: b.png, server decoder: BD-rate +25 % against JPEG",
+        "  worst: b.png: BD-rate +25 % against AVIF by SSIMULACRA2",
     ]
     assert judge(FIGURES).passes
 

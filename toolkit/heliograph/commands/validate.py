@@ -51,7 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     pictures.add_argument(
         "--quick",
         action="store_true",
-        help="the middle of three sample pictures, five qualities, JPEG, rate–distortion only: for --require in CI",
+        help="the middle of three sample pictures, five qualities, against JPEG and AVIF with SSIMULACRA2, "
+        "rate–distortion only: for --require in CI",
     )
     parser.add_argument(
         "--report", type=Path, metavar="DIR", help="write report.html, report.json, summary.json, curves.svg"
@@ -178,7 +179,8 @@ def _pictures(arguments: argparse.Namespace) -> tuple[list[str], list[npt.NDArra
     if arguments.quick:
         middle = importlib.import_module("heliograph.validate.gallery").middle
         pictures = [middle(picture, QUICK_SIDE) for picture in pictures]
-    return [path.name for path in paths], pictures
+    root = arguments.images
+    return [(path.relative_to(root).as_posix() if root else path.name) for path in paths], pictures
 
 
 def _settings(harness: Any, arguments: argparse.Namespace) -> Any:
@@ -188,14 +190,14 @@ def _settings(harness: Any, arguments: argparse.Namespace) -> Any:
         parts = [p for p in parts if p != "maps"]  # which only a page shows
     against = arguments.against
     if against is None:
-        against = ("jpeg",) if quick else (*BASELINES, *VIDEOS)
+        against = ("jpeg", "avif") if quick else (*BASELINES, *VIDEOS)
     default = QUICK_QUALITIES if quick else harness.codec_rows.QUALITIES
     return harness.Settings(
         parts=tuple(parts),
         qualities=tuple(arguments.qualities or default),
         against=tuple(name for name in against if name in BASELINES),
         jobs=arguments.jobs,
-        perceptual=arguments.ssimulacra2,
+        perceptual=arguments.ssimulacra2 or quick,
         shown=arguments.shown,
         trained=_trained(arguments.trained_in),
         python=arguments.python,

@@ -60,9 +60,7 @@ ENCODERS = {
     "accelerator": EncoderSpec(
         middle=128, latent=384, pooled=16, squeezed=16, mixed=32, tile=256, copies=(12, 32, 48, 32)
     ),
-    "microcontroller": EncoderSpec(
-        middle=128, latent=192, tile=96, copies=(4, 0, 0, 32)
-    ),
+    "microcontroller": EncoderSpec(middle=128, latent=192, tile=96, copies=(4, 0, 0, 32)),
 }
 UNITS = ("branch4", "mix8a", "mix8b")  # convolutions before a ReLU
 

@@ -16,6 +16,7 @@ from heliograph.train.objective import Joint, linear_path, make_variables
 from heliograph.train.run import File, Run, kept_checkpoint
 
 Array = npt.NDArray[np.float64]
+Values = npt.NDArray[np.float32]
 MIDDLE = 0.5  # quality at which an error of one step weighs alike in all latents
 LEAST_SPREAD = 1e-3  # of the mean variance, for directions in which calibration pictures hardly differ
 NUDGE = 0.25  # of a pixel, both ways, to see what it does to the latents
@@ -51,14 +52,11 @@ def kept_model(codec: Codec, run: Run) -> Joint:
     return model
 
 
-def _kept(weights: list[npt.NDArray[np.float32]], like: list[npt.NDArray[np.float32]], kept: object) -> list[object]:
+def _kept(weight: Values, like: Values, kept: npt.NDArray[np.int64]) -> Values:
     """Return weights of which those at `kept` are taken along each axis that is longer than in `like`."""
-    taken: list[object] = []
-    for weight, other in zip(weights, like, strict=True):
-        for axis, (old, new) in enumerate(zip(weight.shape, other.shape, strict=True)):
-            weight = np.take(weight, kept, axis=axis) if old != new else weight
-        taken.append(weight)
-    return taken
+    for axis, (old, new) in enumerate(zip(weight.shape, like.shape, strict=True)):
+        weight = weight.take(kept, axis=axis) if old != new else weight
+    return weight
 
 
 def reduce(codec: Codec, small: Joint, run: Run) -> None:
@@ -83,7 +81,8 @@ def reduce(codec: Codec, small: Joint, run: Run) -> None:
     for layer in small.decoder.layers:
         if layer.weights:
             known = large.decoder.get_layer(layer.name).get_weights()
-            layer.set_weights(_kept(known, layer.get_weights(), kept))
+            pairs = zip(known, layer.get_weights(), strict=True)
+            layer.set_weights([_kept(old, like, kept) for old, like in pairs])
     # What is left out counts as its mean.
     blocks = images.reshape(len(images), images.shape[1] // 16, 16, images.shape[2] // 16, 16, 3)
     usual = at_grey + forward @ (blocks.mean(axis=(0, 1, 3), dtype=np.float64).reshape(768) - 0.5)

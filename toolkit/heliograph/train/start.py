@@ -26,7 +26,10 @@ def write_start(codec: Codec, run: Run) -> None:
     """
     spec, wanted = encoder_spec(codec), run.spec
     is_part = wanted.latent < spec.latent and not wanted.has_branch
-    if not is_part and spec not in (wanted, wanted.without_latent_copies()):  # stage qat adds copies of latents
+    if not is_part and spec not in (
+        wanted,
+        wanted.without_latent_copies(),
+    ):  # stage qat adds copies of latents
         raise TrainingError(
             f"the encoder of codec {codec.name} has the shape {asdict(spec)}, that of {run.codec} {asdict(wanted)}: "
             "a start must have the same, or more latents if there is no branch; leave --start out to begin at the DCT"

@@ -205,21 +205,20 @@ def sheets(
     subject: Subject,
     names: Sequence[str],
     pictures: Sequence[Picture],
-    shown: int,
     *,
     cache: Cache,
     advance: Callable[[], object] = lambda: None,
 ) -> list[Sheet]:
-    """Return sheets of some pictures, evenly spread over the set, at each quality."""
+    """Return sheets of pictures at each quality."""
     out = []
-    for number in choose(len(pictures), shown):
-        picture = middle(pictures[number])
+    for name, whole in zip(names, pictures, strict=True):
+        picture = middle(whole)
         for quality in QUALITIES:
-            facts = {"picture": picture_hash(picture), "name": names[number], "quality": quality}
+            facts = {"picture": picture_hash(picture), "name": name, "quality": quality}
             key = cache.key("sheet", {**facts, "decoders": [subject.facts(d) for d in subject.decoders]})
             known = cache.get(key)
             if known is None:
-                entry = sheet(subject, names[number], picture, quality)
+                entry = sheet(subject, name, picture, quality)
                 cache.put(key, entry.as_dict())
             else:
                 entry = Sheet.from_dict(known)

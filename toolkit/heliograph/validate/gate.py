@@ -118,11 +118,24 @@ def suggest(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _of_pictures(part: dict[str, Any]) -> list[Requirement]:
+    """The mean of single pictures' differences to each other codec by what the eye sees, of all and of each class."""
+    entries = []
+    for other, of in part["by_picture"].items():
+        measured = of["ssimulacra2"]
+        path = f"rate_distortion.by_picture.{other}.ssimulacra2"
+        known = {f"{path}.classes.{name}": mean for name, mean in measured.get("classes", {}).items()}
+        if "mean" in measured:
+            known = {f"{path}.mean": measured["mean"]} | known
+        entries += [Requirement(figure, at_most=round(mean + 0.01, 4)) for figure, mean in known.items()]
+    return entries
+
+
 def _of_curves(report: dict[str, Any]) -> list[Requirement]:
-    entries: list[Requirement] = []
     if "rate_distortion" not in report:
-        return entries
+        return []
     part = report["rate_distortion"]
+    entries = _of_pictures(part)
     for decoder in report["codec"]["decoders"]:
         difference = part["differences"].get(decoder, {}).get("psnr", {}).get("bd_rate")
         if difference is not None:

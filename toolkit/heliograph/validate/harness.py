@@ -103,7 +103,7 @@ def describe(subject: Subject) -> dict[str, Any]:
 
 
 def measure_curves(
-    subject: Subject, pictures: Sequence[Picture], settings: Settings, cache: Cache
+    subject: Subject, names: Sequence[str], pictures: Sequence[Picture], settings: Settings, cache: Cache
 ) -> dict[str, Any]:
     """Return the rate–distortion part of a report."""
     count = len(settings.qualities) * len(subject.decoders)
@@ -148,7 +148,7 @@ def measure_curves(
             n: {str(q): row for q, row in rate_distortion.means(rows).items()} for n, rows in series.items()
         },
         "differences": rate_distortion.differences(series),
-        "by_picture": picture_by_picture.measure(series, subject.main, settings.against),
+        "by_picture": picture_by_picture.measure(series, subject.main, settings.against, names),
         "rows": {n: {str(q): of for q, of in rows.items()} for n, rows in series.items()},
     }
 
@@ -173,14 +173,19 @@ def _robustness(subject: Subject, pictures: Sequence[Picture], cache: Cache) -> 
 
 def _sheets(
     subject: Subject,
-    names: Sequence[str],
+    figures: dict[str, Any],
     pictures: Sequence[Picture],
     settings: Settings,
     cache: Cache,
 ) -> list[Sheet]:
-    shown = min(settings.shown, len(pictures))
-    with progress.bar(shown * len(gallery.QUALITIES), "maps") as bar:
-        return gallery.sheets(subject, names, pictures, shown, cache=cache, advance=bar.update)
+    """Return sheets of the worst pictures, or where none was measured of some, evenly spread."""
+    names = [picture["name"] for picture in figures["pictures"]]
+    worst = picture_by_picture.order(figures)[2] or gallery.choose(len(pictures), settings.shown)
+    shown = worst[: settings.shown]
+    with progress.bar(len(shown) * len(gallery.QUALITIES), "maps") as bar:
+        return gallery.sheets(
+            subject, [names[n] for n in shown], [pictures[n] for n in shown], cache=cache, advance=bar.update
+        )
 
 
 def check_streams(folder: Path, subject: Subject) -> dict[str, Any]:
@@ -254,7 +259,7 @@ def validate(
         if pictures:
             if "rate-distortion" in settings.parts:
                 figures["rate_distortion"] = timed(
-                    "rate-distortion", lambda: measure_curves(subject, pictures, settings, cache)
+                    "rate-distortion", lambda: measure_curves(subject, names, pictures, settings, cache)
                 )
             if "parity" in settings.parts:
                 figures["parity"] = timed("parity", lambda: _parity(subject, pictures, settings, cache))
@@ -264,7 +269,7 @@ def validate(
                 figures["thin_links"], sheets = timed("thin-links", thin) or (None, [])
             if "maps" in settings.parts:
                 sheets = (
-                    timed("maps", lambda: _sheets(subject, names, pictures, settings, cache)) or []
+                    timed("maps", lambda: _sheets(subject, figures, pictures, settings, cache)) or []
                 ) + sheets
         if settings.sites is not None:
             of = settings.sites

@@ -67,6 +67,7 @@ def _curves(figures: dict[str, Any]) -> Iterator[str]:
     if part is None:
         return
     yield '<h2 id="curves">Rate–distortion</h2>'
+    yield from picture_by_picture.section(figures)
     yield (
         "<p>All bytes of whole files. Bjøntegaard differences of mean curves against JPEG with optimised Huffman "
         "tables, 4:2:0, over the range both have. JPEG with its tables counted once is a bound that no sender "
@@ -86,7 +87,6 @@ def _curves(figures: dict[str, Any]) -> Iterator[str]:
             for n, d in part["differences"].items()
         ]
         yield table(["BD-rate by", *(t.split(",")[0] for _, t in others)], rows)
-    yield from picture_by_picture.section(figures)
     for quantity, label in CURVES:
         drawn = curve_chart(part, quantity, label, chart_title(figures))
         if drawn:
@@ -121,20 +121,6 @@ def _curves(figures: dict[str, Any]) -> Iterator[str]:
         ]
         yield table(head, rows)
     yield "</details>"
-    yield from _by_picture(figures, part)
-
-
-def _by_picture(figures: dict[str, Any], part: dict[str, Any]) -> Iterator[str]:
-    names = [p["name"] for p in figures["pictures"]]
-    known = list(part["differences"])
-    if not known:
-        return
-    yield "<details><summary>BD-rate of every picture, PSNR over RGB</summary>"
-    rows = []
-    for n, name in enumerate(names):
-        values = [part["differences"][s]["psnr_by_picture"][n] for s in known]
-        rows.append([escape(name), *("–" if v is None else f"{100 * v:+.1f} %" for v in values)])
-    yield table(["picture", *(part["labels"][s] for s in known)], rows) + "</details>"
 
 
 def _gallery(sheets: list[Sheet]) -> Iterator[str]:

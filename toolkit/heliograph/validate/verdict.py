@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from heliograph.validate import picture_by_picture
+
 SHOWN = 5  # worst cases
 
 
@@ -76,14 +78,14 @@ def _shocks(figures: dict[str, Any]) -> list[tuple[float, str]]:
 def worst_cases(figures: dict[str, Any]) -> list[str]:
     """Return the kinds of content and the pictures on which the codec is worst, and where runtimes part most."""
     cases = [text for _, text in sorted(_shocks(figures))[:SHOWN]]
-    names = [picture["name"] for picture in figures["pictures"]]
-    part = figures.get("rate_distortion", {})
-    for decoder in figures["codec"]["decoders"]:
-        rates = part.get("differences", {}).get(decoder, {}).get("psnr_by_picture", [])
-        known = [(rate, name) for rate, name in zip(rates, names, strict=False) if rate is not None]
-        if known:
-            rate, name = max(known)
-            cases.append(f"{name}, {decoder} decoder: BD-rate {100 * rate:+.0f} % against JPEG")
+    other, quantity, numbers = picture_by_picture.order(figures)
+    if numbers:
+        part, worst = figures["rate_distortion"], numbers[0]
+        rate = part["by_picture"][other][quantity]["rates"][worst]
+        cases.append(
+            f"{figures['pictures'][worst]['name']}: BD-rate {100 * rate:+.0f} % against {part['labels'][other]} "
+            f"by {picture_by_picture.QUANTITIES[quantity]}"
+        )
     runtimes = figures.get("parity", {}).get("runtimes", {})
     costs = [(r["bd_rate"], name) for name, r in runtimes.items() if r["bd_rate"] is not None]
     if costs and max(costs)[0] > 0.001:

@@ -34,10 +34,15 @@ class Variant:
 
 def variants(spec: EncoderSpec) -> tuple[Variant, ...]:
     """Return the variants of a shape, the one that others are compared with first."""
-    return (
+    of_all = (
         Variant("as it is", spec),
-        Variant("without the branch", spec, branch=False),
         Variant("a third fewer latent channels", replace(spec, latent=spec.latent * 2 // 3)),
+    )
+    if not spec.has_branch:
+        return of_all
+    return (
+        *of_all,
+        Variant("without the branch", spec, branch=False),
         Variant("half as many mixed channels", replace(spec, mixed=spec.mixed // 2)),
         Variant("nothing squeezed out of the chain", replace(spec, squeezed=1)),
     )

@@ -30,14 +30,26 @@ def test_a_value_is_found_again_by_another_run(tmp_path: Path) -> None:
 def test_keys_differ_by_kind_facts_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
     before = Cache(None)
     keys = {before.key("codec", {"q": 5}), before.key("codec", {"q": 6}), before.key("content", {"q": 5})}
-    monkeypatch.setattr(module, "code_hash", lambda: "other sources")
+    monkeypatch.setattr(module, "code_hash", lambda sources=(): "other sources")
     keys.add(Cache(None).key("codec", {"q": 5}))
     assert len(keys) == 4
 
 
+def test_other_codecs_are_measured_anew_only_where_their_own_code_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, hash_of = Cache(None), module.code_hash
+    monkeypatch.setattr(
+        module, "code_hash", lambda *sources: hash_of(*sources) if sources else "another codec"
+    )
+    after = Cache(None)
+    assert after.key("baseline", {"q": 5}) == before.key("baseline", {"q": 5})
+    assert after.key("codec", {"q": 5}) != before.key("codec", {"q": 5})
+
+
 def test_all_sources_of_a_measurement_exist() -> None:
     package = Path(module.__file__).parents[1]
-    assert all((package / name).exists() for name in module._SOURCES)
+    assert all((package / name).exists() for name in (*module._SOURCES, *module._OF_BASELINES))
 
 
 def test_no_path_keeps_nothing() -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from heliograph.errors import OutputError
 
+# Of what other codecs make of pictures: none of ours is in it, and it takes hours of a big set.
+_OF_BASELINES = ("measure/baselines.py", "measure/metrics.py", "measure/rate_distortion.py")
 # Whatever decides what a stream decodes to, or how that is measured; a change to it makes old results unknown.
 _SOURCES = (
     "codec",
@@ -54,16 +56,14 @@ def picture_hash(picture: npt.NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def code_hash() -> str:
-    """Return a SHA-256 over the sources that a measurement runs through, and the C core as built."""
+def code_hash(sources: Sequence[str] = (*_SOURCES, "_core*.so")) -> str:
+    """Return a SHA-256 over sources that a measurement runs through, by default all, and the C core as built."""
     package = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in sources:
         place = package / name
-        for path in sorted(place.glob("*.py")) if place.is_dir() else [place]:
+        for path in sorted(place.glob("*.py") if place.is_dir() else package.glob(name)):
             digest.update(path.read_bytes())
-    for path in sorted(package.glob("_core*.so")):
-        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -76,7 +76,7 @@ class Cache:
 
     def __init__(self, path: Path | None) -> None:
         self.hits = self.misses = 0
-        self._code = code_hash()
+        self._code, self._of_baselines = code_hash(), code_hash(_OF_BASELINES)
         self._path = path
         self._table: sqlite3.Connection | None = None
         if path is None:
@@ -91,8 +91,9 @@ class Cache:
             ) from error
 
     def key(self, kind: str, facts: Mapping[str, Any]) -> str:
-        """Return the key of a measurement that depends on `facts` and on the code."""
-        text = json.dumps({"kind": kind, "code": self._code, **facts}, sort_keys=True)
+        """Return the key of a measurement that depends on `facts` and on the code, of a "baseline" on its part."""
+        code = self._of_baselines if kind == "baseline" else self._code
+        text = json.dumps({"kind": kind, "code": code, **facts}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     def get(self, key: str) -> Any:

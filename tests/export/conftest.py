@@ -13,11 +13,11 @@ from heliograph.codec import registry
 
 @pytest.fixture(scope="session")
 def altered() -> Callable[[Callable[[Any], None]], bytes]:
-    """The microcontroller's encoder, which pools, with something changed in its flatbuffer by altered(change)."""
+    """The accelerator's encoder, which pools, with something changed in its flatbuffer by altered(change)."""
     import flatbuffers
     from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
-    encoder = registry.open_codec("microcontroller").encoder
+    encoder = registry.open_codec("accelerator").encoder
 
     def alter(change: Callable[[Any], None]) -> bytes:
         model = schema.ModelT.InitFromPackedBuf(encoder, 0)

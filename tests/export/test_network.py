@@ -167,7 +167,7 @@ def test_scales_are_rounded_as_tflite_does() -> None:
 def test_what_the_network_in_c_lacks_is_refused(altered: Callable[[Callable[[Any], None]], bytes]) -> None:
     def refused(change: Callable[[Any], None]) -> str:
         with pytest.raises(ExportError) as caught:
-            network_file(read_graph(altered(change)), 96, 96)
+            network_file(read_graph(altered(change)), 256, 416)
         return str(caught.value)
 
     def average(model: Any) -> None:
@@ -183,7 +183,7 @@ def test_what_the_network_in_c_lacks_is_refused(altered: Callable[[Callable[[Any
     assert "dilation" in refused(option(1, "dilationHFactor", 2))
     assert "activation 3, expected none or ReLU" in refused(option(2, "fusedActivationFunction", 3))
     assert "another window than 2x2" in refused(option(3, "filterHeight", 3))
-    assert "other than two parts by channel" in refused(option(5, "axis", 1))
+    assert "other than two parts by channel" in refused(option(6, "axis", 1))
     graph = read_graph(altered(lambda model: None))
     with pytest.raises(
         ExportError, match=r"the encoder maps \[.*\], expected \[\(1, 48, 48, 3\), \(1, 3, 3, 7\)\]"

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.codec import Codec
-from heliograph.server.network import build_decoder
-from heliograph.train import checkpoint, transform
+from heliograph.train import transform
 from heliograph.train.copies import mean_of_copies
 from heliograph.train.existing import encoder_spec
-from heliograph.train.networks import build_encoder, without_rounding
-from heliograph.train.objective import Joint, linear_path, make_variables
+from heliograph.train.networks import without_rounding
+from heliograph.train.objective import Joint, linear_path
 from heliograph.train.run import File, Run, kept_checkpoint
+from heliograph.train.stage2_qat import stored_model
 
 Array = npt.NDArray[np.float64]
-Values = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float32]
 MIDDLE = 0.5  # quality at which an error of one step weighs alike in all latents
 LEAST_SPREAD = 1e-3  # of the mean variance, for directions in which calibration pictures hardly differ
 NUDGE = 0.25  # of a pixel, both ways, to see what it does to the latents
@@ -41,18 +43,7 @@ def linear_map(encoder: keras.Model, copies: object, unit: Array) -> tuple[Array
     return apart.T, latents(grey)[0]
 
 
-def kept_model(codec: Codec, run: Run) -> Joint:
-    """Return the joint model that a finished codec keeps, with a run's joint decoder."""
-    spec = encoder_spec(codec)
-    encoder = build_encoder(spec, quantised=True)
-    decoder = build_decoder(run.joint_decoder, spec.latent)
-    model = Joint(encoder, decoder, seed=run.seed, has_unit=True, copies=spec.copies[3])
-    make_variables(model)
-    checkpoint.load(kept_checkpoint(codec, File.QAT), model)
-    return model
-
-
-def _kept(weight: Values, like: Values, kept: npt.NDArray[np.int64]) -> Values:
+def _kept(weight: Floats, like: Floats, kept: npt.NDArray[np.int64]) -> Floats:
     """Return weights of which those at `kept` are taken along each axis that is longer than in `like`."""
     for axis, (old, new) in enumerate(zip(weight.shape, like.shape, strict=True)):
         weight = weight.take(kept, axis=axis) if old != new else weight
@@ -70,9 +61,10 @@ def reduce(codec: Codec, small: Joint, run: Run) -> None:
     Raises:
         TrainingError: the checkpoint does not fit the codec.
     """
-    large = kept_model(codec, run)
+    spec = encoder_spec(codec)
+    large = stored_model(kept_checkpoint(codec, File.QAT), replace(run, shape=spec))
     kept = np.sort(codec.coder.model.order[: run.spec.latent].astype(np.int64))
-    plain = without_rounding(large.encoder, encoder_spec(codec))
+    plain = without_rounding(large.encoder, spec)
     forward, at_grey = linear_map(plain, large.copies, np.asarray(large.unit.value, np.float64))
     steps = np.asarray(large.steps(np.full((1, 1), MIDDLE, np.float32)))[0].astype(np.float64)
     images = run.calibration()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -64,9 +65,8 @@ def _twin(
     return twin
 
 
-def _stored_model(run: Run, file: File) -> Joint:
-    """Return the model that a checkpoint of the stage holds, ranges and all."""
-    weights = run.need(file)
+def stored_model(weights: Path, run: Run) -> Joint:
+    """Return the model of a run's shape that a checkpoint of the stage holds, ranges and all."""
     encoder = build_encoder(run.spec, quantised=True)
     decoder = build_decoder(run.joint_decoder, run.spec.latent)
     model = Joint(encoder, decoder, seed=run.seed, has_unit=True, copies=run.spec.copies[3])
@@ -78,8 +78,8 @@ def _stored_model(run: Run, file: File) -> Joint:
 def _started_model(run: Run) -> Joint:
     """Return the model of a run's start. Latents that have no copies there get those of the run's shape."""
     if not run.spec.copies[3] or checkpoint.holds(run.need(File.START), "joint/copies"):
-        return _stored_model(run, File.START)
-    model = _stored_model(replace(run, shape=run.spec.without_latent_copies()), File.START)
+        return stored_model(run.path(File.START), run)
+    model = stored_model(run.path(File.START), replace(run, shape=run.spec.without_latent_copies()))
     unit = np.asarray(model.unit.value)
     plain = without_rounding(model.encoder, run.spec.without_latent_copies())
     copied, copies = with_latent_copies(plain, run.spec, unit[:, None] * linear_path(model))
@@ -105,11 +105,13 @@ def quantised_model(run: Run) -> Joint:
 
 def trained_model(run: Run) -> Joint:
     """Return the model as the stage left it."""
-    return _stored_model(run, File.QAT)
+    return stored_model(run.need(File.QAT), run)
 
 
 def train_qat(run: Run, budget: loop.Budget) -> Joint:
     """Train a run's model with the encoder fake-quantised; leave File.QAT."""
-    model = _stored_model(run, File.QAT) if run.resume and run.has(File.QAT) else quantised_model(run)
+    model = (
+        stored_model(run.path(File.QAT), run) if run.resume and run.has(File.QAT) else quantised_model(run)
+    )
     train_joint(model, run, File.QAT, budget, peak=run.learning_rate / (1 if run.begins_at_codec else 2))
     return model

@@ -14,8 +14,8 @@ from heliograph.errors import StreamError
 
 SHARES = (1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 1 / 3, 0.42, 1 / 2, 0.6, 0.7, 0.8, 0.9, 1.0)
 # Of an error in steps, squared, of a channel: what a decoder's picture lacks even with all values. Fitted to
-# beginnings of streams of a codec made for PSNR, which it foretells to 0.3 dB in the mean. Where a codec is made for the
-# eye, a step of one channel is worth more pixels than that of another; the first twentieth of a stream is off by 5 dB.
+# beginnings of streams of a codec made for PSNR, which it foretells to 0.3 dB in the mean. Where a codec is made for
+# the eye, a step of one channel is worth more pixels than one of another: the first twentieth is off by 5 dB.
 REST = 0.04
 NOTHING = 3.0  # dB that no picture at all is worse than a grey one
 PER_DOUBLING = 3.0  # dB that a stream of twice the bytes gains

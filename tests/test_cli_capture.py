@@ -54,7 +54,7 @@ def test_a_stream_begins_with_a_base_if_it_shall(options: list[str], tmp_path: P
     assert main([*command, "--spool", str(tmp_path), "--codec", str(shipped.folder), "--no-memory"]) == 0
     (name,) = Spool(tmp_path).names()
     header = container.open(Spool(tmp_path).read(name)).header
-    assert (header.level, header.base_level) == (623, 182 if options else None)
+    assert (header.level, header.base_level) == (623, 249 if options else None)
 
 
 def test_the_spool_is_bounded(tmp_path: Path, codec_folder: Path) -> None:

@@ -37,20 +37,20 @@ def ends(data: bytes) -> list[int]:
 
 
 def test_the_level_of_a_base() -> None:
-    # At quality 50, 623, it is 182: quality -5.125. Below 223 it is 100 levels down at most, and none below 100.
-    assert [base_level(level) for level in (1023, 623, 223, 200, 99)] == [249, 182, 116, 100, -1]
+    # At quality 50, 623, it is 249: quality 3.25. Below 167 it is 100 levels down, and below 100 there is none.
+    assert [base_level(level) for level in (1023, 623, 223, 166, 99)] == [409, 249, 89, 66, -1]
 
 
 def test_a_prefix_has_finer_values_where_they_are_there(random_codec: Codec, latents: Latents) -> None:
     maps = latents(3, 12, 12, 20.0)
     data = refined(random_codec, maps, 700)
     whole = decode_stream(data, random_codec)
-    alone = Packer(random_codec, maps, 192, 192).at(195)
+    alone = Packer(random_codec, maps, 192, 192).at(280)
     base = decode_stream(alone, random_codec)
     order, stops = random_codec.coder.model.order, random_codec.coder.model.layers
     first, *others = ends(data)
     seen = decode_stream(data[:first], random_codec, partial=True)
-    assert (seen.level, whole.level) == (195, 700)
+    assert (seen.level, whole.level) == (280, 700)
     assert np.array_equal(seen.values, base.values)
     for end, stop in zip(others, stops, strict=True):
         seen = decode_stream(data[:end], random_codec, partial=True)

@@ -59,8 +59,11 @@ def test_thinned_is_the_same_as_the_beginning_decoded_partially(
     # Without `partial` decoding refuses any stream that is not whole and sound.
     expected = decode_stream(cut_after(whole, parts), random_codec, partial=True)
     found = decode_stream(thinned, random_codec)
-    assert found.level == expected.level
-    header, known = container.open(whole).header, random_codec.coder.model.order
+    opened, known = container.open(whole), random_codec.coder.model.order
+    header, count = opened.header, opened.header.slice_count
+    # A base after which a slice has nothing to add is whole where it ends.
+    if parts > 1 or all(length for _, length in opened.segments[count : 2 * count]):
+        assert found.level == expected.level
     if header.is_refined and 1 < parts < 4:  # the others are what is expected from the base, not the base
         known = known[: random_codec.coder.model.layers[parts - 2]]
     assert np.array_equal(found.values[..., known], expected.values[..., known])
@@ -88,10 +91,10 @@ def test_one_layer_less_is_a_smaller_stream_with_less_in_it(random_codec: Codec,
 def test_the_base_of_a_refined_stream_is_a_stream_of_its_own(random_codec: Codec, latents: Latents) -> None:
     maps = latents(3, 12, 12, 20.0)
     whole = make_stream(random_codec, maps, 700, 0)
-    assert container.open(whole).header.base_level == 195  # 79 + 700 // 6
+    assert container.open(whole).header.base_level == 280  # two fifths of 700
     base = thin(whole, 1)
     # What a picture of that level is: RDOQ, all layers in one segment.
-    assert base == Packer(random_codec, maps, 192, 192, whole=True).at(195)
+    assert base == Packer(random_codec, maps, 192, 192, whole=True).at(280)
     assert filled_parts(container.open(base)) == 1
 
 

@@ -76,7 +76,7 @@ class Packer:
         layered: a segment for each layer, so that the stream can be thinned and its base sent first, unless it is
             smaller than SHORT_LAYERED; else one segment below MERGE_BELOW, and the short form below SHORT_BELOW.
         base: whether a layered stream without a reference begins with a base of about a twelfth of the bytes, see
-            `Slices`; that costs 7 to 10 % of the bytes, and as much time again.
+            `Slices`; that costs 7 to 11 % of the bytes, and as much time again.
         whole: no short form, so that a part of a stream is always of use.
         reference: a picture of equal size that the other end has, which the stream then refers to; of a codec whose
             entropy model has contexts for it.

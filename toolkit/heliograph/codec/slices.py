@@ -17,7 +17,7 @@ MERGED = 1 << 31  # bytes: all layers are always one segment
 
 def base_level(level: int) -> int:
     """Return the level of the base of a refined stream, about a twelfth of its bytes on photographs; below 0: none."""
-    return min(79 + level // 6, level - 100)
+    return min(2 * level // 5, level - 100)
 
 
 @dataclass(frozen=True)

@@ -116,11 +116,11 @@ def test_info_and_inspect_show_the_base(
     pytest.importorskip("heliograph.validate.maps")
     packed = Encoder(codec, layered=True, base=True).pack(np.asarray(Image.open(large)), Rate(quality=60))
     header = container.open(packed.data).header
-    assert (header.level, header.base_level, header.parts) == (703, 196, 1 + len(codec.coder.model.layers))
+    assert (header.level, header.base_level, header.parts) == (703, 281, 1 + len(codec.coder.model.layers))
     path = large.with_suffix(".helio")
     path.write_bytes(packed.data)
     assert main(["info", str(path)]) == 0
-    assert "quality:         60, from a base of quality -3.375" in capsys.readouterr().out
+    assert "quality:         60, from a base of quality 7.25" in capsys.readouterr().out
     assert main(["inspect", str(path), "--codec", str(codec.folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert sum(told["layer_bytes"]) + told["overhead_bytes"] == pytest.approx(len(packed.data))

@@ -14,7 +14,7 @@ from heliograph.train.quantisation import (
     equalise,
 )
 
-SPEC = ENCODERS["microcontroller"]
+SPEC = ENCODERS["microcontroller"].without_latent_copies()
 
 
 def ranged(low: float, high: float) -> ActivationRange:

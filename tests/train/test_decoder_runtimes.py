@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.bench import decoder_runtimes
+from heliograph.train.experiments import decoder_runtimes
 
 
 @pytest.mark.slow
@@ -20,4 +20,4 @@ def test_runtimes_agree(codec_folder: Path, photo: Path, capsys: pytest.CaptureF
         assert speed > 0
         assert apart < 0.1
     assert decoder_runtimes.main(["none", "none.png"]) == 2
-    assert capsys.readouterr().err.startswith("decoder_runtimes: no codec none")
+    assert capsys.readouterr().err.startswith("decoder_runtimes: no codec named")

@@ -1,6 +1,6 @@
 """How fast the server decoder's network runs on a CPU under the runtimes that are here, and whether they agree.
 
-    python -m heliograph.bench.decoder_runtimes CODEC PICTURE [--threads N]
+    python -m heliograph.train.experiments.decoder_runtimes CODEC PICTURE [--threads N]
 
 Measured is the network alone on one picture's latents at quality 50: Keras on TensorFlow, as `heliograph decode` runs
 it, the same graph as LiteRT's float kernels and, where the package is installed, as OpenVINO in float32. They take

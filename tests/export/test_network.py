@@ -223,10 +223,10 @@ def test_files_that_break_a_rule_are_refused(core: ctypes.CDLL) -> None:
         (14, 1),
     ):
         assert not opens(sealed(good[:at] + bytes([value]) + good[at + 1 :])), (at, value)
-    first, count = (
-        12 + 4 + 8,
-        read_graph(codec.encoder).layers[0].outputs[0].shape[3],
-    )  # of the first layer's biases
+    first = 12 + 4 + 8  # the first bias
+    count = (
+        read_graph(codec.encoder).layers[0].outputs[0].shape[3]
+    )  # of biases, then multipliers, then shifts
     assert not opens(sealed(good[:first] + struct.pack("<i", (1 << 30) + 1) + good[first + 4 :]))
     assert not opens(
         sealed(good[: first + 4 * count] + struct.pack("<I", 1 << 31) + good[first + 4 * count + 4 :])
@@ -265,11 +265,8 @@ def test_little_is_kept_between_bands(core: ctypes.CDLL) -> None:
     sizes = (ctypes.c_uint32 * 96)()
     assert core.network_sizes(network, ctypes.c_size_t(len(network)), 40, sizes) == 5
     assert sizes[1] == 48 * 160 + 128 * 80
-    assert [core.network_rests(network, ctypes.c_size_t(len(network)), n) for n in (1, 3, 6)] == [
-        1,
-        1,
-        1,
-    ]  # a chain keeps nothing
+    # A chain keeps nothing between rows of latents.
+    assert [core.network_rests(network, ctypes.c_size_t(len(network)), n) for n in (1, 3, 6)] == [1, 1, 1]
     codec = registry.open_codec("accelerator")
     network = network_file(read_graph(codec.encoder), codec.tile, codec.outputs)
     assert [core.network_rests(network, ctypes.c_size_t(len(network)), n) for n in (1, 8, 16)] == [0, 0, 1]

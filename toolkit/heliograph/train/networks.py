@@ -109,26 +109,24 @@ def build_encoder(
         x = layers.BatchNormalization(scale=False, momentum=0.99, dtype="float32", name=f"{name}_norm")(x)
         return layers.ReLU(dtype="float32", name=f"{name}_relu")(x)
 
-    chain = (spec.without_copies() if normalised else spec).chain
+    spec = spec.without_copies() if normalised else spec
     # A device's model has a fixed batch too: compilers for accelerators want constant shapes.
     image = keras.Input((tile, tile, 3), batch_size=1 if tile else None, name="image")
     x = rounded(image, "image")
-    x = rounded(conv("chain2", chain["chain2"], 2, 2)(x), "chain2")  # [B, H/2, W/2, 12 or more]
-    u = rounded(conv("chain4", chain["chain4"], 2, 2)(x), "chain4")  # [B, H/4, W/4, 48 or more]
-    x = rounded(conv("chain8", chain["chain8"], 2, 2)(u), "chain8")  # [B, H/8, W/8, middle or more]
-    if not spec.has_branch:
-        latent = rounded(conv("latent", spec.latent if normalised else spec.outputs, 2, 2)(x), "latent")
-        return keras.Model(image, latent, name="encoder")
-    b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(unit(u, "branch4", spec.pooled))
-    s = rounded(conv("squeeze8", spec.squeezed, 1)(x), "squeeze8")
-    m = unit(layers.Concatenate(dtype="float32", name="both8")([s, b]), "mix8a", spec.mixed)
-    m = unit(m, "mix8b", spec.mixed)  # [B, H/8, W/8, mixed]
-    if normalised:
-        added = conv("branch16", spec.latent, 2, 2, kernel_constraint=ZeroSum(), use_bias=False)(m)
-        latent = layers.Add(dtype="float32", name="sum")([conv("latent", spec.latent, 2, 2)(x), added])
-        return keras.Model(image, latent, name="encoder")
-    # Both parts in one convolution: the latent is rounded once. A sum of two rounded tensors doubled its error.
-    x = layers.Concatenate(dtype="float32", name="all8")([x, m])
+    x = rounded(conv("chain2", spec.chain["chain2"], 2, 2)(x), "chain2")  # [B, H/2, W/2, 12 or more]
+    u = rounded(conv("chain4", spec.chain["chain4"], 2, 2)(x), "chain4")  # [B, H/4, W/4, 48 or more]
+    x = rounded(conv("chain8", spec.chain["chain8"], 2, 2)(u), "chain8")  # [B, H/8, W/8, middle or more]
+    if spec.has_branch:
+        b = layers.MaxPooling2D(2, dtype="float32", name="pool8")(unit(u, "branch4", spec.pooled))
+        s = rounded(conv("squeeze8", spec.squeezed, 1)(x), "squeeze8")
+        m = unit(layers.Concatenate(dtype="float32", name="both8")([s, b]), "mix8a", spec.mixed)
+        m = unit(m, "mix8b", spec.mixed)  # [B, H/8, W/8, mixed]
+        if normalised:
+            added = conv("branch16", spec.latent, 2, 2, kernel_constraint=ZeroSum(), use_bias=False)(m)
+            latent = layers.Add(dtype="float32", name="sum")([conv("latent", spec.latent, 2, 2)(x), added])
+            return keras.Model(image, latent, name="encoder")
+        # Both parts in one convolution: the latent is rounded once. A sum of two rounded tensors doubled its error.
+        x = layers.Concatenate(dtype="float32", name="all8")([x, m])
     latent = rounded(conv("latent", spec.outputs, 2, 2)(x), "latent")  # [B, H/16, W/16, C or more]
     return keras.Model(image, latent, name="encoder")
 

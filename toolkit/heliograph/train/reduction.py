@@ -50,6 +50,12 @@ def _kept(weight: Floats, like: Floats, kept: npt.NDArray[np.int64]) -> Floats:
     return weight
 
 
+def _spread(images: npt.NDArray[np.float32]) -> Array:
+    """Return the square root of the covariance of pictures' quadrants, float64 [192, 192]."""
+    value, vector = np.linalg.eigh(np.cov(transform.quadrants(images).T))
+    return np.asarray(vector * np.sqrt(np.maximum(value, LEAST_SPREAD * value.mean())) @ vector.T)
+
+
 def reduce(codec: Codec, small: Joint, run: Run) -> None:
     """Set a model of fewer latents, without a branch, to the part of a finished codec's that matters most.
 
@@ -68,7 +74,8 @@ def reduce(codec: Codec, small: Joint, run: Run) -> None:
     forward, at_grey = linear_map(plain, large.copies, np.asarray(large.unit.value, np.float64))
     steps = np.asarray(large.steps(np.full((1, 1), MIDDLE, np.float32)))[0].astype(np.float64)
     images = run.calibration()
-    _set_encoder(small.encoder, run, forward[kept], 1 / steps[kept], images)
+    wanted = forward[kept].reshape(-1, 16, 16, 3)
+    transform.set_chain(small.encoder, run.spec, wanted, 1 / steps[kept], _spread(images))
     small.encoder.get_layer("latent").bias.assign(at_grey[kept].astype(np.float32))
     for layer in small.decoder.layers:
         if layer.weights:
@@ -84,14 +91,3 @@ def reduce(codec: Codec, small: Joint, run: Run) -> None:
     small.log_step.assign(np.asarray(large.log_step)[:, kept])
     for name in ("density_mean", "density_scale", "density_logit"):
         getattr(small.contexts, name).assign(np.asarray(getattr(large.contexts, name))[kept])
-
-
-def _set_encoder(
-    encoder: keras.Model, run: Run, forward: Array, weight: Array, images: npt.NDArray[np.float32]
-) -> None:
-    """Set a chain to a map float64 [C, 768] of blocks such as those of pictures, errors weighted by latent."""
-    wanted = forward.reshape(-1, 16, 16, 3)
-    transform.set_chain(encoder, run.spec, wanted, weight, np.eye(192))
-    value, vector = np.linalg.eigh(np.cov(transform.quadrants(encoder, images).T))
-    spread = vector * np.sqrt(np.maximum(value, LEAST_SPREAD * value.mean())) @ vector.T
-    transform.set_chain(encoder, run.spec, wanted, weight, spread)

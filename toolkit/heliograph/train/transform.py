@@ -90,9 +90,7 @@ def set_chain(encoder: keras.Model, spec: EncoderSpec, wanted: Array, weight: Ar
     Returns:
         float64 [C, 768]: the map that was set.
     """
-    first = np.einsum("yxck,cr->yxrk", _haar(3), OPPONENT)  # [2, 2, 3, 12]
-    second = _haar(12)  # [2, 2, 12, 48]
-    four = np.einsum("yxrk,YXkm->YyXxrm", first, second).reshape(4, 4, 3, 48)  # orthonormal over 4x4x3
+    first, second, four = _halvings()
     # The map's rows seen from each 8x8 quadrant, in the coordinates of the four 4x4 cells in it.
     cells = wanted.reshape(-1, 2, 2, 4, 2, 2, 4, 3)  # [n, qy, cy, 4, qx, cx, 4, rgb]
     quad = np.einsum("nqayQAxr,yxrm->nqQaAm", cells, four)  # [n, qy, qx, cy, cx, 48]
@@ -115,21 +113,28 @@ def set_chain(encoder: keras.Model, spec: EncoderSpec, wanted: Array, weight: Ar
     return np.asarray(composite)
 
 
-def quadrants(encoder: keras.Model, images: npt.NDArray[np.float32]) -> Array:
-    """Return the 8x8 quadrants of pictures in the coordinates in which the chain's third layer reads them.
+def _halvings() -> tuple[Array, Array, Array]:
+    """Return the kernels of the chain's first two steps, [2, 2, 3, 12] and [2, 2, 12, 48], and both as one.
+
+    That is [4, 4, 3, 48] (y, x, rgb), orthonormal over a cell of 4x4 pixels.
+    """
+    first, second = np.einsum("yxck,cr->yxrk", _haar(3), OPPONENT), _haar(12)
+    return first, second, np.einsum("yxrk,YXkm->YyXxrm", first, second).reshape(4, 4, 3, 48)
+
+
+def quadrants(images: npt.NDArray[np.float32]) -> Array:
+    """Return the 8x8 quadrants of pictures in the coordinates in which a chain's third layer reads them.
 
     Args:
-        encoder: as `set_chain` left it.
-        images: float32 [N, H, W, 3] in [0, 1].
+        images: float32 [N, H, W, 3] in [0, 1], sides multiples of 8.
 
     Returns:
         float64 [quadrants, 192].
     """
-    probe = keras.Model(encoder.input, encoder.get_layer("chain4").output)
-    cells = np.concatenate([np.asarray(probe(images[i : i + 8])) for i in range(0, len(images), 8)])
-    count, rows, columns, _ = cells.shape
-    split = cells.reshape(count, rows // 2, 2, columns // 2, 2, 48).transpose(0, 1, 3, 2, 4, 5)
-    return np.asarray(split.reshape(-1, 192), np.float64)
+    count, height, width, _ = images.shape
+    cells = images.reshape(count, height // 8, 2, 4, width // 8, 2, 4, 3) - np.float64(0.5)
+    split = np.einsum("nhaywAxr,yxrm->nhwaAm", cells, _halvings()[2], optimize=True)
+    return np.asarray(split.reshape(-1, 192))
 
 
 def start_branch(encoder: keras.Model, images: npt.NDArray[np.float32]) -> None:

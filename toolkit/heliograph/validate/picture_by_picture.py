@@ -48,49 +48,53 @@ def measure(
         {other: {quantity: {"rates": of each picture, None where its curves have no overlap, "mean": their mean,
         "classes": {class: mean}}}}; without "mean" where there is none.
     """
-    found: dict[str, Any] = {}
-    for other in others:
-        if other not in series:
-            continue
-        found[other] = {}
-        for quantity in QUANTITIES:
-            rates = by_picture(series[other], series[ours], quantity)
-            entry: dict[str, Any] = {"rates": rates}
-            if any(rate is not None for rate in rates):
-                entry["mean"] = _mean(rates)
-                classes = sorted({class_of(name) for name in names} - {""})
-                of = {
-                    c: _mean([r for r, n in zip(rates, names, strict=True) if class_of(n) == c])
-                    for c in classes
-                }
-                entry["classes"] = {c: mean for c, mean in of.items() if mean is not None}
-            found[other][quantity] = entry
-    return found
+    return {
+        other: {
+            quantity: _summed_up(by_picture(series[other], series[ours], quantity), names)
+            for quantity in QUANTITIES
+        }
+        for other in others
+        if other in series
+    }
 
 
-def _mean(rates: Sequence[float | None]) -> float | None:
-    known = [rate for rate in rates if rate is not None]
-    return float(np.mean(known)) if known else None
+def _summed_up(rates: list[float | None], names: Sequence[str]) -> dict[str, Any]:
+    """Return the entry of one codec and quantity that `measure` describes."""
+    of = _known(rates, names)
+    if not of:
+        return {"rates": rates}
+    means = {name: float(np.mean([rate for rate, _ in known])) for name, known in of.items()}
+    return {"rates": rates, "mean": means.pop(""), "classes": means}
+
+
+def _known(rates: Sequence[float | None], names: Sequence[str]) -> dict[str, list[tuple[float, str]]]:
+    """Return the rates that there are with their pictures' names: of all, "", then of each class that has any."""
+    known = [(rate, name) for rate, name in zip(rates, names, strict=True) if rate is not None]
+    classes = sorted({class_of(name) for _, name in known} - {""})
+    of = {c: [pair for pair in known if class_of(pair[1]) == c] for c in classes}
+    return {"": known} | of if known else {}
+
+
+def _is_measured(rates: Sequence[float | None]) -> bool:
+    return any(rate is not None for rate in rates)
 
 
 def spreads(figures: dict[str, Any]) -> Iterator[Spread]:
     """Yield what was measured: of all pictures, then of each class, one for each other codec and quantity."""
     part = figures["rate_distortion"]
     names = [picture["name"] for picture in figures["pictures"]]
-    classes = sorted({class_of(name) for name in names} - {""})
-    for of in [ALL, *classes]:
-        for other, entry in part["by_picture"].items():
-            for quantity, measured in entry.items():
-                pairs = zip(measured["rates"], names, strict=True)
-                known = [(r, n) for r, n in pairs if r is not None and of in {ALL, class_of(n)}]
-                if known:
-                    worst, worst_picture = max(known)
-                    mean = float(np.mean([rate for rate, _ in known]))
-                    better = sum(rate < 0 for rate, _ in known)
-                    label = part["labels"][other]
-                    yield Spread(
-                        of, label, QUANTITIES[quantity], mean, worst, worst_picture, better, len(known)
-                    )
+    entries = [
+        (part["labels"][other], QUANTITIES[quantity], measured, _known(measured["rates"], names))
+        for other, entry in part["by_picture"].items()
+        for quantity, measured in entry.items()
+    ]
+    for of in sorted({"", *map(class_of, names)}):
+        for label, quantity, measured, known in entries:
+            if of in known:
+                mean = measured["classes"][of] if of else measured["mean"]
+                worst, worst_picture = max(known[of])
+                better = sum(rate < 0 for rate, _ in known[of])
+                yield Spread(of or ALL, label, quantity, mean, worst, worst_picture, better, len(known[of]))
 
 
 def order(figures: dict[str, Any]) -> tuple[str, str, list[int]]:
@@ -102,7 +106,7 @@ def order(figures: dict[str, Any]) -> tuple[str, str, list[int]]:
     for other in sorted(measured, key=lambda name: name != HARDEST):
         for quantity in ("ssimulacra2", "psnr"):
             rates = measured[other][quantity]["rates"]
-            if any(rate is not None for rate in rates):
+            if _is_measured(rates):
                 key = [-np.inf if rate is None else rate for rate in rates]
                 return other, quantity, sorted(range(len(rates)), key=lambda n: -key[n])
     return "", "", []
@@ -147,7 +151,7 @@ def _worst_first(figures: dict[str, Any]) -> Iterator[str]:
         (o, q)
         for o, entry in part["by_picture"].items()
         for q in QUANTITIES
-        if any(rate is not None for rate in entry[q]["rates"])
+        if _is_measured(entry[q]["rates"])
     ]
     head = ["picture", *(f"{part['labels'][o]}: {QUANTITIES[q]}" for o, q in columns)]
     rows = [

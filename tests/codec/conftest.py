@@ -13,7 +13,14 @@ import pytest
 
 from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.coder import Coder
-from heliograph.codec.entropy_model import TOTAL, ContextSet, EntropyModel, PassNetwork, ReferenceTerms
+from heliograph.codec.entropy_model import (
+    TOTAL,
+    ContextSet,
+    EntropyModel,
+    Masking,
+    PassNetwork,
+    ReferenceTerms,
+)
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.values import UNIT, Values
@@ -134,6 +141,7 @@ def make_model(seed: int, sets: int = 2, shape: Shape = SMALL) -> EntropyModel:
         anchors=np.array([0, 200, 500, 1023], np.uint16),
         steps=np.maximum(16, steps).astype(np.uint16),
         rounding=np.full(26, 110, np.uint8),
+        masking=Masking(1, np.array([5, 10, 40, 70], np.uint16), np.array([100, 30, 255, 40], np.uint8)),
         predict=(1024 * np.eye(predicted) + r.integers(-60, 60, (4, 4, predicted, predicted))).astype(
             np.int16
         ),

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from heliograph.codec.entropy_model import (
     ContextSet,
     EntropyModel,
+    Masking,
     PassNetwork,
     ReferenceTerms,
-    level_offsets,
+    at_level,
 )
 from heliograph.codec.levels import from_quality, row_of, steps_at, to_quality
 from heliograph.codec.native_coder import load_core
@@ -100,6 +101,7 @@ def test_the_layout_of_a_small_file_is_as_specified() -> None:
         anchors=np.array([0, 1023], np.uint16),
         steps=np.full((26, 1), 16, np.uint16),
         rounding=np.full(26, 128, np.uint8),
+        masking=Masking(1, np.array([300, 400], np.uint16), np.array([50, 60], np.uint8)),
         predict=np.zeros((4, 4, 0, 0), np.int16),
         sets=(
             ContextSet((1, 1), offsets, np.full((2, 2), 19, np.int16), alone),
@@ -110,8 +112,10 @@ def test_the_layout_of_a_small_file_is_as_specified() -> None:
         zeros=np.array([1, 16383], np.uint16),
     )
     data = model.to_bytes()
-    assert data[:18] == b"HGE2" + bytes((1, 0, 2, 1, 0, 3, 2, 2, 2, 2, 1, 1, 1, 1))
+    assert data[:18] == b"HGE3" + bytes((1, 0, 2, 1, 0, 3, 2, 2, 2, 2, 1, 1, 1, 1))
     at = 18 + 2 + 2 + 64 + 4 + 52 + 26
+    assert data[at : at + 7] == struct.pack("<B2H2B", 1, 300, 400, 50, 60)
+    at += 7
     assert data[at : at + 8] == struct.pack("<4h", 18, 18, 18, 18)
     assert data[at + 8 : at + 16] == struct.pack("<4h", 19, 19, 19, 19)
     plain = bytes((1, 2, 3, 0)) + struct.pack("<2i3h", 12, 14, 15, 17, 17) + bytes((11, *[13] * 9, 16, 16))
@@ -234,7 +238,7 @@ def test_a_file_with_an_end_missing_or_added_is_refused(models: Models) -> None:
     data = models(3).to_bytes()
     refuse(data[:-1], "more is needed")
     refuse(data + b"x", "1 bytes are left at its end")
-    refuse(b"HGE1" + data[4:], "it starts with b'HGE1', expected b'HGE2'")
+    refuse(b"HGE1" + data[4:], "it starts with b'HGE1', expected b'HGE3'")
 
 
 @settings(deadline=None)
@@ -262,7 +266,7 @@ def test_offsets_are_interpolated_and_rounded_down(models: Models) -> None:
     offsets = model.sets[1].offsets.copy()
     offsets[1:3, 0] = 10, -5  # of a channel
     offsets[1:3, 25] = -4, -5  # of the second group
-    found = level_offsets(change_set(model, 1, offsets=offsets), 1, 350)  # half way from anchor 200 to 500
+    found = at_level(model, offsets, 350)  # half way from anchor 200 to 500
     assert found.shape == (24 + 7,)
     assert found[0] == 2
     assert found[25] == -5

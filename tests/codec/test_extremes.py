@@ -20,6 +20,7 @@ from heliograph.codec.entropy_model import (
     TOTAL,
     ContextSet,
     EntropyModel,
+    Masking,
     PassNetwork,
     ReferenceTerms,
 )
@@ -81,6 +82,11 @@ def extreme_model(signs: tuple[int, ...]) -> EntropyModel:
         anchors=np.append(np.arange(MAX_ANCHORS - 1), 1023).astype(np.uint16),
         steps=r.choice([4, 4, 65_535], (26, MAX_CHANNELS)).astype(np.uint16),
         rounding=np.full(26, 128, np.uint8),
+        masking=Masking(
+            0,
+            r.choice([0, 65_535], MAX_ANCHORS).astype(np.uint16),
+            r.choice([0, 255], MAX_ANCHORS).astype(np.uint8),
+        ),
         predict=(1024 * r.choice(signs, (4, 4, MAX_PREDICTED, MAX_PREDICTED))).astype(np.int16),
         sets=(contexts(0), contexts(1)),
         starts=np.tile(np.arange(tokens) * (TOTAL // tokens), MAX_TABLES).astype(np.uint16),

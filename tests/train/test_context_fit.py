@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from heliograph.train.context_integers import tables_from, to_integers, zeros_fr
 from heliograph.train.context_network import ContextNetwork
 from heliograph.train.context_spec import ContextSpec
 from heliograph.train.loop import Budget
+from heliograph.train.masking import fit_masking
 
 CHANNELS = 16
 STEPS = (
@@ -103,11 +105,14 @@ def test_the_integers_take_the_bits_that_the_float_network_counts() -> None:
     quantise = Quantiser(STEPS, ROUNDING)
     predict = fit_prediction(ordered, quantise, 3, r)
     start = r.uniform(20, 40, (len(ANCHORS), CHANNELS + SPEC.all_groups))
-    alone = ContextNetwork(SPEC, ANCHORS, start, predict / 4096, 25)
+    masking = replace(
+        fit_masking(ordered, quantise, SPEC.layers[0]), strength=np.full(len(ANCHORS), 90, np.uint8)
+    )
+    alone = ContextNetwork(SPEC, ANCHORS, start, predict / 4096, masking, 25)
     supply = LatentCrops([(m, m) for m in ordered], quantise, np.ones(len(ANCHORS)), size=25, batch=3, seed=4)
     inputs, _ = supply[0]
     alone(inputs)
-    both = [alone, ContextNetwork(SPEC, ANCHORS, start, predict / 4096, 25, alone)]
+    both = [alone, ContextNetwork(SPEC, ANCHORS, start, predict / 4096, masking, 25, alone)]
     both[1](inputs)
     for network in both:  # weights of a size that training reaches, so that every term counts
         for variable in network.trainable_variables:

@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.coder import Reference
-from heliograph.codec.entropy_model import EntropyModel, PassNetwork, level_offsets
-from heliograph.codec.levels import steps_at
+from heliograph.codec.entropy_model import EntropyModel, PassNetwork, at_level
+from heliograph.codec.levels import MOST_GROWTH, OCTAVE, grown_steps, steps_at
 from heliograph.codec.passes import Indices, gather, walk
 from heliograph.codec.values import HIGHEST, LOWEST, Values
 
 _PREDICT_SHIFT = 12
 _COARSE_OWN_SHIFT = 8
 _OPEN_SHIFT = 6
+_MASKING_SHIFT = 8
+MOST_SEEN = 63  # steps of a value, in the energy of a position
 Int64 = npt.NDArray[np.int64]
 Tables = npt.NDArray[np.uint8]
 
@@ -129,6 +131,14 @@ class Pass:
         """The tables of the flags, uint8 [n, groups]; to be asked for before `put`."""
         return self._tables(slice(self._count, None), len(self.contexts.model.zeros))
 
+    @cached_property
+    def steps(self) -> Int64:
+        """The steps of the channels at the positions, int64 [n, count]; above layer 0 they grow with the activity."""
+        steps = self.contexts.steps[self.channels]
+        if self.layer == 0:
+            return np.broadcast_to(steps, (len(self.positions), self._count))
+        return grown_steps(steps, self.contexts.growth(self.positions))
+
     @property
     def _count(self) -> int:
         return int(self.channels.stop - self.channels.start)
@@ -159,7 +169,7 @@ class Pass:
         `known` bool [n, count] says which are; other values are the reference's, without one the guess.
         """
         contexts, place = self.contexts, (self.positions, self.channels)
-        step = contexts.steps[self.channels]
+        step = self.steps
         value = np.clip(self.guess + residual * step, LOWEST, HIGHEST)
         if known is not None:
             value = np.where(
@@ -170,6 +180,8 @@ class Pass:
             change = np.abs(value - contexts.reference[place]) + (step >> 1)
             contexts.changes[place] = contexts.magnitude(change // step)
         contexts.values[place] = value
+        if self.layer == 0:
+            contexts.add_energy(self.positions, value)
 
     def skip(self) -> None:
         """Store what a pass has that was lost: the reference's values; without one the guess."""
@@ -186,7 +198,8 @@ class Contexts:
         residuals, changes: uint8 [positions, C], magnitudes, zero until put.
         reference: int16 [positions, C], or None.
         there: uint8 [positions, C], the magnitudes of the reference, or None.
-        steps: int64 [C].
+        steps: int64 [C], of the level.
+        energy: int64 [positions], of layer 0, zero until put.
     """
 
     model: EntropyModel
@@ -200,6 +213,11 @@ class Contexts:
         number = int(self.referred is not None)
         self.set = self.model.sets[number]
         self.steps = steps_at(self.model.steps, self.level).astype(np.int64)
+        masking = self.model.masking
+        self._ordinary, self._strength = (
+            int(at_level(self.model, x, self.level)) for x in (masking.ordinary, masking.strength)
+        )
+        self.energy = np.zeros(shape[0], np.int64)
         self.values: Values = np.zeros(shape, np.int16)
         self.residuals = np.zeros(shape, np.uint8)
         self.changes = np.zeros(shape if number else (0, 0), np.uint8)
@@ -209,7 +227,7 @@ class Contexts:
             self.reference = self.referred.values.reshape(shape)
             size = np.abs(self.reference.astype(np.int64)) + (self.steps >> 1)
             self.there = self.magnitude(size // self.steps)
-        offsets = level_offsets(self.model, number, self.level)
+        offsets = at_level(self.model, self.set.offsets, self.level)
         groups = np.cumsum([0, *(len(self.model.groups(layer)) for layer in range(len(self.model.layers)))])
         self._offsets = [
             np.append(
@@ -227,6 +245,21 @@ class Contexts:
         """Return what contexts see of numbers, uint8 of equal shape."""
         logarithm = self.model.logarithm
         return np.asarray(logarithm[np.minimum(np.abs(number), len(logarithm) - 1)])
+
+    def add_energy(self, positions: Indices, values: Int64) -> None:
+        """Add that of values of layer 0, int64 [n, channels], at positions."""
+        first = self.model.masking.unmasked
+        step = self.steps[first : values.shape[1]]
+        size = np.minimum((np.abs(values[:, first:]) + (step >> 1)) // step, MOST_SEEN)
+        self.energy[positions] += np.square(size).sum(axis=1)
+
+    def growth(self, positions: Indices) -> Int64:
+        """Return how the steps above layer 0 grow at positions, int64 [n]."""
+        energy = self.energy[positions] + 1
+        octave = np.frexp(energy)[1].astype(np.int64) - 1  # whole part of its logarithm
+        activity = OCTAVE * (octave - 1) + ((OCTAVE * energy) >> octave)
+        growth = shift_down((activity - self._ordinary) * self._strength, _MASKING_SHIFT)
+        return np.asarray(np.clip(growth, -MOST_GROWTH, MOST_GROWTH))
 
     def walk(self, layers: range | None = None) -> Iterator[Pass]:
         """Yield the passes of layers, by default of all, in the order of coding; `put` each before the next."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.levels import LEVELS, STEP_ROWS
+from heliograph.codec.levels import LEAST_STEP, LEVELS, STEP_ROWS
 
-MAGIC = b"HGE2"
+MAGIC = b"HGE3"
 LOG_SIZE = 64
 MAX_LAYERS, MAX_CHANNELS, MAX_PREDICTED, MAX_GROUP, MAX_TABLES, MAX_ANCHORS = 8, 512, 32, 32, 128, 32
 MAX_FEATURES = (16, 32)
@@ -20,7 +20,6 @@ TOTAL = 1 << PRECISION
 _HEAD = struct.Struct("<4sH12B")
 Int16 = npt.NDArray[np.int16]
 Int32 = npt.NDArray[np.int32]
-LEAST_STEP = 4  # sixteenths: finer than the mean of four copies is no latent
 Int8 = npt.NDArray[np.int8]
 Uint16 = npt.NDArray[np.uint16]
 Uint8 = npt.NDArray[np.uint8]
@@ -180,6 +179,23 @@ class _Reader:
 
 
 @dataclass(frozen=True, eq=False)
+class Masking:
+    """How the steps of layers above 0 grow with the activity of a position, the logarithm of layer 0's energy in steps.
+
+    Where there is much to see the eye misses errors that it finds on a smooth wall (contrast masking).
+
+    Attributes:
+        unmasked: channels of layer 0, the first ones, that do not count: those of mean brightness and colour.
+        ordinary: uint16 [A], at the anchors, the activity in sixteenths of an octave at which steps are the level's.
+        strength: uint8 [A], what they grow with more of it, in 1/256.
+    """
+
+    unmasked: int
+    ordinary: Uint16
+    strength: Uint8
+
+
+@dataclass(frozen=True, eq=False)
 class EntropyModel:
     """All integers that both ends of a codec share beside the encoder. Channels are in coding order.
 
@@ -192,6 +208,7 @@ class EntropyModel:
         anchors: uint16 [A], levels of the offset rows, 0 to 1023.
         steps: uint16 [26, C], of quality 0, 4, ... 100, in sixteenths of a latent unit.
         rounding: uint8 [26], dead-zone rounding in 1/256 of a step; the encoder's choice.
+        masking: how steps grow where there is much to see.
         predict: int16 [4, 4, P, P], by pass 1 to 4 of layer 0, tap, known and predicted channel, in 1/4096.
         sets: contexts of pictures alone and, if there are two, of pictures with a reference.
         starts: uint16 [sum of counts], first slot of each token, table after table.
@@ -207,6 +224,7 @@ class EntropyModel:
     anchors: Uint16
     steps: Uint16
     rounding: Uint8
+    masking: Masking
     predict: Int16
     sets: tuple[ContextSet, ...]
     starts: Uint16
@@ -251,6 +269,9 @@ class EntropyModel:
             (self.anchors, "<u2"),
             (self.steps, "<u2"),
             (self.rounding, "u1"),
+            (self.masking.unmasked, "u1"),
+            (self.masking.ordinary, "<u2"),
+            (self.masking.strength, "u1"),
             (self.predict, "<i2"),
         ]
         body = b"".join(np.asarray(a).astype(kind).tobytes() for a, kind in arrays)
@@ -294,7 +315,9 @@ class EntropyModel:
             raise ValueError(f"its layers end at {ends}, which is no division of {channels} channels")
         order, logarithm = r.array("<u2", channels), r.array("u1", LOG_SIZE)
         anchor, steps = r.array("<u2", anchors), r.array("<u2", STEP_ROWS, channels)
-        rounding, predict = r.array("u1", STEP_ROWS), r.array("<i2", 4, 4, predicted, predicted)
+        rounding, unmasked = r.array("u1", STEP_ROWS), int(r.array("u1", 1)[0])
+        masking = Masking(unmasked, r.array("<u2", anchors), r.array("u1", anchors))  # type: ignore[arg-type]
+        predict = r.array("<i2", 4, 4, predicted, predicted)
         contexts = tuple(
             r.context_set(ends, group, anchors, (used[2 * number], used[2 * number + 1]), number)
             for number in range(sets)
@@ -303,8 +326,8 @@ class EntropyModel:
         starts, zeros = r.array("<u2", int(counts.sum())), r.array("<u2", flags)
         if r.at != len(data):
             raise ValueError(f"{len(data) - r.at} bytes are left at its end")
-        values = order, logarithm, anchor, steps, rounding, predict, contexts, starts, counts, zeros
-        model = cls(tile, ends, group, *values)  # type: ignore[arg-type]
+        values = order, logarithm, anchor, steps, rounding, masking, predict
+        model = cls(tile, ends, group, *values, contexts, starts, counts, zeros)  # type: ignore[arg-type]
         model.check()
         return model
 
@@ -333,9 +356,9 @@ class EntropyModel:
                 raise ValueError(text)
 
 
-def level_offsets(model: EntropyModel, number: int, level: int) -> npt.NDArray[np.int64]:
-    """Return the offsets int64 [C + Q] of a set at a level, interpolated and rounded down."""
-    anchors, offsets = model.anchors.astype(np.int64), model.sets[number].offsets.astype(np.int64)
+def at_level(model: EntropyModel, of_anchors: npt.NDArray[np.integer], level: int) -> npt.NDArray[np.int64]:
+    """Return integers [A, ...] of the anchors at a level: interpolated and rounded down, int64 [...]."""
+    anchors, given = model.anchors.astype(np.int64), of_anchors.astype(np.int64)
     i = min(int(np.searchsorted(anchors, level, side="right")) - 1, len(anchors) - 2)
     below, above = int(anchors[i]), int(anchors[i + 1])
-    return np.asarray((offsets[i] * (above - level) + offsets[i + 1] * (level - below)) // (above - below))
+    return np.asarray((given[i] * (above - level) + given[i + 1] * (level - below)) // (above - below))

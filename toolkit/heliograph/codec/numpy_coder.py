@@ -115,7 +115,7 @@ class NumpyCoder:
            `(1024 * strength * |r| * (2 * |e| - |r| * step)) / step`, rounded down, what that adds to the squares of the
            errors in steps, is less than what flag and residuals save.
         """
-        step = coded.contexts.steps[coded.channels]
+        step = coded.steps
         e = exact - coded.guess
         size = (np.abs(e) * ROUND_UNIT + step * rounding) // (ROUND_UNIT * step)
         r: Int64 = np.sign(e) * size

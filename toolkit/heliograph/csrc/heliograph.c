@@ -173,7 +173,7 @@ static int predict_fits(const hg_model *m) {
 
 hg_status hg_open(hg_model *m, const uint8_t *data, size_t size) {
     reader r;
-    const uint8_t *head, *ends;
+    const uint8_t *head, *ends, *unmasked;
     uint32_t i, last = 0;
     uint8_t seen[HG_MAX_CHANNELS] = {0};
     r.data = data;
@@ -181,7 +181,7 @@ hg_status hg_open(hg_model *m, const uint8_t *data, size_t size) {
     r.at = 0;
     memset(m, 0, sizeof *m);
     head = take(&r, 18);
-    if (head == NULL || memcmp(head, "HGE2", 4) != 0) return HG_BAD_MODEL;
+    if (head == NULL || memcmp(head, "HGE3", 4) != 0) return HG_BAD_MODEL;
     m->channels = (uint16_t)rd16(head + 4);
     m->tile = head[6];
     m->layers = head[7];
@@ -208,8 +208,12 @@ hg_status hg_open(hg_model *m, const uint8_t *data, size_t size) {
     m->anchor = take(&r, 2 * (size_t)m->anchors);
     m->steps = take(&r, 2 * (size_t)HG_STEP_ROWS * m->channels);
     m->rounding = take(&r, HG_STEP_ROWS);
+    unmasked = take(&r, 1);
+    m->ordinary = take(&r, 2 * (size_t)m->anchors);
+    m->masking = take(&r, m->anchors);
     m->predict = take(&r, 2 * (size_t)16 * m->predicted * m->predicted);
     if (r.data == NULL) return HG_BAD_MODEL;
+    m->unmasked = *unmasked;
     for (i = 0; i < m->layers; i++) {
         m->layer_end[i] = (uint16_t)rd16(ends + 2 * i);
         if (m->layer_end[i] <= last || m->layer_end[i] > m->channels) return HG_BAD_MODEL;
@@ -256,6 +260,12 @@ uint32_t hg_step(const hg_model *m, uint32_t level, uint32_t channel) {
     }
 }
 
+/* The least difference that is not quantised to zero. */
+static int16_t least_of(uint32_t step, uint32_t rounding) {
+    const uint32_t least = ((256 - rounding) * step + 255) / 256;
+    return (int16_t)(least > 32767 ? 32767 : least);
+}
+
 uint32_t hg_rounding(const hg_model *m, uint32_t level) {
     return m->rounding[level < HG_LEVEL_0 ? 0 : (level - HG_LEVEL_0) >> 5];
 }
@@ -271,6 +281,9 @@ typedef struct {
     uint32_t rows, columns, level, reference_level;
     int16_t *offset;          /* [C + Q], of the level */
     uint16_t *step;           /* [C], of the level */
+    uint32_t *energy;         /* [positions], of layer 0, zero until it is kept */
+    int32_t ordinary, masking; /* of the level: the activity at which steps do not grow, and how they do elsewhere */
+    uint16_t *grown;          /* [C], scratch of a position: its steps above layer 0 */
     uint8_t *magnitude;       /* [positions][C], of residuals, zero where not yet coded */
     uint16_t *sum;            /* [positions][Q], of the magnitudes of a group */
     uint8_t *change, *there;  /* with a reference: the same of change and of the reference */
@@ -280,7 +293,8 @@ typedef struct {
     uint8_t *feature;         /* [rows + 2][columns + 2][first], a border of zeros */
     const hg_net *mixed;      /* whose features these are */
     uint32_t *look_weight;    /* of a pass: the second stage's, as Cortex-M4 and M7 like them */
-    int16_t *least;           /* encode: [C], the least difference that is not quantised to zero */
+    int16_t *least;           /* encode: [C], the least difference that is not quantised to zero, by steps of the level */
+    int16_t *grown_least;     /* encode: [C], the same, scratch of a position */
     int16_t *target;          /* encode: [C], scratch of a position */
     uint8_t *flag;            /* encode: [positions * Q] in the order of coding, table and in bit 7 the flag */
     uint8_t *table;           /* encode: [positions * C] in the order of coding, of groups whose flag is 1 */
@@ -319,6 +333,8 @@ static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t col
     } while (0)
     PLACE(offset, int16_t, channels + m->groups);
     PLACE(step, uint16_t, channels);
+    PLACE(grown, uint16_t, channels);
+    PLACE(energy, uint32_t, n);
     PLACE(guess, int16_t, channels);
     PLACE(magnitude, uint8_t, n * channels);
     PLACE(sum, uint16_t, n * m->groups);
@@ -333,6 +349,7 @@ static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t col
     }
     if (task == HG_ENCODE) {
         PLACE(least, int16_t, channels);
+        PLACE(grown_least, int16_t, channels);
         PLACE(target, int16_t, channels);
         PLACE(flag, uint8_t, n * m->groups);
         PLACE(table, uint8_t, n * channels);
@@ -353,6 +370,7 @@ size_t hg_workspace(const hg_model *m, uint32_t rows, uint32_t columns, hg_task 
     return lay_out(&c, m, rows, columns, task, referring, NULL) + 7;
 }
 
+/* What the model has at the anchors, at a level. */
 static void fill_offsets(context *c) {
     const hg_model *m = c->m;
     size_t count = (size_t)m->channels + m->groups, i;
@@ -366,6 +384,9 @@ static void fill_offsets(context *c) {
         int32_t v = rds16(low) * (p1 - l) + rds16(low + 2 * count) * (l - p0);
         c->offset[i] = (int16_t)(v >= 0 ? v / (p1 - p0) : -((-v + p1 - p0 - 1) / (p1 - p0)));
     }
+    c->ordinary = (int32_t)rd16(m->ordinary + 2 * a) * (p1 - l) + (int32_t)rd16(m->ordinary + 2 * (a + 1)) * (l - p0);
+    c->ordinary /= p1 - p0;
+    c->masking = (m->masking[a] * (p1 - l) + m->masking[a + 1] * (l - p0)) / (p1 - p0);
 }
 
 static uint8_t magnitude_of(const hg_model *m, uint32_t r) { return m->logarithm[r < LOG_SIZE ? r : LOG_SIZE - 1]; }
@@ -374,6 +395,12 @@ static uint8_t magnitude_of(const hg_model *m, uint32_t r) { return m->logarithm
 static uint8_t magnitude_in_steps(const hg_model *m, uint32_t v, uint32_t step) {
     v += step >> 1;
     return v < step ? 0 : magnitude_of(m, v / step);
+}
+
+/* The square of a value in steps, `v` without its sign. */
+static uint32_t energy_in_steps(uint32_t v, uint32_t step) {
+    v = v + (step >> 1) < step ? 0 : (v + (step >> 1)) / step;
+    return v < LOG_SIZE ? v * v : (LOG_SIZE - 1) * (LOG_SIZE - 1);
 }
 
 static void fill_reference(context *c) {
@@ -783,6 +810,8 @@ typedef struct {
 #endif
     ptrdiff_t tap[4];
     inputs seen; /* of the second stage, what is not zero */
+    const uint16_t *step; /* of the layer's channels at the position */
+    const int16_t *least;
 } place;
 
 /* Features are seldom zero, unlike all other inputs: it pays to arrange the weights once for a pass and to use all. */
@@ -975,6 +1004,38 @@ static void enter(place *p, uint32_t y, uint32_t x) {
     find_taps(p->c, p->layer, p->pass, y, x, p->tap);
 }
 
+enum { MOST_GROWTH = 24, MASKING_SHIFT = 8 };
+
+/* Find the steps of a position, and with a rounding the least differences that they do not quantise to zero. */
+static void grow_steps(place *p, uint32_t rounding) {
+    static const uint16_t factor[16] = {1024, 1069, 1117, 1166, 1218, 1272, 1328, 1387,
+                                        1448, 1512, 1579, 1649, 1722, 1798, 1878, 1961};
+    const context *c = p->c;
+    const uint16_t *step = c->step + p->start;
+    int32_t growth = 0;
+    uint32_t by, shift;
+    size_t k;
+    if (p->layer) {
+        uint32_t energy = c->energy[p->position] + 1, octave = 0;
+        while (energy >> (octave + 1)) octave++;
+        growth = ((int32_t)(16 * octave + (16 * energy >> octave)) - 16 - c->ordinary) * c->masking;
+        growth = clamp(shift_down(growth + (1 << (MASKING_SHIFT - 1)), MASKING_SHIFT), -MOST_GROWTH, MOST_GROWTH);
+    }
+    p->step = step;
+    p->least = c->least ? c->least + p->start : NULL;
+    if (growth == 0) return;
+    by = factor[growth & 15];
+    shift = (uint32_t)(10 - shift_down(growth, 4));
+    for (k = 0; k < p->channels; k++) {
+        const uint32_t grown = (step[k] * by + (1u << (shift - 1))) >> shift;
+        c->grown[k] = (uint16_t)(grown > 65535 ? 65535 : grown < LEAST_STEP ? LEAST_STEP : grown);
+    }
+    p->step = c->grown;
+    if (!c->least) return;
+    for (k = 0; k < p->channels; k++) c->grown_least[k] = least_of(c->grown[k], rounding);
+    p->least = c->grown_least;
+}
+
 static const uint16_t nothing[HG_MAX_GROUP];
 
 /* sum[k] += weight[k] times the taps' numbers together, `v` has rows of `stride`; of 4 taps they fit 16 bits. */
@@ -1134,6 +1195,7 @@ static void keep(const place *p, size_t number, size_t at, size_t count, const i
     size_t ch = p->start + at, here = p->position * m->channels + ch, k;
     size_t predicted = p->layer || at >= m->predicted ? 0 : m->predicted - at;
     const int16_t *guess = c->guess + at;
+    const uint16_t *step = p->step + at;
     uint32_t total = 0, changed = 0;
     int16_t value[HG_MAX_GROUP];
     if (!residual && !predicted && !c->reference) return; /* all zero, as it was */
@@ -1145,18 +1207,20 @@ static void keep(const place *p, size_t number, size_t at, size_t count, const i
             total += magnitude;
         }
         c->sum[p->position * m->groups + p->first + number] = (uint16_t)total;
-        if (!values && !predicted && !c->reference) return; /* nobody asks for the values */
+        if (!values && p->layer && !c->reference) return; /* nobody asks for the values */
         for (k = 0; k < count; k++)
-            value[k] = (int16_t)clamp(guess[k] + residual[k] * (int32_t)c->step[ch + k], LOWEST, HIGHEST);
+            value[k] = (int16_t)clamp(guess[k] + residual[k] * (int32_t)step[k], LOWEST, HIGHEST);
     } else {
         memcpy(value, guess, count * sizeof *value);
     }
     for (k = 0; k < count && k < predicted; k++) c->known[p->position * m->predicted + at + k] = value[k];
+    for (k = at < m->unmasked ? m->unmasked - at : 0; k < count && !p->layer; k++)
+        c->energy[p->position] += energy_in_steps((uint32_t)(value[k] < 0 ? -value[k] : value[k]), step[k]);
     if (c->reference) {
         for (k = 0; k < count; k++) {
             int32_t apart = value[k] - c->reference[here + k];
             if (apart == 0) continue;
-            c->change[here + k] = magnitude_in_steps(m, (uint32_t)(apart < 0 ? -apart : apart), c->step[ch + k]);
+            c->change[here + k] = magnitude_in_steps(m, (uint32_t)(apart < 0 ? -apart : apart), step[k]);
             changed += c->change[here + k];
         }
         c->change_sum[p->position * m->groups + p->first + number] = (uint16_t)changed;
@@ -1291,8 +1355,8 @@ static uint64_t worth_of(const choice *how, uint32_t v, uint32_t step) {
 static int quantise(place *p, const choice *how, size_t number, size_t at, size_t count, uint32_t flag_table,
                     uint8_t *table, int16_t *residual, uint64_t *bits) {
     const context *c = p->c;
-    const int16_t *guess = c->guess + at, *target = c->target + at, *least = c->least + p->start + at;
-    const uint16_t *steps = c->step + p->start + at;
+    const int16_t *guess = c->guess + at, *target = c->target + at, *least = p->least + at;
+    const uint16_t *steps = p->step + at;
     const uint32_t flat = flag_cost(c, flag_table, 0), coded = flag_cost(c, flag_table, 1);
     uint32_t spent = 0;
     uint64_t added = 0;
@@ -1349,6 +1413,7 @@ static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_
         append(&p->seen, seen, c->set->second, 0);
     }
     choose_flags(p, c->flag + *flags);
+    grow_steps(p, how->rounding);
     guess_near(p, c->guess, there);
     for (number = 0, at = 0; number < p->groups; number++, at += m->group) {
         size_t count = p->channels - at < m->group ? p->channels - at : m->group;
@@ -1502,10 +1567,7 @@ hg_status hg_encode(const hg_model *m, const hg_latents *latents, uint32_t rows,
     how.rounding = rounding;
     how.strength = strength;
     how.narrow = strength ? UINT32_MAX / (1024 * strength) : 0;
-    for (ch = 0; ch < m->channels; ch++) {
-        uint32_t least = ((256 - rounding) * c.step[ch] + 255) / 256;
-        c.least[ch] = (int16_t)(least > 32767 ? 32767 : least);
-    }
+    for (ch = 0; ch < m->channels; ch++) c.least[ch] = least_of(c.step[ch], rounding);
     code_all(&c, &how, values, coded->bits);
     for (layer = 0; layer < m->layers; layer++) total += coded->bits[layer];
     coded->is_short = total >> 13 < short_below && rows * columns <= HG_MAX_SHORT_POSITIONS;
@@ -1692,6 +1754,7 @@ static void get_residuals(place *p, word_reader *r, int tolerant, int16_t *value
              x += stride, state += p->groups, seen += c->set->second) {
             if (!c->reference && p->layer && !memchr(state, CODED, p->groups)) continue;
             enter(p, y, x);
+            grow_steps(p, 0);
             guess_near(p, c->guess, there);
             p->seen.count = 0;
             if (p->net) append(&p->seen, seen, c->set->second, 0);

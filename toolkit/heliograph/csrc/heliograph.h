@@ -63,9 +63,9 @@ typedef struct {
 /* An entropy file opened in place: pointers into the caller's bytes, which must outlive it. */
 typedef struct {
     uint16_t channels, groups;
-    uint8_t tile, layers, predicted, group, tables, flag_tables, anchors, sets;
+    uint8_t tile, layers, predicted, group, tables, flag_tables, anchors, sets, unmasked;
     uint16_t layer_end[HG_MAX_LAYERS], group_end[HG_MAX_LAYERS];
-    const uint8_t *order, *logarithm, *anchor, *steps, *rounding, *predict, *coarse;
+    const uint8_t *order, *logarithm, *anchor, *steps, *rounding, *ordinary, *masking, *predict, *coarse;
     hg_set set[2];
     uint16_t count[HG_MAX_TABLES];
     uint32_t at[HG_MAX_TABLES]; /* first entry of each table */

@@ -34,6 +34,7 @@ from heliograph.train.context_integers import TableCounts, to_integers
 from heliograph.train.context_network import ContextNetwork
 from heliograph.train.context_spec import ContextSpec
 from heliograph.train.context_tables import FLAG_TABLES, TABLES, flag_logits, table_scales
+from heliograph.train.masking import fit_masking
 
 LAYER_SHARES = (1 / 12, 1 / 4, 1 / 2, 1)
 HELD_OUT = 16  # of so many maps one is kept from the fit, to report on
@@ -98,14 +99,15 @@ def fit_contexts(
     counted = maps[:: max(1, len(maps) // COUNTED_MAPS)]
     start, bits = _statistics(counted[::4] or counted, quantise, spec)
     of_alone, of_references = budget.split(1 - REFERENCE_SHARE) if ordered else (budget, budget)
-    alone = ContextNetwork(spec, ANCHORS, start, predict / 4096, size)
+    masking = fit_masking(counted, quantise, spec.layers[0])
+    alone = ContextNetwork(spec, ANCHORS, start, predict / 4096, masking, size)
     supply = LatentCrops(maps, quantise, bits, size=size, seed=seed)
     alone(supply[0][0])
     loop.train(alone, supply, trained[0], budget=of_alone, peak=3e-3, resume=resume)
     networks = [alone]
     if ordered:
         offsets = alone.offsets_in_tables()
-        referring = ContextNetwork(spec, ANCHORS, offsets, predict / 4096, size, alone)
+        referring = ContextNetwork(spec, ANCHORS, offsets, predict / 4096, masking, size, alone)
         supply = LatentCrops(ordered, quantise, bits, size=size, seed=seed)
         referring(supply[0][0])
         loop.train(referring, supply, trained[1], budget=of_references, peak=3e-3, resume=resume)

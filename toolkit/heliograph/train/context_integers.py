@@ -101,6 +101,7 @@ def to_integers(
         anchors=ANCHORS.astype(np.uint16),
         steps=steps,
         rounding=rounding,
+        masking=networks[0].masking,
         predict=predict,
         sets=tuple(_integer_set(network) for network in networks),
         starts=starts,

@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.codec.levels import LEVELS
+from heliograph.codec.entropy_model import Masking
+from heliograph.codec.levels import LEAST_STEP, LEVELS
 from heliograph.codec.passes import coded, passes
 from heliograph.train.context_spec import ContextSpec
 from heliograph.train.context_tables import TABLES, TOKENS, cost, costs, flag_cost, slope, start_tables
+from heliograph.train.masking import growth
 
 FEATURE_TOP = 127 / 16  # of both stages' features, 127 when integer
 VALUE_GAIN = 4.0  # tables per unit of the last stage's output, so that all weights learn at one rate
@@ -70,6 +72,7 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         anchors: levels of the offset rows, ascending.
         offsets: float [A, C + Q], starting offsets in table units.
         predict: float [4, 4, P, P], see FORMAT.md, but not in 1/4096.
+        masking: of the steps above layer 0.
         size: of the crops, 4 n + 1, so that mirroring at all edges is as in the format.
         alone: the trained network of pictures alone, for one with references; its tables are shared and stay.
     """
@@ -80,13 +83,14 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
         anchors: npt.NDArray[np.int64],
         offsets: npt.NDArray[np.float64],
         predict: npt.NDArray[np.float64],
+        masking: Masking,
         size: int,
         alone: ContextNetwork | None = None,
     ) -> None:
         super().__init__(name="contexts" if alone is None else "references")
         self.spec, self.anchors, self.size = spec, anchors, size
         self.refers = alone is not None
-        self.predict = predict.astype(np.float32)
+        self.predict, self.masking = predict.astype(np.float32), masking
         self.offset = self._weight("offset", offsets.shape)
         self.offset.assign(offsets / OFFSET_GAIN)
         self.law = self.add_weight(
@@ -156,10 +160,21 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
             return self.nets[2 * layer + number + int(self.refers)]
         return self.nets[max(number - 2, 0) if self.refers else number - 3]
 
+    def _at_level(self, of_anchors: Tensor, level: Tensor) -> Tensor:
+        """Return what there is at the anchors, float [A, n], interpolated at levels [B, 1]: float32 [B, n]."""
+        row = ops.take(ops.convert_to_tensor(self._hats), ops.cast(level[:, 0], "int32"), axis=0)
+        return ops.matmul(row, of_anchors)
+
     def offsets(self, level: Tensor) -> Tensor:
         """Return the interpolated offsets float32 [B, C + Q] at levels [B, 1], in table units."""
-        row = ops.take(ops.convert_to_tensor(self._hats), ops.cast(level[:, 0], "int32"), axis=0)
-        return ops.matmul(row, self.offset) * OFFSET_GAIN
+        return self._at_level(self.offset, level) * OFFSET_GAIN
+
+    def _growth(self, value: Tensor, step: Tensor, level: Tensor) -> Tensor:
+        """Return the factors of the steps above layer 0, [B, size, size, 1], from its values and steps."""
+        m = self.masking
+        both = np.stack([m.ordinary, m.strength], axis=1).astype(np.float32)
+        both = ops.floor(self._at_level(both, level) + 1e-3)[:, None, None, :]
+        return growth(value[..., m.unmasked :], step[..., m.unmasked :], both[..., :1], both[..., 1:])
 
     def offsets_in_tables(self) -> npt.NDArray[np.float64]:
         """Return the offsets of the anchors, float64 [A, C + Q], in table units."""
@@ -176,11 +191,11 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
             there = _magnitude(ops.floor(ops.abs(reference) / step + 0.5))
         seen: dict[str, list[Tensor]] = {"residual": [], "change": []}  # magnitudes of earlier layers
         law, total = costs(self.law), 0.0
-        flags_at = self.spec.layers[-1]
+        flags_at, grown = self.spec.layers[-1], step
         for layer in range(len(self.spec.layers)):
             start, stop = self.spec.span(layer)
             groups = len(self.spec.groups(layer))
-            s, y = step[..., start:stop], latent[..., start:stop]
+            s, y = grown[..., start:stop], latent[..., start:stop]
             r = reference[..., start:stop] if self.refers else None
             state = {name: ops.zeros_like(y) for name in ("value", "residual", "change", "whole", "exact")}
             columns = ops.concatenate(
@@ -199,6 +214,10 @@ class ContextNetwork(keras.Model):  # type: ignore[misc]
                 if self.refers:
                     fresh["change"] = _magnitude(ops.floor(ops.abs(value - r) / s + 0.5))
                 state |= {name: state[name] + mask * new for name, new in fresh.items()}
+            if layer == 0:
+                grown = ops.maximum(
+                    ops.floor(step * self._growth(state["value"], s, level) + 0.5), LEAST_STEP
+                )
             token = ops.abs(state["whole"])
             flag = ops.cast(ops.matmul(token, self._sums[layer]) > 0, "float32")
             places = chosen[..., : stop - start]

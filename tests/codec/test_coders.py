@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from heliograph.codec import rans
 from heliograph.codec.coder import Coded, Coder, DecodedSlice, Reference
+from heliograph.codec.contexts import steps_by_position
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.levels import steps_at
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.values import Values
@@ -173,7 +173,9 @@ def test_only_in_groups_set_to_zero_is_a_value_more_than_a_step_from_its_latent(
     _, coder = coders(piece.seed % 4)
     picture = latents(piece.seed, piece.rows, piece.columns, piece.scale)
     coded = coder.encode(picture, piece.level, rounding=rounding, strength=strength)
-    far = np.abs(exact(coder, picture) - coded.values) > steps_at(coder.model.steps, piece.level)
+    far = np.abs(exact(coder, picture) - coded.values) > steps_by_position(
+        coder.model, coded.values, piece.level
+    )
     if not strength:
         assert not far.any()
     for group in (g for layer in (1, 2) for g in coder.model.groups(layer)):  # what is expected there is 0
@@ -185,8 +187,8 @@ def test_a_group_is_set_to_zero_where_its_flag_saves_more(coders: Coders) -> Non
     """One position, one residual of 1 in the last group: an error of 1/4 instead of 9/16 squared steps."""
     for coder in coders(1):
         level = 400
-        step = steps_at(coder.model.steps, level)
         picture = np.zeros((1, 1, 24), np.int16)
+        step = steps_by_position(coder.model, picture, level)[0, 0]
         last = int(coder.model.order[23])
         picture[0, 0, last] = 16 * round(0.75 * step[23] / 16)
         plain = coder.encode(picture, level, rounding=128, strength=0)
@@ -228,17 +230,16 @@ def test_rounding_to_nearest_leaves_half_a_step(coders: Coders, latents: Latents
                 picture, 500, rounding=128, strength=0, reference=refer(coder, picture, noise)
             )
             error = np.abs(exact(coder, picture) - coded.values)
-            assert np.all(2 * error <= steps_at(coder.model.steps, 500))
+            assert np.all(2 * error <= steps_by_position(coder.model, coded.values, 500))
 
 
 def test_rdoq_lowers_bits_and_error_together_weighed(coders: Coders, latents: Latents) -> None:
     coder, level = coders(2)[1], 600
     picture = latents(4, 12, 16, 20.0)
-    step = steps_at(coder.model.steps, level)
 
     def cost(strength: int) -> float:
         coded = coder.encode(picture, level, rounding=128, strength=strength)
-        error = (exact(coder, picture) - coded.values) / step
+        error = (exact(coder, picture) - coded.values) / steps_by_position(coder.model, coded.values, level)
         return sum(coded.bits) / 1024 + 8 * float(np.square(error).sum())
 
     assert cost(8) < cost(0)
@@ -373,7 +374,9 @@ def test_the_finest_step_has_the_largest_residuals(models: Callable[..., Entropy
         for coder in (slow, fast):
             found = coder.decode(a.segments, 5, 5, 1023, merged=False, reference=reference)
             assert np.array_equal(found.values, a.values)
-            assert np.abs(exact(coder, picture) - found.values).max() <= 2
+            error = np.abs(exact(coder, picture) - found.values)
+            assert np.all(2 * error <= steps_by_position(coder.model, found.values, 1023))
+            assert error[..., : coder.model.span(0)[1]].max() <= 2
 
 
 def test_the_largest_residuals_survive(coders: Coders) -> None:
@@ -386,7 +389,7 @@ def test_the_largest_residuals_survive(coders: Coders) -> None:
             found = coder.decode(coded.segments, 5, 5, 1023, merged=False, reference=reference)
             assert np.array_equal(found.values, coded.values)
             error = np.abs(exact(coder, picture) - found.values)
-            assert np.all(2 * error <= steps_at(coder.model.steps, 1023))
+            assert np.all(2 * error <= steps_by_position(coder.model, found.values, 1023))
 
 
 def test_all_zero_takes_no_bytes(coders: Coders) -> None:

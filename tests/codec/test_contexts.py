@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 
 from heliograph.codec.coder import Reference
-from heliograph.codec.contexts import Contexts, Pass, predict
-from heliograph.codec.entropy_model import EntropyModel, PassNetwork
+from heliograph.codec.contexts import Contexts, Pass, predict, steps_by_position
+from heliograph.codec.entropy_model import EntropyModel, Masking, PassNetwork
 
 Models = Callable[..., EntropyModel]
 
 
 def flat(model: EntropyModel, number: int, change: Callable[[PassNetwork], PassNetwork]) -> EntropyModel:
-    """Return a model with steps of 20 and each network of a set changed."""
+    """Return a model with steps of 20 everywhere and each network of a set changed."""
     sets = list(model.sets)
     networks = tuple(change(network) for network in sets[number].networks)
     sets[number] = replace(sets[number], networks=networks)
-    return replace(model, sets=tuple(sets), steps=np.full_like(model.steps, 20))
+    even = replace(model.masking, strength=np.zeros_like(model.masking.strength))
+    return replace(model, sets=tuple(sets), steps=np.full_like(model.steps, 20), masking=even)
 
 
 def with_gate(model: EntropyModel, bias: int) -> EntropyModel:
@@ -89,6 +90,24 @@ def test_values_residuals_and_changes_are_kept_as_later_passes_see_them(models: 
     assert contexts.residuals[0, 12:16].tolist() == seen[[2, 1, 63, 0]].tolist()
     # |-40 + 39| = 1: 11 / 20 = 0; |20 - 51| = 31: 41 / 20 = 2; 4095: 63; |0 - 10|: 20 / 20 = 1
     assert contexts.changes[0, 12:16].tolist() == seen[[0, 2, 63, 1]].tolist()
+
+
+def test_steps_above_layer_0_grow_with_its_energy(models: Models) -> None:
+    """Steps of 20, those above growing with the fourth root of the energy, which is 2 where they do not grow."""
+    masking = Masking(1, np.full(4, 16, np.uint16), np.full(4, 64, np.uint8))
+    model = replace(models(1), steps=np.full_like(models(1).steps, 20), masking=masking)
+    values = np.zeros((1, 6, 24), np.int16)
+    values[..., 0] = 2000  # does not count
+    values[0, 1, 1] = -33  # (33 + 10) / 20 = 2: energy 1 + 4 = 5, activity 16 + 16 * 5 / 4 = 36
+    values[0, 2, 1:3] = 69, 29  # 3 and 1: 1 + 9 + 1 = 11, 32 + 16 * 11 / 8 = 54
+    values[0, 3, 5] = 2047  # 102 counts as 63: 3970, 160 + 16 * 3970 / 2048 = 191
+    values[0, 4, 1] = 9  # nothing: energy 1, activity -16 + 16 = 0
+    values[0, 5, 6] = 2000  # of layer 1
+    # ((0, 36, 54, 191) - 16) * 64 + 128 >> 8 = -4, 5, 10, 44
+    steps = steps_by_position(model, values, 500)
+    assert (steps[..., :6] == 20).all()
+    growths = np.array([-4, 5, 10, 24, -4, -4])
+    assert steps[0, :, 6:].tolist() == [[step] * 18 for step in np.rint(20 * 2 ** (growths / 16)).tolist()]
 
 
 def test_a_group_sees_what_its_channels_see_together(models: Models) -> None:

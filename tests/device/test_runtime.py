@@ -106,7 +106,7 @@ def test_streams_of_every_runtime_decode_to_within_a_step(name: str, codec: Code
     decoded = decode_stream(encoder.encode(picture, Rate(quality=70)), codec)
     assert (decoded.values != 0).mean() > 0.01
     error = decoded.values - latents.astype(int)  # values are in sixteenths of a latent unit
-    assert np.all(np.abs(error) <= codec.steps(decoded.level))
+    assert np.all(np.abs(error) <= codec.steps(decoded.values, decoded.level))
 
 
 def test_runtimes_agree_but_for_one_unit(codec: Codec, paint: Paint) -> None:

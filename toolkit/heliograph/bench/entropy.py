@@ -76,7 +76,9 @@ def savings(
         level = from_quality(quality)
         streams = [Packer(codec, m.latents, m.width, m.height).at(level) for m in maps]
         decoded = [decode_stream(s, codec) for s in streams]
-        ideal = ideal_bytes([np.rint(d.values / codec.steps(level)).astype(np.int16) for d in decoded])
+        ideal = ideal_bytes(
+            [np.rint(d.values / codec.steps(d.values, level)).astype(np.int16) for d in decoded]
+        )
         size = sum(map(len, streams))
         print(f"{quality:7} {8 * size / pixels:6.3f} {size:6} {ideal:13.0f} {1 - size / ideal:6.1%}")
         if decoder and pictures:

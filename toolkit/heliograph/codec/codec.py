@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.coder import Coder
-from heliograph.codec.levels import steps_at
+from heliograph.codec.contexts import steps_by_position
 from heliograph.codec.manifest import read_manifest
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 from heliograph.codec.tiles import STRIDE
+from heliograph.codec.values import Values
 from heliograph.errors import CodecError
 from heliograph.files import read_regular
 
@@ -124,9 +125,12 @@ class Codec:
             )
         return coder
 
-    def steps(self, level: int) -> npt.NDArray[np.int32]:
-        """Return the steps of a level in the encoder's channel order, int32 [C], in 1/16 latent unit."""
+    def steps(self, values: Values, level: int) -> npt.NDArray[np.int64]:
+        """Return the steps that values int16 [h, w, C] of a level have, int64 [h, w, C], in 1/16 latent unit.
+
+        Both are in the encoder's channel order.
+        """
         model = self.coder.model
-        out = np.empty(model.channels, np.int32)
-        out[model.order] = steps_at(model.steps, level)
+        out = np.empty(values.shape, np.int64)
+        out[..., model.order] = steps_by_position(model, values[..., model.order], level)
         return out

@@ -290,3 +290,14 @@ class Contexts:
         if network.reference is not None and self.referred is not None:
             looked += network.reference.level.astype(np.int64) * self.referred.level
         return np.asarray(np.clip(shift_down(looked, b), 0, 127), np.float64)
+
+
+def steps_by_position(model: EntropyModel, values: Values, level: int) -> Int64:
+    """Return the steps int64 [h, w, C] that values int16 [h, w, C] of a level were quantised with, in coding order."""
+    rows, columns, channels = values.shape
+    contexts, (_, stop) = Contexts(model, rows, columns, level), model.span(0)
+    everywhere = np.arange(rows * columns)
+    contexts.add_energy(everywhere, values.reshape(-1, channels)[:, :stop].astype(np.int64))
+    grown = grown_steps(contexts.steps[stop:], contexts.growth(everywhere))
+    flat = np.broadcast_to(contexts.steps[:stop], (len(everywhere), stop))
+    return np.concatenate([flat, grown], axis=1).reshape(values.shape)

@@ -98,13 +98,12 @@ def judge(codec: Codec, ours: Units, theirs: Units, width: int, height: int, too
         Packer(codec, from_units(x, codec.copies), width, height).pack(Rate(quality=QUALITY))
         for x in (ours, theirs)
     )
+    moved = np.abs(after.values.astype(np.int32) - before.values)
     return Parity(
         toolchain=toolchain,
         equal=float(np.mean(apart == 0)),
         worst=int(apart.max()),
-        values=float(
-            np.mean(2 * np.abs(after.values.astype(np.int32) - before.values) < codec.steps(before.level))
-        ),
+        values=float(np.mean(2 * moved < codec.steps(before.values, before.level))),
         growth=len(after.data) / len(before.data) - 1,
     )
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from heliograph.codec import rans
 from heliograph.codec.codec import open_coder
 from heliograph.codec.coder import Reference
-from heliograph.codec.contexts import Contexts
+from heliograph.codec.contexts import Contexts, steps_by_position
 from heliograph.codec.distortion import STRENGTH
 from heliograph.codec.entropy_model import EntropyModel
 from heliograph.codec.levels import LEVELS, from_quality, row_of, steps_at
@@ -137,7 +137,12 @@ def savings(
         rounding = int(coder.model.rounding[row_of(level)])
         quantise = Quantiser(coder.model.steps, coder.model.rounding)
         step = steps_at(coder.model.steps, level)
-        ordered = [np.rint(quantise(m[..., coder.model.order], level) / step) for m in maps]
+        ordered = []
+        for latents in maps:
+            values = latents[..., coder.model.order]
+            flat = quantise(values, level)
+            grown = steps_by_position(coder.model, flat.astype(np.int16), level)
+            ordered.append(np.rint(quantise((values * (step / grown)).astype(np.int16), level) / step))
         flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in ordered])
         ideal = sum(entropy(channel) for channel in flat.T) * len(flat)
         coded = (coder.encode(m, level, rounding=rounding, strength=0, only_estimate=True) for m in maps)

@@ -281,7 +281,7 @@ typedef struct {
     uint32_t rows, columns, level, reference_level;
     int16_t *offset;          /* [C + Q], of the level */
     uint16_t *step;           /* [C], of the level */
-    uint32_t *energy;         /* [positions], of layer 0, zero until it is kept */
+    int8_t *growth;           /* [positions], of the steps above layer 0 */
     int32_t ordinary, masking; /* of the level: the activity at which steps do not grow, and how they do elsewhere */
     uint16_t *grown;          /* [C], scratch of a position: its steps above layer 0 */
     uint8_t *magnitude;       /* [positions][C], of residuals, zero where not yet coded */
@@ -334,7 +334,7 @@ static size_t lay_out(context *c, const hg_model *m, uint32_t rows, uint32_t col
     PLACE(offset, int16_t, channels + m->groups);
     PLACE(step, uint16_t, channels);
     PLACE(grown, uint16_t, channels);
-    PLACE(energy, uint32_t, n);
+    PLACE(growth, int8_t, n);
     PLACE(guess, int16_t, channels);
     PLACE(magnitude, uint8_t, n * channels);
     PLACE(sum, uint16_t, n * m->groups);
@@ -812,6 +812,7 @@ typedef struct {
     inputs seen; /* of the second stage, what is not zero */
     const uint16_t *step; /* of the layer's channels at the position */
     const int16_t *least;
+    uint32_t energy; /* in layer 0, of what is kept of the position */
 } place;
 
 /* Features are seldom zero, unlike all other inputs: it pays to arrange the weights once for a pass and to use all. */
@@ -1012,15 +1013,10 @@ static void grow_steps(place *p, uint32_t rounding) {
                                         1448, 1512, 1579, 1649, 1722, 1798, 1878, 1961};
     const context *c = p->c;
     const uint16_t *step = c->step + p->start;
-    int32_t growth = 0;
+    const int32_t growth = p->layer ? c->growth[p->position] : 0;
     uint32_t by, shift;
     size_t k;
-    if (p->layer) {
-        uint32_t energy = c->energy[p->position] + 1, octave = 0;
-        while (energy >> (octave + 1)) octave++;
-        growth = ((int32_t)(16 * octave + (16 * energy >> octave)) - 16 - c->ordinary) * c->masking;
-        growth = clamp(shift_down(growth + (1 << (MASKING_SHIFT - 1)), MASKING_SHIFT), -MOST_GROWTH, MOST_GROWTH);
-    }
+    p->energy = 1;
     p->step = step;
     p->least = c->least ? c->least + p->start : NULL;
     if (growth == 0) return;
@@ -1034,6 +1030,17 @@ static void grow_steps(place *p, uint32_t rounding) {
     if (!c->least) return;
     for (k = 0; k < p->channels; k++) c->grown_least[k] = least_of(c->grown[k], rounding);
     p->least = c->grown_least;
+}
+
+/* Keep how steps grow at a position whose layer 0 is known. */
+static void keep_growth(const place *p) {
+    const context *c = p->c;
+    uint32_t octave = 0;
+    int32_t apart;
+    while (p->energy >> (octave + 1)) octave++;
+    apart = (int32_t)(16 * octave + (16 * p->energy >> octave)) - 16 - c->ordinary;
+    apart = shift_down(apart * c->masking + (1 << (MASKING_SHIFT - 1)), MASKING_SHIFT);
+    c->growth[p->position] = (int8_t)clamp(apart, -MOST_GROWTH, MOST_GROWTH);
 }
 
 static const uint16_t nothing[HG_MAX_GROUP];
@@ -1189,7 +1196,7 @@ static void guess_from_reference(place *p, size_t at, size_t count, const int16_
 }
 
 /* Keep the values of a group and what later passes see of it. `residual` NULL: all are zero. */
-static void keep(const place *p, size_t number, size_t at, size_t count, const int16_t *residual, int16_t *values) {
+static void keep(place *p, size_t number, size_t at, size_t count, const int16_t *residual, int16_t *values) {
     const context *c = p->c;
     const hg_model *m = c->m;
     size_t ch = p->start + at, here = p->position * m->channels + ch, k;
@@ -1215,7 +1222,7 @@ static void keep(const place *p, size_t number, size_t at, size_t count, const i
     }
     for (k = 0; k < count && k < predicted; k++) c->known[p->position * m->predicted + at + k] = value[k];
     for (k = at < m->unmasked ? m->unmasked - at : 0; k < count && !p->layer; k++)
-        c->energy[p->position] += energy_in_steps((uint32_t)(value[k] < 0 ? -value[k] : value[k]), step[k]);
+        p->energy += energy_in_steps((uint32_t)(value[k] < 0 ? -value[k] : value[k]), step[k]);
     if (c->reference) {
         for (k = 0; k < count; k++) {
             int32_t apart = value[k] - c->reference[here + k];
@@ -1428,6 +1435,7 @@ static uint64_t code(place *p, const choice *how, uint32_t y, uint32_t x, int16_
         ++*flags;
         keep(p, number, at, count, residual, values);
     }
+    if (p->layer == 0) keep_growth(p);
     return bits;
 }
 
@@ -1785,6 +1793,7 @@ static void get_residuals(place *p, word_reader *r, int tolerant, int16_t *value
                     memcpy(values + here + read, c->reference + here + read, (count - read) * sizeof *values);
                 }
             }
+            if (p->layer == 0) keep_growth(p);
         }
 }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from heliograph.codec.contexts import steps_by_position
 from heliograph.codec.entropy_model import EntropyModel
-from heliograph.codec.levels import LEVEL_0, steps_at
+from heliograph.codec.levels import LEVEL_0
 from heliograph.train.latents import latent_crops
 from heliograph.train.loop import Budget
 from heliograph.train.run import File, Run, effort
-from heliograph.train.stage3_freeze import frozen_steps
 from heliograph.train.stage5_decoder import fitted_decoder, train_decoder
 
 
@@ -20,10 +20,11 @@ def test_crops_are_as_streams_leave_them(finished: Run) -> None:
     sixteenths = inputs["values"] * 128 * 16
     assert np.array_equal(sixteenths, np.round(sixteenths))
     model = EntropyModel.from_bytes(finished.need(File.ENTROPY).read_bytes())
-    last = model.order[-1]  # is not predicted, so its values are multiples of its step
-    step = steps_at(frozen_steps(finished), LEVEL_0 + round(float(inputs["quality"][0, 0]) * 800))[last]
-    inside = np.abs(sixteenths[..., last]) < 2047
-    assert not (sixteenths[..., last][inside] % step).any()
+    values = sixteenths[0][..., model.order].astype(np.int16)
+    steps = steps_by_position(model, values, LEVEL_0 + round(float(inputs["quality"][0, 0]) * 800))
+    last, step = values[..., -1], steps[..., -1]  # is not predicted, so its values are multiples of its step
+    inside = np.abs(last) < 2047
+    assert not (last[inside] % step[inside]).any()
 
 
 def test_the_stage_begins_anew_or_goes_on(finished_copy: Run) -> None:

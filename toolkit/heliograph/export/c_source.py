@@ -149,6 +149,8 @@ def workspace(model: EntropyModel, rows: int, columns: int) -> int:
     arrays = (
         2 * (channels + groups),  # offset
         2 * channels,  # step
+        2 * channels,  # grown
+        positions,  # growth
         2 * channels,  # guess
         positions * channels,  # magnitude
         2 * positions * groups,  # sum
@@ -156,6 +158,7 @@ def workspace(model: EntropyModel, rows: int, columns: int) -> int:
         (rows + 2) * (columns + 2) * first,  # feature
         48 * -(-3 * first // 4) * -(-second // 4),  # look_weight
         2 * channels,  # least
+        2 * channels,  # grown_least
         2 * channels,  # target
         positions * groups,  # flag
         positions * channels,  # table

@@ -10,7 +10,8 @@ import pytest
 
 from heliograph.codec.coder import Reference
 from heliograph.codec.contexts import Contexts, Pass, predict, steps_by_position
-from heliograph.codec.entropy_model import EntropyModel, Masking, PassNetwork
+from heliograph.codec.entropy_model import EntropyModel, PassNetwork
+from heliograph.codec.masking import Masking
 
 Models = Callable[..., EntropyModel]
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from heliograph.codec.entropy_model import (
     ContextSet,
     EntropyModel,
-    Masking,
     PassNetwork,
     ReferenceTerms,
     at_level,
 )
 from heliograph.codec.levels import from_quality, row_of, steps_at, to_quality
+from heliograph.codec.masking import Masking
 from heliograph.codec.native_coder import load_core
 
 Models = Callable[..., EntropyModel]

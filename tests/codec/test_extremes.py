@@ -20,10 +20,10 @@ from heliograph.codec.entropy_model import (
     TOTAL,
     ContextSet,
     EntropyModel,
-    Masking,
     PassNetwork,
     ReferenceTerms,
 )
+from heliograph.codec.masking import Masking
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder
 

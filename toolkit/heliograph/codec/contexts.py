@@ -15,15 +15,14 @@ import numpy.typing as npt
 
 from heliograph.codec.coder import Reference
 from heliograph.codec.entropy_model import EntropyModel, PassNetwork, at_level
-from heliograph.codec.levels import MOST_GROWTH, OCTAVE, grown_steps, steps_at
+from heliograph.codec.levels import steps_at
+from heliograph.codec.masking import energy, grown_steps, growth
 from heliograph.codec.passes import Indices, gather, walk
 from heliograph.codec.values import HIGHEST, LOWEST, Values
 
 _PREDICT_SHIFT = 12
 _COARSE_OWN_SHIFT = 8
 _OPEN_SHIFT = 6
-_MASKING_SHIFT = 8
-MOST_SEEN = 63  # steps of a value, in the energy of a position
 Int64 = npt.NDArray[np.int64]
 Tables = npt.NDArray[np.uint8]
 
@@ -249,17 +248,11 @@ class Contexts:
     def add_energy(self, positions: Indices, values: Int64) -> None:
         """Add that of values of layer 0, int64 [n, channels], at positions."""
         first = self.model.masking.unmasked
-        step = self.steps[first : values.shape[1]]
-        size = np.minimum((np.abs(values[:, first:]) + (step >> 1)) // step, MOST_SEEN)
-        self.energy[positions] += np.square(size).sum(axis=1)
+        self.energy[positions] += energy(values[:, first:], self.steps[first : values.shape[1]])
 
     def growth(self, positions: Indices) -> Int64:
         """Return how the steps above layer 0 grow at positions, int64 [n]."""
-        energy = self.energy[positions] + 1
-        octave = np.frexp(energy)[1].astype(np.int64) - 1  # whole part of its logarithm
-        activity = OCTAVE * (octave - 1) + ((OCTAVE * energy) >> octave)
-        growth = shift_down((activity - self._ordinary) * self._strength, _MASKING_SHIFT)
-        return np.asarray(np.clip(growth, -MOST_GROWTH, MOST_GROWTH))
+        return growth(self.energy[positions], self._ordinary, self._strength)
 
     def walk(self, layers: range | None = None) -> Iterator[Pass]:
         """Yield the passes of layers, by default of all, in the order of coding; `put` each before the next."""

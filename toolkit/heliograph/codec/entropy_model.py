@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from heliograph.codec.levels import LEAST_STEP, LEVELS, STEP_ROWS
+from heliograph.codec.masking import Masking
 
 MAGIC = b"HGE3"
 LOG_SIZE = 64
@@ -176,23 +177,6 @@ class _Reader:
                     self.network(known, count, grouped, features, own=own, to=stop if number else 0)
                 )
         return ContextSet(features, offsets, coarse_own, tuple(networks))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, eq=False)
-class Masking:
-    """How the steps of layers above 0 grow with the activity of a position, the logarithm of layer 0's energy in steps.
-
-    Where there is much to see the eye misses errors that it finds on a smooth wall (contrast masking).
-
-    Attributes:
-        unmasked: channels of layer 0, the first ones, that do not count: those of mean brightness and colour.
-        ordinary: uint16 [A], at the anchors, the activity in sixteenths of an octave at which steps are the level's.
-        strength: uint8 [A], what they grow with more of it, in 1/256.
-    """
-
-    unmasked: int
-    ordinary: Uint16
-    strength: Uint8
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,9 +14,6 @@ LEVELS = 1024
 PER_QUALITY = 8
 STEP_ROWS, ROW_SHIFT = 26, 5  # rows of steps in a codec, 32 levels apart
 LEAST_STEP = 4  # sixteenths: finer than the mean of four copies is no latent
-OCTAVE = 16  # growths of a step in a factor of 2
-MOST_GROWTH = 24
-_FACTORS = np.rint(1024 * 2.0 ** (np.arange(OCTAVE) / OCTAVE)).astype(np.int64)
 LEVEL_0 = LEVELS - 1 - PER_QUALITY * (QUALITIES - 1)  # 223, the level of quality 0
 
 
@@ -51,13 +48,3 @@ def steps_at(steps: npt.NDArray[np.uint16], level: int) -> npt.NDArray[np.int32]
     row, part = row_of(level), (level - LEVEL_0) % (1 << ROW_SHIFT)
     low, high = steps[row].astype(np.int32), steps[min(row + 1, STEP_ROWS - 1)].astype(np.int32)
     return np.asarray((low * (32 - part) + high * part + 16) >> ROW_SHIFT)
-
-
-def grown_steps(steps: npt.NDArray[np.int64], growth: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the steps int64 [n, C] at n positions: of each channel, int64 [C], times 2 to the power of growth / 16.
-
-    Growths are int64 [n], from -MOST_GROWTH to MOST_GROWTH. Steps are LEAST_STEP to 65,535.
-    """
-    shift = 10 - (growth[:, None] >> 4)
-    grown = (steps * _FACTORS[growth & 15][:, None] + (1 << (shift - 1))) >> shift
-    return np.asarray(np.clip(grown, LEAST_STEP, 65_535))

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.codec.entropy_model import Masking
 from heliograph.codec.levels import LEAST_STEP, LEVELS
+from heliograph.codec.masking import Masking
 from heliograph.codec.passes import coded, passes
 from heliograph.train.context_spec import ContextSpec
 from heliograph.train.context_tables import TABLES, TOKENS, cost, costs, flag_cost, slope, start_tables

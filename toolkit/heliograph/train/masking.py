@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from heliograph.codec.entropy_model import Masking
-from heliograph.codec.levels import LEVEL_0, LEVELS, MOST_GROWTH, OCTAVE, steps_at
+from heliograph.codec.levels import LEVEL_0, LEVELS, steps_at
+from heliograph.codec.masking import MOST_GROWTH, MOST_SEEN, OCTAVE, Masking
 from heliograph.train.context_data import ANCHORS, Latents, Quantiser
 
 UNMASKED = 3  # channels: the means of a block's luminance and colours come first, as nothing has more energy
@@ -40,7 +40,7 @@ def fit_masking(maps: Sequence[Latents], quantise: Quantiser, layer: int) -> Mas
     for level in ANCHORS.tolist():
         step = steps_at(part.steps, level)
         sizes = [np.rint(part(m[..., first:layer], level) / step) for m in maps]
-        energies = [np.square(np.minimum(np.abs(s), 63)).sum(axis=-1).ravel() for s in sizes]
+        energies = [np.square(np.minimum(np.abs(s), MOST_SEEN)).sum(axis=-1).ravel() for s in sizes]
         ordinary.append(activity(np.concatenate(energies)).mean())
     quality = (ANCHORS - LEVEL_0) / (LEVELS - 1 - LEVEL_0) * 100
     strength = np.interp(quality, list(STRENGTHS), list(STRENGTHS.values()))
@@ -52,7 +52,7 @@ def growth(value: Tensor, step: Tensor, ordinary: Tensor, strength: Tensor) -> T
 
     `ordinary` and `strength` are those of each picture's level, float32 [B, 1, 1, 1].
     """
-    size = ops.minimum(ops.floor(ops.abs(value) / step + 0.5), 63.0)
+    size = ops.minimum(ops.floor(ops.abs(value) / step + 0.5), float(MOST_SEEN))
     energy = ops.sum(ops.square(size), axis=-1, keepdims=True) + 1.0
     octave = ops.floor(ops.log(energy) / float(np.log(2)) + 1e-4)
     active = OCTAVE * (octave - 1.0) + ops.floor(OCTAVE * energy / 2.0**octave)

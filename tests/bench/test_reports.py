@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from heliograph.bench import entropy, prefixes, rdoq, runtimes, still
+from heliograph.bench import entropy, masking, prefixes, rdoq, runtimes, still
+from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.measure.curves import Point
 from heliograph.samples import sample_pictures
 
@@ -57,6 +58,26 @@ def test_what_rdoq_saves_is_printed_for_every_strength(
     assert [strength for strength, _ in rows] == ["6", "20"]
     assert all(abs(float(share)) < 100 for _, shares in rows for share in re.findall(r"[+-][\d.]+", shares))
     assert len(re.findall(r"takes [\d.]+ times the time of the dead zone's", out)) == 2
+
+
+def test_what_masking_is_worth_is_printed_for_every_strength(
+    codec_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = next(path for path in sample_pictures(colour_only=True) if path.name == "astronaut.png")
+    assert masking.main([str(codec_folder), str(photo), "--strengths", "1"]) == 0
+    out = capsys.readouterr().out
+    rows = re.findall(r"^ +(\S+) ((?: +[+-][\d.]+%){3})$", out, re.MULTILINE)
+    assert [strength for strength, _ in rows] == ["1"]
+
+
+def test_a_strength_changes_masking_and_nothing_else(codec_folder: Path, tmp_path: Path) -> None:
+    codec = Codec(codec_folder)
+    even = masking.with_strength(codec, 0, tmp_path / "even")
+    assert not even.coder.model.masking.strength.any()
+    assert even.id != codec.id
+    assert {name for name in codec.hashes if even.read(name) != codec.read(name)} == {ENTROPY}
+    whole = masking.with_strength(codec, 1, tmp_path / "whole")
+    assert whole.id == codec.id
 
 
 def test_equal_curves_save_nothing_and_half_the_bits_half() -> None:

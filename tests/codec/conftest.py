@@ -13,13 +13,7 @@ import pytest
 
 from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
 from heliograph.codec.coder import Coder
-from heliograph.codec.entropy_model import (
-    TOTAL,
-    ContextSet,
-    EntropyModel,
-    PassNetwork,
-    ReferenceTerms,
-)
+from heliograph.codec.entropy_model import TOTAL, ContextSet, EntropyModel, PassNetwork, ReferenceTerms
 from heliograph.codec.masking import Masking
 from heliograph.codec.native_coder import NativeCoder, load_core
 from heliograph.codec.numpy_coder import NumpyCoder

@@ -68,6 +68,7 @@ def test_a_payload_has_no_byte_of_lanes_and_a_shorter_state(random_codec: Codec,
         long = coder.encode(maps, 300, rounding=128, strength=20, merge_below=MOST)
         assert short.is_short
         assert not long.is_short
+        # A byte of lanes, three of the state, a word at its start; a small state can take less than a symbol's bits.
         assert len(long.segments[0]) - 6 <= len(short.segments[0]) <= len(long.segments[0]) - 1
 
 

@@ -9,8 +9,6 @@ decoder were fitted at that, so what others are worth is a little more than is s
 from __future__ import annotations
 
 import argparse
-import json
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -21,7 +19,7 @@ import numpy as np
 
 from heliograph.bench.entropy import Map, load
 from heliograph.codec import registry
-from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, Codec, codec_id, sha256
+from heliograph.codec.codec import ENTROPY, Codec
 from heliograph.codec.levels import from_quality
 from heliograph.codec.pack import Packer
 from heliograph.codec.stream import decode_stream
@@ -39,15 +37,12 @@ Curves = dict[str, list[Point]]  # by metric
 
 def with_strength(codec: Codec, share: float, folder: Path) -> Codec:
     """Return a codec whose masking is a share as strong, as a copy in a new folder."""
-    shutil.copytree(codec.folder, folder)
     model = codec.coder.model
     strength = np.minimum(np.rint(share * model.masking.strength), 255).astype(np.uint8)
-    data = replace(model, masking=replace(model.masking, strength=strength)).to_bytes()
-    (folder / ENTROPY).write_bytes(data)
-    manifest = json.loads((folder / MANIFEST).read_bytes())
-    manifest["id"] = codec_id(codec.read(ENCODER), data).hex()
-    manifest["files"][ENTROPY] = sha256(data)
-    (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    entropy = replace(model, masking=replace(model.masking, strength=strength)).to_bytes()
+    folder.mkdir(exist_ok=True)
+    for name, data in codec.replaced({ENTROPY: entropy}, {}).items():
+        (folder / name).write_bytes(data)
     return Codec(folder)
 
 
@@ -78,17 +73,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{codec.name}, {len(both)} pictures: mean of the pictures' own BD-rates against even steps")
         print("strength  " + "  ".join(f"{name:>11}" for name in METRICS), flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            even: list[Curves] = []
-            for share in (0.0, *options.strengths):
+
+            def measured(share: float) -> list[Curves]:
                 decoder = ServerDecoder(with_strength(codec, share, Path(folder) / f"{share:g}"))
-                found = [curves(decoder, *pair) for pair in both]
-                even = even or found
-                rates = [
-                    np.mean([bd_rate(a[name], b[name])[0] for a, b in zip(even, found, strict=True)])
-                    for name in METRICS
-                ]
-                if share:
-                    print(f"{share:8g}  " + "  ".join(f"{rate:+11.2%}" for rate in rates), flush=True)
+                return [curves(decoder, *pair) for pair in both]
+
+            even = measured(0.0)
+            for share in options.strengths:
+                pairs = list(zip(even, measured(share), strict=True))
+                rates = [np.mean([bd_rate(a[name], b[name])[0] for a, b in pairs]) for name in METRICS]
+                print(f"{share:8g}  " + "  ".join(f"{rate:+11.2%}" for rate in rates), flush=True)
     except HeliographError as error:
         print(f"masking: {error}", file=sys.stderr)
         return 2

@@ -8,8 +8,11 @@ is behind one is subject to the same, so it is nothing that who made the folder 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +127,17 @@ class Codec:
                 f"{coder.model.tile * STRIDE} pixels, the manifest says {self.channels} and {self.tile}"
             )
         return coder
+
+    def replaced(self, files: Mapping[str, bytes], changes: Mapping[str, Any]) -> dict[str, bytes]:
+        """Return all files of a codec like this one with some of them and manifest entries replaced, the manifest last.
+
+        The id follows from the files: it changes with the encoder or the entropy model and with nothing else.
+        """
+        contents = {name: self.read(name) for name in self.hashes} | dict(files)
+        manifest = self.manifest | dict(changes)
+        manifest["id"] = codec_id(contents[ENCODER], contents[ENTROPY]).hex()
+        manifest["files"] = {name: sha256(data) for name, data in contents.items()}
+        return contents | {MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode()}
 
     def steps(self, values: Values, level: int) -> npt.NDArray[np.int64]:
         """Return the steps that values int16 [h, w, C] of a level have, int64 [h, w, C], in 1/16 latent unit.

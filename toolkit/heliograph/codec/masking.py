@@ -42,12 +42,16 @@ def energy(values: Int64, steps: Int64) -> Int64:
     return np.asarray(np.square(size).sum(axis=1))
 
 
-def growth(energy: Int64, ordinary: int, strength: int) -> Int64:
-    """Return how steps grow at positions of an energy, int64 [n], in sixteenths of an octave; up to MOST_GROWTH."""
+def activity(energy: Int64) -> Int64:
+    """Return the activity of positions of an energy, int64 [n]: its logarithm in sixteenths of an octave, 0 of none."""
     total = energy + 1
     octave = np.frexp(total)[1].astype(np.int64) - 1  # whole part of its logarithm
-    activity = OCTAVE * (octave - 1) + ((OCTAVE * total) >> octave)
-    grown = ((activity - ordinary) * strength + (1 << (_SHIFT - 1))) >> _SHIFT
+    return np.asarray(OCTAVE * (octave - 1) + ((OCTAVE * total) >> octave))
+
+
+def growth(energy: Int64, ordinary: int, strength: int) -> Int64:
+    """Return how steps grow at positions of an energy, int64 [n], in sixteenths of an octave; up to MOST_GROWTH."""
+    grown = ((activity(energy) - ordinary) * strength + (1 << (_SHIFT - 1))) >> _SHIFT
     return np.asarray(np.clip(grown, -MOST_GROWTH, MOST_GROWTH))
 
 

@@ -370,8 +370,8 @@ size_t hg_workspace(const hg_model *m, uint32_t rows, uint32_t columns, hg_task 
     return lay_out(&c, m, rows, columns, task, referring, NULL) + 7;
 }
 
-/* What the model has at the anchors, at a level. */
-static void fill_offsets(context *c) {
+/* What the model has at its anchors, at the level. */
+static void fill_at_level(context *c) {
     const hg_model *m = c->m;
     size_t count = (size_t)m->channels + m->groups, i;
     uint32_t a = 0;
@@ -391,16 +391,10 @@ static void fill_offsets(context *c) {
 
 static uint8_t magnitude_of(const hg_model *m, uint32_t r) { return m->logarithm[r < LOG_SIZE ? r : LOG_SIZE - 1]; }
 
-/* What contexts see of a value or of a difference of two, `v` without its sign. */
-static uint8_t magnitude_in_steps(const hg_model *m, uint32_t v, uint32_t step) {
+/* A value or a difference of two in whole steps, `v` without its sign. */
+static uint32_t in_steps(uint32_t v, uint32_t step) {
     v += step >> 1;
-    return v < step ? 0 : magnitude_of(m, v / step);
-}
-
-/* The square of a value in steps, `v` without its sign. */
-static uint32_t energy_in_steps(uint32_t v, uint32_t step) {
-    v = v + (step >> 1) < step ? 0 : (v + (step >> 1)) / step;
-    return v < LOG_SIZE ? v * v : (LOG_SIZE - 1) * (LOG_SIZE - 1);
+    return v < step ? 0 : v / step;
 }
 
 static void fill_reference(context *c) {
@@ -417,7 +411,7 @@ static void fill_reference(context *c) {
                 uint32_t total = 0;
                 for (; ch < stop; ch++, value++, out++) {
                     if (*value == 0) continue;
-                    *out = magnitude_in_steps(m, (uint32_t)(*value < 0 ? -*value : *value), c->step[ch]);
+                    *out = magnitude_of(m, in_steps((uint32_t)(*value < 0 ? -*value : *value), c->step[ch]));
                     total += *out;
                 }
                 *sum++ = (uint16_t)total;
@@ -437,7 +431,7 @@ static hg_status begin(context *c, const hg_model *m, uint32_t rows, uint32_t co
     memset(c, 0, sizeof *c);
     lay_out(c, m, rows, columns, task, reference != NULL, base + skip);
     c->level = level;
-    fill_offsets(c);
+    fill_at_level(c);
     for (ch = 0; ch < m->channels; ch++) c->step[ch] = (uint16_t)hg_step(m, level, ch);
     if (reference) {
         c->reference = reference->values;
@@ -812,7 +806,7 @@ typedef struct {
     inputs seen; /* of the second stage, what is not zero */
     const uint16_t *step; /* of the layer's channels at the position */
     const int16_t *least;
-    uint32_t energy; /* in layer 0, of what is kept of the position */
+    uint32_t energy; /* in layer 0, 1 and that of what is kept of the position */
 } place;
 
 /* Features are seldom zero, unlike all other inputs: it pays to arrange the weights once for a pass and to use all. */
@@ -1002,10 +996,11 @@ static void enter_pass(place *p, context *c, uint32_t layer, uint32_t pass) {
 
 static void enter(place *p, uint32_t y, uint32_t x) {
     p->position = (size_t)y * p->c->columns + x;
+    p->energy = 1;
     find_taps(p->c, p->layer, p->pass, y, x, p->tap);
 }
 
-enum { MOST_GROWTH = 24, MASKING_SHIFT = 8 };
+enum { MOST_SEEN = 63, MOST_GROWTH = 24, MASKING_SHIFT = 8 };
 
 /* Find the steps of a position, and with a rounding the least differences that they do not quantise to zero. */
 static void grow_steps(place *p, uint32_t rounding) {
@@ -1016,7 +1011,6 @@ static void grow_steps(place *p, uint32_t rounding) {
     const int32_t growth = p->layer ? c->growth[p->position] : 0;
     uint32_t by, shift;
     size_t k;
-    p->energy = 1;
     p->step = step;
     p->least = c->least ? c->least + p->start : NULL;
     if (growth == 0) return;
@@ -1221,13 +1215,16 @@ static void keep(place *p, size_t number, size_t at, size_t count, const int16_t
         memcpy(value, guess, count * sizeof *value);
     }
     for (k = 0; k < count && k < predicted; k++) c->known[p->position * m->predicted + at + k] = value[k];
-    for (k = at < m->unmasked ? m->unmasked - at : 0; k < count && !p->layer; k++)
-        p->energy += energy_in_steps((uint32_t)(value[k] < 0 ? -value[k] : value[k]), step[k]);
+    for (k = at < m->unmasked ? m->unmasked - at : 0; k < count && !p->layer; k++) {
+        uint32_t steps = in_steps((uint32_t)(value[k] < 0 ? -value[k] : value[k]), step[k]);
+        if (steps > MOST_SEEN) steps = MOST_SEEN;
+        p->energy += steps * steps;
+    }
     if (c->reference) {
         for (k = 0; k < count; k++) {
             int32_t apart = value[k] - c->reference[here + k];
             if (apart == 0) continue;
-            c->change[here + k] = magnitude_in_steps(m, (uint32_t)(apart < 0 ? -apart : apart), step[k]);
+            c->change[here + k] = magnitude_of(m, in_steps((uint32_t)(apart < 0 ? -apart : apart), step[k]));
             changed += c->change[here + k];
         }
         c->change_sum[p->position * m->groups + p->first + number] = (uint16_t)changed;

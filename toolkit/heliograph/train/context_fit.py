@@ -140,8 +140,8 @@ def savings(
         ordered = []
         for latents in maps:
             values = latents[..., coder.model.order]
-            flat = quantise(values, level)
-            grown = steps_by_position(coder.model, flat.astype(np.int16), level)
+            even = quantise(values, level).astype(np.int16)
+            grown = steps_by_position(coder.model, even, level)
             ordered.append(np.rint(quantise((values * (step / grown)).astype(np.int16), level) / step))
         flat = np.concatenate([s.reshape(-1, s.shape[-1]) for s in ordered])
         ideal = sum(entropy(channel) for channel in flat.T) * len(flat)

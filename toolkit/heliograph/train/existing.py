@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from heliograph.codec.codec import ENCODER, ENTROPY, MANIFEST, MOST_BYTES, SERVER, Codec, codec_id, sha256
+from heliograph.codec.codec import ENTROPY, MANIFEST, MOST_BYTES, SERVER, Codec
 from heliograph.errors import CodecError, TrainingError
 from heliograph.files import read_regular, write_whole
 from heliograph.server.decoder import decoder_spec, load_weights, store_weights
@@ -73,20 +72,15 @@ def unpack(codec: Codec, run: Run) -> None:
 
 
 def write_copy(codec: Codec, out: Path, files: Mapping[str, bytes], changes: Mapping[str, Any]) -> Path:
-    """Write a codec folder like another with some files and manifest entries replaced; return `out`.
-
-    The id follows from the files: it changes with the encoder or the entropy model and with nothing else.
-    """
+    """Write a codec folder like another, `Codec.replaced`, with what another run starts at; return `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    contents = {name: codec.read(name) for name in codec.hashes} | dict(files)
-    manifest = codec.manifest | dict(changes)
-    manifest["id"] = codec_id(contents[ENCODER], contents[ENTROPY]).hex()
-    manifest["files"] = {name: sha256(data) for name, data in contents.items()}
+    contents = codec.replaced(files, changes)
+    manifest = contents.pop(MANIFEST)
     for name, data in contents.items():
         write_whole(out / name, data)
     if codec.folder.resolve() != out.resolve():
         _copy_training(codec.folder / TRAINING, out / TRAINING)
-    write_whole(out / MANIFEST, (json.dumps(manifest, indent=2) + "\n").encode())
+    write_whole(out / MANIFEST, manifest)
     return out
 
 

@@ -10,23 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from keras import ops
 
 from heliograph.codec.levels import LEVEL_0, LEVELS, steps_at
-from heliograph.codec.masking import MOST_GROWTH, MOST_SEEN, OCTAVE, Masking
+from heliograph.codec.masking import MOST_GROWTH, MOST_SEEN, OCTAVE, Masking, activity, energy
 from heliograph.train.context_data import ANCHORS, Latents, Quantiser
 
 UNMASKED = 3  # channels: the means of a block's luminance and colours come first, as nothing has more energy
 # Strength in 1/256 at qualities: half of it is the power of the energy's root that steps grow with.
 STRENGTHS = {0: 24, 40: 22, 70: 16, 100: 10}
 Tensor = Any  # of whichever backend Keras runs on
-
-
-def activity(energy: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the activity of positions of an energy in squared steps, in sixteenths of an octave."""
-    octave = np.floor(np.log2(energy + 1))
-    return np.asarray(OCTAVE * (octave - 1) + np.floor(OCTAVE * (energy + 1) / 2**octave))
 
 
 def fit_masking(maps: Sequence[Latents], quantise: Quantiser, layer: int) -> Masking:
@@ -38,10 +31,9 @@ def fit_masking(maps: Sequence[Latents], quantise: Quantiser, layer: int) -> Mas
     part = Quantiser(quantise.steps[:, first:layer], quantise.rounding)
     ordinary = []
     for level in ANCHORS.tolist():
-        step = steps_at(part.steps, level)
-        sizes = [np.rint(part(m[..., first:layer], level) / step) for m in maps]
-        energies = [np.square(np.minimum(np.abs(s), MOST_SEEN)).sum(axis=-1).ravel() for s in sizes]
-        ordinary.append(activity(np.concatenate(energies)).mean())
+        step = steps_at(part.steps, level).astype(np.int64)
+        values = [part(m[..., first:layer], level).astype(np.int64).reshape(-1, len(step)) for m in maps]
+        ordinary.append(activity(energy(np.concatenate(values), step)).mean())
     quality = (ANCHORS - LEVEL_0) / (LEVELS - 1 - LEVEL_0) * 100
     strength = np.interp(quality, list(STRENGTHS), list(STRENGTHS.values()))
     return Masking(first, np.rint(ordinary).astype(np.uint16), np.rint(strength).astype(np.uint8))
@@ -53,8 +45,8 @@ def growth(value: Tensor, step: Tensor, ordinary: Tensor, strength: Tensor) -> T
     `ordinary` and `strength` are those of each picture's level, float32 [B, 1, 1, 1].
     """
     size = ops.minimum(ops.floor(ops.abs(value) / step + 0.5), float(MOST_SEEN))
-    energy = ops.sum(ops.square(size), axis=-1, keepdims=True) + 1.0
-    octave = ops.floor(ops.log(energy) / float(np.log(2)) + 1e-4)
-    active = OCTAVE * (octave - 1.0) + ops.floor(OCTAVE * energy / 2.0**octave)
+    total = ops.sum(ops.square(size), axis=-1, keepdims=True) + 1.0
+    octave = ops.floor(ops.log(total) / float(np.log(2)) + 1e-4)
+    active = OCTAVE * (octave - 1.0) + ops.floor(OCTAVE * total / 2.0**octave)
     sixteenths = ops.floor((active - ordinary) * strength / 256.0 + 0.5)
     return 2.0 ** (ops.clip(sixteenths, -MOST_GROWTH, MOST_GROWTH) / OCTAVE)

@@ -143,7 +143,7 @@ def test_info_describes_a_codec_and_checks_its_files(
     assert camera["flash_bytes"] == found.flash > found.network > 100_000
     # The state, one strip of latents, what codes a slice, the rows that the network keeps meanwhile, lengths, budget,
     # rounding; then the stack and a row of the camera.
-    memory = 4520 + 8 * 6 * codec.outputs + found.coding + found.lines.bytes_at(96) + 16 + 16384 + 48
+    memory = 4528 + 8 * 6 * codec.outputs + found.coding + found.lines.bytes_at(96) + 16 + 16384 + 48
     assert camera["ram_bytes"]["96x96"] == memory + 2432 + 288
 
 

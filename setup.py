@@ -2,6 +2,7 @@
 
 import sys
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -23,7 +24,10 @@ setup(
         Extension(
             "heliograph._core",
             [f"toolkit/heliograph/csrc/{name}.c" for name in ("python", "heliograph", "erasure", "resize")],
-            depends=[f"toolkit/heliograph/csrc/{name}.h" for name in ("heliograph", "erasure", "resize")],
+            depends=[
+                *(f"toolkit/heliograph/csrc/{name}.h" for name in ("heliograph", "erasure", "resize")),
+                *(p.as_posix() for p in sorted(Path("toolkit/heliograph/csrc/core").glob("*.h"))),
+            ],
             py_limited_api=not FREE_THREADED,
             extra_compile_args=[] if sys.platform == "win32" else ["-O3"],  # a fifth faster than under -O2
             optional=True,  # without a compiler the numpy code does the same, slower

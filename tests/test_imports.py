@@ -15,6 +15,7 @@ PACKAGE = ROOT / "toolkit/heliograph"
 FRAMEWORKS = {"tensorflow", "keras", "jax", "torch"}
 MOST_LINES = 350
 MODULES = sorted(PACKAGE.rglob("*.py"))
+C_FILES = sorted((PACKAGE / "csrc").rglob("*.[ch]"))
 
 
 def table() -> dict[str, dict[str, str]]:
@@ -87,7 +88,7 @@ def test_frameworks_are_imported_only_where_they_may(path: Path) -> None:
         assert not {name.split(".")[0] for name in imports(path)} & FRAMEWORKS
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("path", [*MODULES, *C_FILES], ids=lambda p: p.relative_to(PACKAGE).as_posix())
 def test_a_module_can_be_read_in_one_go(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from heliograph.codec.native_coder import load_core
+from heliograph.export.c_source import core_file
 
 ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "toolkit/heliograph/csrc"
@@ -47,7 +48,7 @@ def test_it_compiles_as_c99_without_a_warning(compiler: str, part: str, tmp_path
 
 @pytest.mark.parametrize("part", PARTS)
 def test_it_needs_no_allocation_no_system_and_no_floating_point(part: str) -> None:
-    source = (CSRC / f"{part}.c").read_text(encoding="utf-8")
+    source = core_file(f"{part}.c").decode()
     assert not re.search(r"\b(float|double|malloc|calloc|free|printf|assert)\b", source)
     included = re.findall(r"#include\s+(\S+)", source + (CSRC / f"{part}.h").read_text(encoding="utf-8"))
     vectors = {"<emmintrin.h>", "<arm_neon.h>", "<arm_acle.h>", "<arm_mve.h>"}  # come with the compiler

@@ -202,7 +202,7 @@ def test_too_many_tiles_are_refused(compiler: str, codec: Codec, tmp_path: Path)
 
 def test_headers_are_written_as_python_writes_them(compiler: str, tmp_path: Path) -> None:
     """Parse every golden stream's header and write it again."""
-    write(tmp_path, {f: c_source.read_source(c_source.CORE / f) for f in c_source.CORE_FILES})
+    write(tmp_path, {f: c_source.core_file(f) for f in c_source.CORE_FILES})
     shutil.copy(HERE / "rewrite_header.c", tmp_path)
     run(tmp_path, compiler, *FLAGS, "rewrite_header.c", "heliograph.c", "-o", "rewrite")
     streams = sorted(GOLDEN.glob("*.helio"))

@@ -106,7 +106,7 @@ class NumpyCoder:
     def _quantise(self, coded: Pass, exact: Int64, rounding: int, strength: int) -> Int64:
         """Return the residuals of a pass, int64 [n, count].
 
-        RDOQ, the same in csrc/heliograph.c: `e` is the error without a residual; clamping does not count.
+        RDOQ, the same in csrc/core/quantisation.h: `e` is the error without a residual; clamping does not count.
 
         1. A residual moves by one towards 0 unless it then is more than a step from the latent, if
            `strength * 1024 * more < saved * step`: `more * step` is what is added to the square of its error, `saved`

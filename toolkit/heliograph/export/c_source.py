@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from pathlib import Path
 
@@ -20,6 +21,7 @@ CORE_FILES = ("heliograph.c", "heliograph.h", "erasure.c", "erasure.h", "resize.
 FIRMWARE_FILES = ("picture.c", "picture.h", "encoder.h", "board.h", "board_file.c", "main.c")
 STORE = 32 * 1024  # bytes in which a picture's coded tiles wait for its header
 _PER_LINE = 20
+_PART = re.compile(r'^#include "((?:core|net|camera)/\w+\.h)"\n', re.M)
 
 
 def read_source(path: Path) -> bytes:
@@ -32,9 +34,18 @@ def read_source(path: Path) -> bytes:
         ) from error
 
 
+def core_file(name: str) -> bytes:
+    """Return a file of the C core, with the parts that it includes in their places."""
+
+    def part(found: re.Match[str]) -> str:
+        return read_source(CORE / found[1]).decode() + "\n"
+
+    return _PART.sub(part, read_source(CORE / name).decode()).encode()
+
+
 def sources(codec: Codec) -> dict[str, bytes]:
     """Return the C files that encode latents of a codec: core, tables, and the example around them."""
-    files = {name: read_source(CORE / name) for name in CORE_FILES}
+    files = {name: core_file(name) for name in CORE_FILES}
     files |= {name: read_source(FIRMWARE / name) for name in FIRMWARE_FILES}
     return files | codec_files(codec)
 

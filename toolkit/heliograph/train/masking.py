@@ -18,7 +18,7 @@ from heliograph.train.context_data import ANCHORS, Latents, Quantiser
 
 UNMASKED = 3  # channels: the means of a block's luminance and colours come first, as nothing has more energy
 # Strength in 1/256 at qualities: half of it is the power of the energy's root that steps grow with.
-STRENGTHS = {0: 24, 40: 22, 70: 16, 100: 10}
+STRENGTHS = {0: 34, 40: 31, 70: 22, 100: 14}
 Tensor = Any  # of whichever backend Keras runs on
 
 

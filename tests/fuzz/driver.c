@@ -19,7 +19,7 @@
 
 #include "fuzz_core.h"
 
-enum { MAX_SIZE = 20000, MAX_INPUTS = 1 << 16, MAP = 1 << 14, EXACT_MAP = 1 << 20, MOST_SECONDS = 10, LEAST = 1000 };
+enum { MAX_SIZE = 20000, MAX_INPUTS = 1 << 16, MAP = 1 << 14, EXACT_MAP = 1 << 22, MOST_SECONDS = 10, LEAST = 1000 };
 
 typedef struct {
     uint8_t *data;

@@ -83,7 +83,7 @@ class Sender:
 @pytest.fixture(scope="module")
 def stream(program: Program) -> bytes:
     """A layered one of several slices."""
-    status, made, _, _ = program.encode(flat(synthetic_picture(224)), 224, layered=True, quality=28)
+    status, made, _, _ = program.encode(flat(synthetic_picture(224)), 224, layered=True, quality=31)
     assert status == OK
     assert 2000 < len(made) < 5000
     return made

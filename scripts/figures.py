@@ -25,14 +25,13 @@ OTHERS = {
 }
 METRICS = ("ssimulacra2", "psnr", "psnr_y")  # in the order of the columns
 Summary = dict[str, Any]
-Row = Callable[
-    [list[str], int], list[str] | None
-]  # a row's cells and how often its first was before: its new cells
+# A row's cells, and how often its first stood in the table before: its new cells, or None to leave it.
+Row = Callable[[list[str], int], list[str] | None]
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(share: float) -> str:
     """Return a share as a signed percentage."""
-    return f"{100 * share:+.{digits}f} %"
+    return f"{100 * share:+.1f} %"
 
 
 def mean_rate(summary: Summary, other: str, metric: str) -> str:
@@ -209,17 +208,16 @@ def filled(text: str, makers: dict[str, Row]) -> str:
     Raises:
         ValueError: a table is missing.
     """
-    lines, row, missing = text.split("\n"), None, set(makers)
+    lines, missing = text.split("\n"), set(makers)
+    row: Row | None = None  # where no table is
     seen: dict[str, int] = {}
     for number, line in enumerate(lines):
-        heading = "|".join(cells_of(line))
         if not line.startswith("|"):
             row = None
         elif row is None:
-            row, seen = makers.get(heading), {}
+            heading = "|".join(cells_of(line))
+            row, seen = makers.get(heading, _kept), {}
             missing.discard(heading)
-            if row is None:
-                row = _kept
         elif not line.startswith("|---"):
             cells = cells_of(line)
             made = row(cells, seen.get(cells[0], 0))

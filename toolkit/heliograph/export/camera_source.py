@@ -47,7 +47,7 @@ def sources(codec: Codec) -> dict[str, bytes]:
 
 def header() -> bytes:
     """Return the headers of the C core in one."""
-    texts = [c_source.core_file(f"{part}.h").decode() for part in PARTS]
+    texts = [c_source.read_source(c_source.CORE / f"{part}.h").decode() for part in PARTS]
     inner = "\n".join(_INCLUDE.sub("", _GUARDS.sub("", text)).strip() + "\n" for text in texts)
     return f"""/* Heliograph: a camera's rows to a .helio stream. Made of several files: do not edit. */
 #ifndef HELIOGRAPH_H
